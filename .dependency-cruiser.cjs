@@ -1,0 +1,56 @@
+// The import layers of src: each row may import the rows before it, never its own neighbours or what comes after.
+const rows = [
+  ["base"],
+  ["ring", "frame", "mqtt"],
+  ["transport", "session", "router", "queue", "dispatch", "log"],
+  ["worker", "control", "config"],
+  ["broker"],
+  ["main", "cli"],
+];
+// The exceptions, each with its reason.
+const allowed = [
+  ["frame", "ring"], // Frames are the meaning of ring records.
+  ["dispatch", "queue"], // A strategy chooses for a queue.
+];
+const may = (from, to) => from === to || allowed.some(([a, b]) => a === from && b === to);
+const forbidden = [];
+for (const [index, row] of rows.entries()) {
+  for (const room of row) {
+    const banned = rows
+      .slice(index)
+      .flat()
+      .filter((other) => !may(room, other));
+    forbidden.push({
+      name: `${room}-imports-only-lower-rows`,
+      severity: "error",
+      from: { path: `^src/${room}/` },
+      // Control speaks to workers in commands, and that one file says which.
+      to: {
+        path: `^src/(${banned.join("|")})/`,
+        ...(room === "control" ? { pathNot: "^src/worker/commands[.]ts$" } : {}),
+      },
+    });
+  }
+}
+forbidden.push(
+  {
+    name: "no-circles",
+    severity: "error",
+    from: {},
+    to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } },
+  },
+  { name: "no-unresolved", severity: "error", from: {}, to: { couldNotResolve: true } },
+);
+module.exports = {
+  forbidden,
+  options: {
+    doNotFollow: { path: "node_modules" },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: "tsconfig.json" },
+    enhancedResolveOptions: {
+      exportsFields: ["exports"],
+      conditionNames: ["import", "node", "default", "types"],
+      extensions: [".ts", ".js"],
+    },
+  },
+};

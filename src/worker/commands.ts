@@ -1,0 +1,104 @@
+/**
+ * Commands: what the control worker asks of a worker, as plain objects over a message port, each with one reply.
+ * Control and worker meet only here; the data path never passes through commands.
+ *
+ * | command | to | reply |
+ * |---|---|---|
+ * | createQueue | the partition's worker | the record, once its definition is on disk |
+ * | updateQueue | the partition's worker | the record, once it is on disk |
+ * | deleteQueue | the partition's worker | nothing, once the definition is gone from disk |
+ * | announceQueue, retractQueue | every worker | nothing, once routing there follows it |
+ * | queueStatus | the partition's worker | what `GET …/:name/status` answers |
+ * | publish | the worker of the client ID `http_api` | the worst reason code of all who store it |
+ * | recovered | every worker, first of all | the queues its partitions hold |
+ */
+import type { QueueDefinition, QueueRecord } from "../queue/definition.ts";
+
+export interface PublishCommand {
+  readonly kind: "publish";
+  readonly topic: string;
+  readonly payload: Uint8Array;
+  readonly qos: 0 | 1 | 2;
+  readonly retain: boolean;
+  readonly properties: {
+    readonly payloadFormatIndicator?: 0 | 1;
+    readonly messageExpiryIntervalS?: number;
+    readonly responseTopic?: string;
+    readonly correlationData?: Uint8Array;
+    readonly contentType?: string;
+    /** In order, duplicates kept. */
+    readonly userProperties?: readonly (readonly [string, string])[];
+  };
+}
+
+export interface ConsumerStatus {
+  readonly clientid: string;
+  readonly in_flight: number;
+  readonly window: number;
+  readonly delivered: number;
+  readonly acknowledged: number;
+  readonly rejected: number;
+  readonly paused: null | "no_window" | "session_window_full" | "socket_full" | "packet_too_large";
+}
+
+export interface QueueStatus {
+  readonly name: string;
+  readonly topic_filter: string;
+  readonly stored: number;
+  readonly waiting: number;
+  readonly in_flight: number;
+  readonly acknowledged: number;
+  readonly expired: number;
+  readonly superseded: number;
+  readonly dropped: number;
+  readonly dead_lettered: number;
+  readonly purged: number;
+  readonly refused: number;
+  /** stored - all the other states: always 0. */
+  readonly difference: number;
+  readonly waiting_bytes: number;
+  /** Age of the oldest waiting message in milliseconds; 0 when none waits. */
+  readonly oldest_waiting_ms: number;
+  readonly consumers: readonly ConsumerStatus[];
+}
+
+export type Command =
+  | { readonly kind: "recovered" }
+  | {
+      readonly kind: "createQueue";
+      readonly partition: number;
+      readonly definition: QueueDefinition;
+      readonly createdAtMs: number;
+    }
+  | { readonly kind: "updateQueue"; readonly record: QueueRecord }
+  | { readonly kind: "deleteQueue"; readonly record: QueueRecord }
+  | { readonly kind: "announceQueue"; readonly record: QueueRecord }
+  | { readonly kind: "retractQueue"; readonly name: string }
+  | { readonly kind: "queueStatus"; readonly record: QueueRecord }
+  | PublishCommand;
+
+/** What each command is answered with. */
+export interface Replies {
+  readonly recovered: { readonly partitions: readonly number[]; readonly queues: readonly QueueRecord[] };
+  readonly createQueue: QueueRecord;
+  readonly updateQueue: QueueRecord;
+  readonly deleteQueue: null;
+  readonly announceQueue: null;
+  readonly retractQueue: null;
+  readonly queueStatus: QueueStatus;
+  /** An MQTT PUBACK reason code: 0x00, 0x10, 0x83, 0x97, … */
+  readonly publish: { readonly reasonCode: number };
+}
+
+export type ReplyTo<K extends Command["kind"]> = Replies[K];
+
+/** What the control worker sees of the workers. Rejects with a coded error when the worker refuses. */
+export interface Workers {
+  /** Workers, numbered from 0. */
+  readonly count: number;
+  /** Partitions; partition p lives on worker p mod count. */
+  readonly partitions: number;
+  call<K extends Command["kind"]>(worker: number, command: Extract<Command, { kind: K }>): Promise<ReplyTo<K>>;
+  /** The worker that owns a client ID. */
+  workerOf(clientId: string): number;
+}
