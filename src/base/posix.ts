@@ -1,0 +1,81 @@
+/**
+ * The few POSIX calls that Node does not offer, and the one door to koffi. They run on the calling thread and do not block.
+ *
+ * | here | call |
+ * |---|---|
+ * | duplicateDescriptor | fcntl(fd, F_DUPFD_CLOEXEC, 0) |
+ * | closeDescriptor | close(fd) |
+ * | tryLockExclusive, tryLockShared | flock(fd, LOCK_EX or LOCK_SH, LOCK_NB) |
+ */
+import { constants } from "node:os";
+import { getSystemErrorName } from "node:util";
+import koffi from "koffi";
+
+/** A POSIX call that failed. `code` is the name of its errno (`"EBADF"`), as in Node's own system errors. */
+export class PosixFault extends Error {
+  override readonly name = "PosixFault";
+  readonly code: string;
+  readonly errno: number;
+  readonly syscall: string;
+
+  constructor(syscall: string, errno: number) {
+    const code = errnoName(errno);
+    super(`${syscall}: ${code}`);
+    this.code = code;
+    this.errno = errno;
+    this.syscall = syscall;
+  }
+}
+
+/**
+ * A second descriptor of the same open file or socket, closed on exec like those that Node opens.
+ * The caller owns it and closes it, or gives it to an object that will. Throws PosixFault (`EBADF`, `EMFILE`).
+ */
+export function duplicateDescriptor(fd: number): number {
+  const duplicate: number = fcntl(fd, F_DUPFD_CLOEXEC, "int", 0);
+  if (duplicate < 0) throw new PosixFault("fcntl", koffi.errno());
+  return duplicate;
+}
+
+/** Closes a descriptor that no Node object owns. Throws PosixFault (`EBADF`). */
+export function closeDescriptor(fd: number): void {
+  if (close(fd) === 0) return;
+  const errno = koffi.errno();
+  if (errno === constants.errno.EINTR) return; // It is closed all the same; a second close could hit a reused number.
+  throw new PosixFault("close", errno);
+}
+
+/**
+ * Takes the whole-file lock of this open file without waiting; false when another open file holds it. The lock ends when
+ * the last descriptor of this open file is closed, at the latest with the process, however it ends. Throws PosixFault.
+ */
+export function tryLockExclusive(fd: number): boolean {
+  return tryLock(fd, LOCK_EX);
+}
+
+/** Like `tryLockExclusive`, but shared with other shared holders: false only while an exclusive holder lives. */
+export function tryLockShared(fd: number): boolean {
+  return tryLock(fd, LOCK_SH);
+}
+
+function tryLock(fd: number, mode: number): boolean {
+  if (flock(fd, mode | LOCK_NB) === 0) return true;
+  const errno = koffi.errno();
+  if (errno === constants.errno.EWOULDBLOCK) return false;
+  throw new PosixFault("flock", errno);
+}
+
+function errnoName(errno: number): string {
+  return errno > 0 ? getSystemErrorName(-errno) : `errno ${errno}`;
+}
+
+const LOCK_SH = 1;
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+/** <fcntl.h>: the number differs between Linux and the BSDs' descendants. */
+const F_DUPFD_CLOEXEC = process.platform === "darwin" ? 67 : 1030;
+
+const processLibrary = koffi.load(null);
+const fcntl = processLibrary.func("int fcntl(int fd, int command, ...)");
+const close = processLibrary.func("int close(int fd)");
+const flock = processLibrary.func("int flock(int fd, int operation)");

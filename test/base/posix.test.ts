@@ -1,0 +1,132 @@
+/**
+ * Goal: the POSIX door does what its contract says on real descriptors.
+ * Method: files and sockets of this machine; flags read back from /proc; a worker thread for the second loading.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { createConnection, createServer, Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Worker } from "node:worker_threads";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import {
+  closeDescriptor,
+  duplicateDescriptor,
+  PosixFault,
+  tryLockExclusive,
+  tryLockShared,
+} from "../../src/base/posix.ts";
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "restante-posix-"));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const O_CLOEXEC = 0o2000000;
+const flagsOf = (fd: number) =>
+  Number.parseInt(/flags:\s+(\d+)/.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"))![1]!, 8);
+
+function fault(action: () => unknown): PosixFault {
+  try {
+    action();
+  } catch (error) {
+    expect(error).toBeInstanceOf(PosixFault);
+    return error as PosixFault;
+  }
+  throw new Error("the call succeeded");
+}
+
+describe("descriptors", () => {
+  test("a duplicate is another number for the same open file, closed on exec", () => {
+    const path = join(folder, "shared-offset");
+    const fd = openSync(path, "w+");
+    const duplicate = duplicateDescriptor(fd);
+    expect(duplicate).not.toBe(fd);
+    expect(flagsOf(duplicate) & O_CLOEXEC).toBe(O_CLOEXEC);
+    writeSync(fd, "first ");
+    closeSync(fd);
+    writeSync(duplicate, "second"); // Continues at the shared offset.
+    closeDescriptor(duplicate);
+    expect(readFileSync(path, "utf8")).toBe("first second");
+  });
+
+  test("a socket lives on in its duplicate after the first owner destroyed it", async () => {
+    const server = createServer({ pauseOnConnect: true });
+    await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+    const { port } = server.address() as { port: number };
+    const client = createConnection(port, "127.0.0.1");
+    const [accepted] = (await once(server, "connection")) as [Socket];
+    const handle = (accepted as unknown as { _handle: { fd: number } })._handle;
+    const adopted = new Socket({ fd: duplicateDescriptor(handle.fd), readable: true, writable: true });
+    accepted.destroy();
+    await once(accepted, "close");
+    client.write("ping");
+    expect(String((await once(adopted, "data"))[0])).toBe("ping");
+    adopted.end("pong");
+    expect(String((await once(client, "data"))[0])).toBe("pong");
+    client.destroy();
+    server.close();
+  });
+
+  test("a bad descriptor is a fault that names its errno", () => {
+    expect(fault(() => duplicateDescriptor(1_000_000))).toMatchObject({ code: "EBADF", syscall: "fcntl" });
+    expect(fault(() => closeDescriptor(1_000_000))).toMatchObject({ code: "EBADF", syscall: "close" });
+    expect(fault(() => tryLockExclusive(1_000_000))).toMatchObject({ code: "EBADF", syscall: "flock" });
+  });
+});
+
+describe("locks", () => {
+  test("one exclusive holder, or many shared ones", () => {
+    const path = join(folder, "lock");
+    const [one, two, three] = [openSync(path, "w"), openSync(path, "r"), openSync(path, "r")];
+    expect(tryLockExclusive(one)).toBe(true);
+    expect(tryLockExclusive(one)).toBe(true); // The holder itself.
+    expect(tryLockExclusive(two)).toBe(false);
+    expect(tryLockShared(two)).toBe(false);
+    closeSync(one);
+    expect(tryLockShared(two)).toBe(true);
+    expect(tryLockShared(three)).toBe(true);
+    expect(tryLockExclusive(three)).toBe(false);
+    closeSync(two);
+    expect(tryLockExclusive(three)).toBe(true);
+    closeSync(three);
+  });
+
+  test("a duplicate keeps the lock, and a child process does not inherit it", async () => {
+    const path = join(folder, "kept");
+    const fd = openSync(path, "w");
+    expect(tryLockExclusive(fd)).toBe(true);
+    const duplicate = duplicateDescriptor(fd);
+    closeSync(fd);
+    const child = spawn(process.execPath, ["-e", "process.stdin.resume()"], { stdio: ["pipe", "ignore", "ignore"] });
+    await once(child, "spawn");
+    const other = openSync(path, "r");
+    expect(tryLockExclusive(other)).toBe(false);
+    closeDescriptor(duplicate);
+    expect(tryLockExclusive(other)).toBe(true);
+    closeSync(other);
+    child.stdin?.end();
+    await once(child, "exit");
+  });
+});
+
+test("koffi loads in a worker thread too, with an errno of its own", async () => {
+  const path = join(folder, "thread");
+  const source = `
+    import { openSync } from "node:fs";
+    import { parentPort, workerData } from "node:worker_threads";
+    const koffi = (await import("koffi")).default;
+    const flock = koffi.load(null).func("int flock(int fd, int operation)");
+    parentPort.postMessage([flock(openSync(workerData, "w"), 2 | 4), koffi.errno()]);
+  `;
+  const fd = openSync(path, "w");
+  expect(tryLockExclusive(fd)).toBe(true);
+  const worker = new Worker(source, { eval: true, workerData: path });
+  const [answer] = (await once(worker, "message")) as [[number, number]];
+  expect(answer[0]).toBe(-1);
+  expect(answer[1]).toBe(11); // EWOULDBLOCK, of that thread.
+  await worker.terminate();
+  closeSync(fd);
+});
