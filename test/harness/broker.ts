@@ -1,0 +1,177 @@
+/**
+ * The built broker as a child process: on free ports, with a data directory of its own, in a clean environment.
+ *
+ * ```
+ *  start ── ready line ──► running ──┬─ stop (SIGTERM, must exit 0) ──┐
+ *    ▲                               └─ kill (SIGKILL) ───────────────┤
+ *    └────────────── restart on the same data directory ◄─────────────┘
+ * ```
+ */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { Child, type Finished } from "./process.ts";
+
+export const ENTRY = resolve("dist/cli/restante.js");
+export const API_KEY = "key";
+export const API_SECRET = "secret";
+const READY_MS_MAX = 20_000;
+const STOP_MS_MAX = 20_000;
+
+export interface BrokerOptions {
+  /** Default 1. */
+  readonly workers?: number;
+  /** Settings for the file, in YAML. */
+  readonly settings?: string;
+  /** More flags after those of the harness. */
+  readonly flags?: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+interface ReadyLine {
+  readonly msg: "ready";
+  readonly listeners: { readonly mqtt: string; readonly ws: string; readonly http: string };
+  readonly workers: number;
+  readonly pid: number;
+}
+
+const portOf = (address: string): number => Number(address.slice(address.lastIndexOf(":") + 1));
+
+function readyLineOf(lines: readonly string[]): ReadyLine | undefined {
+  for (const line of lines) {
+    if (!line.includes('"ready"')) continue;
+    const parsed = JSON.parse(line) as { msg?: unknown };
+    if (parsed.msg === "ready") return parsed as ReadyLine;
+  }
+  return undefined;
+}
+
+/** A broker under test. Its ports are new after every start. */
+export class Broker {
+  readonly host = "127.0.0.1";
+  /** Holds `data`, the key file and the settings file. */
+  readonly directory: string;
+  readonly dataDirectory: string;
+  mqttPort = 0;
+  wsPort = 0;
+  httpPort = 0;
+  workers = 0;
+  #options: BrokerOptions;
+  #child: Child | undefined;
+
+  private constructor(directory: string, options: BrokerOptions) {
+    this.directory = directory;
+    this.dataDirectory = join(directory, "data");
+    this.#options = options;
+  }
+
+  /** Starts a broker on an empty data directory and waits until it is ready. */
+  static async start(options: BrokerOptions = {}): Promise<Broker> {
+    const directory = await mkdtemp(join(tmpdir(), "restante-test-"));
+    await writeFile(join(directory, "api-keys.txt"), `${API_KEY}:${API_SECRET}\n`, { mode: 0o600 });
+    if (options.settings !== undefined) await writeFile(join(directory, "restante.yaml"), options.settings);
+    const broker = new Broker(directory, options);
+    await broker.#launch(options.workers ?? 1);
+    return broker;
+  }
+
+  /** The command line that starts a broker on this data directory. */
+  commandLine(workers: number): string[] {
+    const own = { "--host": this.host, "--mqtt-port": "0", "--http-port": "0", "--ws-port": "0" };
+    const files = { "--data-dir": this.dataDirectory, "--api-keys": join(this.directory, "api-keys.txt") };
+    const settings = this.#options.settings === undefined ? {} : { "--config": join(this.directory, "restante.yaml") };
+    const flags = Object.entries({ ...own, ...files, ...settings, "--workers": String(workers) }).flat();
+    return [ENTRY, "start", ...flags, ...(this.#options.flags ?? [])];
+  }
+
+  get pid(): number {
+    return this.#running().pid;
+  }
+
+  get isRunning(): boolean {
+    return this.#child?.isRunning ?? false;
+  }
+
+  /** The log lines since the last start. */
+  get logs(): readonly string[] {
+    return this.#child?.lines ?? [];
+  }
+
+  get url(): string {
+    return `http://${this.host}:${this.httpPort}`;
+  }
+
+  /** Settles when the running process is gone. */
+  get ended(): Promise<Finished> {
+    return this.#running().ended;
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#running().signal(name);
+  }
+
+  /**
+   * SIGTERM, and the process must end by itself with exit code 0.
+   * @throws with the last log lines when it does not.
+   */
+  async stop(): Promise<void> {
+    const child = this.#running();
+    child.signal("SIGTERM");
+    const finished = await this.#endOf(child);
+    if (finished.code === 0) return;
+    const said = `${child.lines.slice(-20).join("\n")}\n${finished.stderr.slice(-3000)}`;
+    throw new Error(`SIGTERM ended the broker with code ${finished.code}, signal ${finished.signal}:\n${said}`);
+  }
+
+  /** SIGKILL: what a crash of the process leaves on disk. */
+  async kill(): Promise<void> {
+    const child = this.#running();
+    child.signal("SIGKILL");
+    await child.ended;
+  }
+
+  /** Starts again on the same data directory, after `stop` or `kill`. */
+  async restart(workers = this.workers): Promise<void> {
+    if (this.isRunning) throw new Error("the broker still runs");
+    await this.#launch(workers);
+  }
+
+  /** For afterAll: ends what runs and removes the directory. A broker that died by itself fails the suite here. */
+  async remove(): Promise<void> {
+    if (this.isRunning) await this.kill();
+    await rm(this.directory, { recursive: true, force: true });
+    const finished = await this.#child?.ended;
+    if (finished === undefined || finished.code === 0 || finished.signal === "SIGKILL") return;
+    const { code, signal, stderr } = finished;
+    throw new Error(`the broker died with code ${code}, signal ${signal}:\n${stderr.slice(-3000)}`);
+  }
+
+  async #launch(workers: number): Promise<void> {
+    const child = new Child(process.execPath, this.commandLine(workers), {
+      environment: this.#options.environment ?? {},
+    });
+    this.#child = child;
+    try {
+      const ready = await child.until(readyLineOf, READY_MS_MAX);
+      this.mqttPort = portOf(ready.listeners.mqtt);
+      this.wsPort = portOf(ready.listeners.ws);
+      this.httpPort = portOf(ready.listeners.http);
+      this.workers = workers;
+    } catch (error) {
+      child.signal("SIGKILL");
+      throw error;
+    }
+  }
+
+  async #endOf(child: Child): Promise<Finished> {
+    const timer = setTimeout(() => child.signal("SIGKILL"), STOP_MS_MAX);
+    const finished = await child.ended;
+    clearTimeout(timer);
+    return finished;
+  }
+
+  #running(): Child {
+    if (this.#child === undefined) throw new Error("the broker was not started");
+    return this.#child;
+  }
+}
