@@ -64,6 +64,48 @@ export interface LogEvents {
    * (settlements) or are the owner's to repeat (puts). Same calling rules as `onCommitted`.
    */
   onFailed(batch: number, fault: CommitFault): void;
+  /** Stored bytes proved bad; see `Damage`. Called from inside the log: note it, do not call back. */
+  onDamage?(damage: Damage): void;
+}
+
+/**
+ * Stored bytes that do not match their checksum or layout. What they held is quarantined (a copy stays in the store, nothing
+ * reads it) and reported once; everything else is served.
+ */
+export interface Damage {
+  readonly what: "batch" | "index" | "settled" | "table";
+  /** Of a batch, its index or its settled bits; 0 for a table value. */
+  readonly batch: number;
+  /** Of a table value, as `table/key`. */
+  readonly key?: string;
+  /** Live records that cannot be served because of it, 0 when everything could be rebuilt, -1 when unknown. */
+  readonly records: number;
+  readonly reason: string;
+}
+
+/** What the log counts about itself; all since it was opened, except what is there now. */
+export interface LogStatistics {
+  /** Batches and records that wait now, and their bytes as stored; `deadBytes` of them belong to settled records (an estimate). */
+  readonly batches: number;
+  readonly records: number;
+  readonly batchBytes: number;
+  readonly deadBytes: number;
+  /** Commits that reached the disk, and that failed; batches whose values were rewritten; batches removed. */
+  readonly commits: number;
+  readonly failedCommits: number;
+  readonly rewrites: number;
+  readonly removals: number;
+  /** Batch values read from the disk because no memory held them. */
+  readonly loads: number;
+  /** Pages of the environment's file up to its last used one, pages free within it, and the size of a page. */
+  readonly pages: number;
+  readonly freePages: number;
+  readonly pageBytes: number;
+  /** Memory of the table of waiting batches with its bitmaps. */
+  readonly tableBytes: number;
+  /** Findings so far: how many, and the first of them. */
+  readonly damageCount: number;
+  readonly damage: readonly Damage[];
 }
 
 export interface PartitionLog {
@@ -94,16 +136,24 @@ export interface PartitionLog {
   ): Position;
   /** The record is done with; its space is freed. Idempotent. Durable with the next commit. */
   settle(position: Position): void;
-  /** Sets a keyed value, durable with the gathering batch; `undefined` removes it. The bytes are copied. */
+  /**
+   * Sets a keyed value, durable with the gathering batch; `undefined` removes it. The bytes are copied. The key is a string of
+   * any length but 0; the last `put` of a key in a batch counts.
+   */
   put(table: Table, key: string, value: Uint8Array | undefined): void;
   /** Seals the gathering batch and starts its commit, unless one is under way or there is nothing to commit. */
   flush(): void;
   /** Finds the message of a live record, committed or still gathering. */
   read(position: Position, into: MessageLocation): ReadResult;
-  /** Every live committed record in order of position; used once, before the first `stage`. The visitor must not keep the summary. */
+  /**
+   * Every live committed record in order of position, expired ones too; used once, before the first call of any other method
+   * but `entries`. The visitor must not keep the summary.
+   */
   recover(visit: (record: RecordSummary) => void): void;
   /** Every keyed value of a table in order of key, as of the last commit; for the start. Values are copies. */
   entries(table: Table, visit: (key: string, value: Buffer) => void): void;
-  /** Commits what gathers, waits for it, closes. */
+  /** For metrics and tests; walks the store's free list, so not per turn. */
+  stats(): LogStatistics;
+  /** Commits what gathers, waits for it (its event is still delivered), closes. */
   close(): Promise<void>;
 }
