@@ -1,0 +1,166 @@
+/**
+ * The border between workers: every frame that crosses a ring, its sender, its reader and its body. Little endian;
+ * a frame's body starts 8-byte aligned. Frames exist only while the process does: no version.
+ *
+ * | kind | from → to | meaning |
+ * |---|---|---|
+ * | PUBLISH | publisher's worker → a worker with matching subscribers or queues | route this message to your own |
+ * | STORED | that worker → publisher's worker | what you sent is on disk here (or is refused) |
+ * | DELIVER | queue's worker → consumer's worker | hand this message to your consumer |
+ * | SETTLE | consumer's worker → queue's worker | the consumer acknowledged or rejected |
+ * | ATTACH | consumer's worker → queue's worker | a consumer wants messages of a queue |
+ * | DETACH | consumer's worker → queue's worker | it is gone, or takes nothing more |
+ * | DETACHED | queue's worker → consumer's worker | the queue was deleted: the attachment is void |
+ * | ROUTE | a worker → every other | whether I have anyone for this filter |
+ * | ROUTED | the other → that worker | applied |
+ * | RECALL | subscriber's worker → every other | which retained messages match this filter? |
+ * | RECALLED | the other → subscriber's worker | one of them, or the end |
+ * | RELEASE | publisher's worker → every other | a QoS 2 identifier was released: forget it |
+ * | CHUNK | any | a part of a frame too large for one record |
+ */
+import type { Region } from "../base/region.ts";
+
+export const PUBLISH = 1;
+export const STORED = 2;
+export const DELIVER = 3;
+export const SETTLE = 4;
+export const ATTACH = 5;
+export const DETACH = 6;
+export const DETACHED = 7;
+export const ROUTE = 8;
+export const ROUTED = 9;
+export const RECALL = 10;
+export const RECALLED = 11;
+export const RELEASE = 12;
+export const CHUNK = 13;
+
+/**
+ * PUBLISH: `origin u32 · sequence u32 · flags u32 · packet identifier u32 · message`.
+ * STORED answers with the same origin and sequence when ANSWER_WANTED is set.
+ */
+export const PUBLISH_HEADER_BYTES = 16;
+/** The publisher waits for STORED before it acknowledges. */
+export const ANSWER_WANTED = 1;
+/** QoS 2 of a session that outlives its connection: the identifier is kept with the message. */
+export const EXACTLY_ONCE = 2;
+/** The PUBLISH came with DUP = 1: ask the kept identifiers first. */
+export const MAY_BE_KNOWN = 4;
+
+export function writePublishHeader(
+  region: Region,
+  offset: number,
+  origin: number,
+  sequence: number,
+  flags: number,
+  packetId: number,
+): void {
+  const { view } = region;
+  view.setUint32(offset, origin, true);
+  view.setUint32(offset + 4, sequence, true);
+  view.setUint32(offset + 8, flags, true);
+  view.setUint32(offset + 12, packetId, true);
+}
+
+/** STORED: `origin u32 · sequence u32 · reason u32`. */
+export const STORED_BYTES = 12;
+
+export function writeStored(region: Region, offset: number, origin: number, sequence: number, reason: number): void {
+  const { view } = region;
+  view.setUint32(offset, origin, true);
+  view.setUint32(offset + 4, sequence, true);
+  view.setUint32(offset + 8, reason, true);
+}
+
+/** DELIVER: `slot u32 · generation u32 · position f64 · redelivered u32 · 0 u32 · message`. */
+export const DELIVER_HEADER_BYTES = 24;
+
+export function writeDeliverHeader(
+  region: Region,
+  offset: number,
+  slot: number,
+  generation: number,
+  position: number,
+  redelivered: boolean,
+): void {
+  const { view } = region;
+  view.setUint32(offset, slot, true);
+  view.setUint32(offset + 4, generation, true);
+  view.setFloat64(offset + 8, position, true);
+  view.setUint32(offset + 16, redelivered ? 1 : 0, true);
+  view.setUint32(offset + 20, 0, true);
+}
+
+/** SETTLE: `slot u32 · generation u32 · position f64 · accepted u32`. */
+export const SETTLE_BYTES = 20;
+
+export function writeSettle(
+  region: Region,
+  offset: number,
+  slot: number,
+  generation: number,
+  position: number,
+  accepted: boolean,
+): void {
+  const { view } = region;
+  view.setUint32(offset, slot, true);
+  view.setUint32(offset + 4, generation, true);
+  view.setFloat64(offset + 8, position, true);
+  view.setUint32(offset + 16, accepted ? 1 : 0, true);
+}
+
+/** The bodies of the rare frames are structured values; these are their shapes. */
+export interface AttachBody {
+  readonly slot: number;
+  readonly generation: number;
+  readonly queue: string;
+  readonly clientId: string;
+  readonly qos: 0 | 1;
+  readonly window: number;
+  readonly packetBytesMax: number;
+}
+
+export interface DetachBody {
+  readonly slot: number;
+  readonly generation: number;
+  /** False: unsubscribed, what is in flight stays with the consumer. True: gone, everything goes back. */
+  readonly gone: boolean;
+}
+
+export interface DetachedBody {
+  readonly slot: number;
+  readonly generation: number;
+}
+
+/** What a worker has for a filter: nothing, only what dies with its connection, something that is stored. */
+export type RouteState = 0 | 1 | 2;
+export const ROUTE_NONE: RouteState = 0;
+export const ROUTE_VOLATILE: RouteState = 1;
+export const ROUTE_DURABLE: RouteState = 2;
+
+export interface RouteBody {
+  readonly filter: string;
+  readonly state: RouteState;
+  /** Answered by ROUTED with the same token. */
+  readonly token: number;
+}
+
+export interface RoutedBody {
+  readonly token: number;
+}
+
+export interface RecallBody {
+  readonly token: number;
+  readonly filter: string;
+}
+
+export interface RecalledBody {
+  readonly token: number;
+  /** A retained message in the one layout; absent in the last frame of an answer. */
+  readonly message?: Uint8Array;
+}
+
+export interface ReleaseBody {
+  readonly token: number;
+  readonly clientId: string;
+  readonly packetId: number;
+}
