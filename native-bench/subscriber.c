@@ -1,0 +1,153 @@
+#include "subscriber.h"
+#include "base.h"
+#include "options.h"
+#include "payload.h"
+#include "publisher.h"
+#include <stdlib.h>
+#include <string.h>
+
+struct receiving receiving;
+
+void subscribers_init(void)
+{
+	receiving.subscribers = zeroed((size_t)options.subs, sizeof *receiving.subscribers);
+	for (int i = 0; i < options.subs; i++) {
+		struct subscriber *subscriber = &receiving.subscribers[i];
+		subscriber->connection.index = i;
+		subscriber->connection.owner = subscriber;
+		subscriber->connection.role = options.mode == MODE_CONNECT ? BYSTANDER : SUBSCRIBER;
+		if (!mode_subscribes()) continue;
+		subscriber->connection.filter = expanded(options.filters[i % options.filter_count], i);
+		subscriber->audience = audience_join(subscriber->connection.filter);
+		subscriber->seen_end = zeroed((size_t)options.pubs, sizeof *subscriber->seen_end);
+	}
+}
+
+static void count(struct subscriber *subscriber, const struct payload *payload, bool dup_flag, uint64_t ns)
+{
+	receiving.received++;
+	subscriber->received++;
+	if (receiving.first_ns == 0) receiving.first_ns = ns;
+	receiving.last_ns = ns;
+	if (dup_flag) receiving.dup_flag++;
+	if (!sequence_insert(&subscriber->audience->received[payload->sender], payload->number)) {
+		receiving.duplicates++;
+		return;
+	}
+	receiving.distinct++;
+	if (publishing.owed > 0) publishing.owed--;
+	uint64_t *seen_end = &subscriber->seen_end[payload->sender];
+	if (payload->number < *seen_end) receiving.out_of_order++;
+	else *seen_end = payload->number + 1;
+	if (is_measured(payload->sent_ns)) histogram_add(&receiving.e2e_ns, ns > payload->sent_ns ? ns - payload->sent_ns : 0);
+}
+
+static void check(struct subscriber *subscriber, bool dup_flag, const uint8_t *topic, size_t topic_bytes, const uint8_t *bytes,
+                  size_t size, uint64_t ns)
+{
+	struct payload payload;
+	if (!payload_read(bytes, size, &payload)) {
+		receiving.invalid++;
+		return;
+	}
+	if (options.run_id == 0) options.run_id = payload.run; /* a drain takes the run of the first message it sees */
+	if (payload.run != options.run_id) {
+		receiving.stale++;
+		return;
+	}
+	if (payload.sender >= (uint32_t)options.pubs) {
+		receiving.invalid++;
+		return;
+	}
+	const char *expected = publishing.publishers[payload.sender].topic;
+	if (strlen(expected) != topic_bytes || memcmp(expected, topic, topic_bytes) != 0) {
+		receiving.bad_topic++;
+		return;
+	}
+	count(subscriber, &payload, dup_flag, ns);
+}
+
+static void acknowledge(struct connection *connection, uint16_t identifier)
+{
+	uint8_t *packet = queue_reserve(&connection->out, 4);
+	packet[0] = 0x40;
+	packet[1] = 2;
+	packet[2] = (uint8_t)(identifier >> 8);
+	packet[3] = (uint8_t)identifier;
+	connection->out.end += 4;
+}
+
+static void postpone(struct subscriber *subscriber, uint16_t identifier, uint64_t ns)
+{
+	if (subscriber->postponed_count == subscriber->postponed_room) {
+		size_t room = subscriber->postponed_room * 2 + 64;
+		struct postponed *ring = zeroed(room, sizeof *ring);
+		for (size_t i = 0; i < subscriber->postponed_count; i++)
+			ring[i] = subscriber->postponed[(subscriber->postponed_first + i) % subscriber->postponed_room];
+		free(subscriber->postponed);
+		subscriber->postponed = ring;
+		subscriber->postponed_room = room;
+		subscriber->postponed_first = 0;
+	}
+	uint64_t from_ns = options.serial ? most(ns, subscriber->busy_until_ns) : ns;
+	subscriber->busy_until_ns = later_ns(from_ns, options.delay_ms / 1e3);
+	size_t at = (subscriber->postponed_first + subscriber->postponed_count++) % subscriber->postponed_room;
+	subscriber->postponed[at] = (struct postponed){ subscriber->busy_until_ns, identifier };
+}
+
+void subscriber_on_publish(struct subscriber *subscriber, uint32_t flags, const uint8_t *body, size_t bytes, uint64_t ns)
+{
+	uint32_t qos = flags >> 1 & 3;
+	size_t topic_bytes = bytes < 2 ? 0 : (size_t)(body[0] << 8 | body[1]), at = 2 + topic_bytes;
+	uint16_t identifier = 0;
+	if (qos > 1 || at + (qos > 0 ? 2 : 0) > bytes) fail("a malformed PUBLISH from the server");
+	if (qos > 0) {
+		identifier = (uint16_t)(body[at] << 8 | body[at + 1]);
+		at += 2;
+	}
+	if (options.mqtt == 5) {
+		size_t properties = 0;
+		for (int shift = 0; at < bytes; shift += 7) {
+			properties |= (size_t)(body[at] & 127) << shift;
+			if ((body[at++] & 128) == 0) break;
+		}
+		at += properties;
+		if (at > bytes) fail("a PUBLISH with malformed properties from the server");
+	}
+	check(subscriber, (flags & 8) != 0, body + 2, topic_bytes, body + at, bytes - at, ns);
+	if (qos == 0) return;
+	if (options.delay_ms > 0) postpone(subscriber, identifier, ns);
+	else acknowledge(&subscriber->connection, identifier);
+}
+
+uint64_t subscribers_acknowledge(uint64_t ns)
+{
+	uint64_t next_ns = NEVER_NS;
+	if (options.delay_ms == 0 || receiving.subscribers == NULL) return next_ns;
+	for (int i = 0; i < options.subs; i++) {
+		struct subscriber *subscriber = &receiving.subscribers[i];
+		struct connection *connection = &subscriber->connection;
+		if (connection->stage != OPEN) continue;
+		for (; subscriber->postponed_count > 0; subscriber->postponed_count--) {
+			const struct postponed *first = &subscriber->postponed[subscriber->postponed_first];
+			if (first->due_ns > ns) {
+				next_ns = least(next_ns, first->due_ns);
+				break;
+			}
+			acknowledge(connection, first->identifier);
+			subscriber->postponed_first = (subscriber->postponed_first + 1) % subscriber->postponed_room;
+		}
+		if (queued_bytes(&connection->out) > 0 && !connection->is_blocked) connection_flush(connection);
+	}
+	return next_ns;
+}
+
+bool subscribers_owe_acknowledgements(void)
+{
+	for (int i = 0; receiving.subscribers != NULL && i < options.subs; i++) {
+		const struct subscriber *subscriber = &receiving.subscribers[i];
+		if (subscriber->connection.stage != OPEN) continue;
+		if (subscriber->postponed_count > 0 || queued_bytes(&subscriber->connection.out) > 0) return true;
+	}
+	return false;
+}
