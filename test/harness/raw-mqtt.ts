@@ -168,14 +168,33 @@ export class RawClient {
     }
   }
 
-  /** The next PUBLISH, acknowledged at QoS 1. */
+  /** Publishes and answers the reason code of the PUBACK or PUBREC (0 at QoS 0); the exchange is complete then. */
+  async publishSettled(topic: string, payload: string | Buffer, options: PublishOptions = {}): Promise<number> {
+    const messageId = this.publish(topic, payload, options);
+    if (options.qos === 1) return (await this.take("puback")).reasonCode ?? 0;
+    if (options.qos !== 2) return 0;
+    const reasonCode = (await this.take("pubrec")).reasonCode ?? 0;
+    if (reasonCode >= 0x80) return reasonCode;
+    this.send({ cmd: "pubrel", messageId, ...(this.version === 5 ? { reasonCode: 0 } : {}) });
+    await this.take("pubcomp");
+    return reasonCode;
+  }
+
+  /** The next PUBLISH, its exchange completed. */
   async receive(timeoutMs = WAIT_MS): Promise<IPublishPacket> {
     const packet = await this.take("publish", timeoutMs);
-    if (packet.qos === 1) this.puback(packet.messageId!);
+    const { qos, messageId } = packet;
+    if (qos === 1) this.puback(messageId!);
+    if (qos === 2) {
+      const code = this.version === 5 ? { reasonCode: 0 } : {};
+      this.send({ cmd: "pubrec", messageId: messageId!, ...code });
+      await this.take("pubrel", timeoutMs);
+      this.send({ cmd: "pubcomp", messageId: messageId!, ...code });
+    }
     return packet;
   }
 
-  /** So many PUBLISH packets, acknowledged at QoS 1, as text. */
+  /** So many PUBLISH packets, their exchanges completed, as text. */
   async receiveTexts(count: number, timeoutMs = WAIT_MS): Promise<string[]> {
     const texts: string[] = [];
     while (texts.length < count) texts.push((await this.receive(timeoutMs)).payload.toString());
