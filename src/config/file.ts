@@ -1,0 +1,77 @@
+/**
+ * The settings file: YAML 1.2, nested keys (`mqtt:` with `port:` below it) or dotted ones (`mqtt.port:`). The one door to yaml.
+ */
+import { readFileSync } from "node:fs";
+import { isMap, isScalar, LineCounter, parseDocument } from "yaml";
+import { configurationFault, dotted, emptyTree, isSection, isTree, type Source, type Tree, trySet } from "./source.ts";
+
+/** Reads a file. `name` is the path as the user gave it, `path` where it is. Throws CONFIG_INVALID. */
+export function fileSource(name: string, path: string): Source {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    throw configurationFault(`cannot read the settings file ${name}: ${(error as NodeJS.ErrnoException).code}`, error);
+  }
+  return yamlSource(name, text);
+}
+
+/** The same of a text. */
+export function yamlSource(name: string, text: string): Source {
+  const lineCounter = new LineCounter();
+  const document = parseDocument(text, { version: "1.2", lineCounter, prettyErrors: false, logLevel: "silent" });
+  const lineAt = (offset: number) => lineCounter.linePos(offset).line;
+  const [error] = document.errors;
+  if (error !== undefined) throw configurationFault(`${name}:${lineAt(error.pos[0])}: ${error.message}`, error);
+
+  const lines = new Map<string, number>();
+  collectLines(document.contents, [], lineAt, lines);
+  const placeOf = (path: readonly string[]) => {
+    for (let length = path.length; length > 0; length -= 1) {
+      const line = lines.get(dotted(path.slice(0, length)));
+      if (line !== undefined) return `${name}:${line}: ${dotted(path)}`;
+    }
+    return `${name}: ${dotted(path)}`;
+  };
+
+  const written: unknown = document.toJS({ maxAliasCount: ALIASES_MAX });
+  if (written !== null && !isTree(written)) throw configurationFault(`${name}: expected a mapping of keys`);
+  const tree = emptyTree();
+  const repeated = firstRepeated(tree, written ?? {}, []);
+  if (repeated !== undefined) throw configurationFault(`${placeOf(repeated)}: given twice`);
+  return { tree, placeOf, spell: dotted, isHidden: () => false };
+}
+
+/** Settings have no use for more; it stops texts that unfold to a huge tree. */
+const ALIASES_MAX = 100;
+
+/** The line of every key, by its dotted path. */
+function collectLines(
+  node: unknown,
+  above: readonly string[],
+  lineAt: (offset: number) => number,
+  lines: Map<string, number>,
+): void {
+  if (!isMap(node)) return;
+  for (const { key, value } of node.items) {
+    if (!isScalar(key)) continue;
+    const parts = String(key.value).split(".");
+    for (const index of parts.keys()) {
+      lines.set(dotted([...above, ...parts.slice(0, index + 1)]), lineAt(key.range?.[0] ?? 0));
+    }
+    collectLines(value, [...above, ...parts], lineAt, lines);
+  }
+}
+
+/** Copies written keys into the tree, dotted ones in parts. Answers the path of a key that is there already. */
+function firstRepeated(tree: Tree, written: object, above: readonly string[]): readonly string[] | undefined {
+  for (const [key, value] of Object.entries(written)) {
+    const path = [...above, ...key.split(".")];
+    if (value === null && isSection(path)) continue; // "queues:" with nothing but comments below it.
+    if (isTree(value) && Object.keys(value).length > 0) {
+      const repeated = firstRepeated(tree, value, path);
+      if (repeated !== undefined) return repeated;
+    } else if (!trySet(tree, path, value)) return path;
+  }
+  return undefined;
+}

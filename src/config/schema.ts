@@ -1,0 +1,278 @@
+/**
+ * The settings: one tree, with the default, the kind and the meaning of every key. The file has this shape, variables and flags
+ * name its leaves, and docs/configuration.md is compared with it by a test.
+ *
+ * The one door to zod in this room: zod gives the tree (strict objects, defaults, faults with their path), the kinds give the values.
+ */
+import { availableParallelism } from "node:os";
+import { z } from "zod";
+import { formatBytesize } from "../base/bytesize.ts";
+import { PACKET_BYTES_MAX_DEFAULT, RECEIVE_MAXIMUM_DEFAULT, RINGS_BUDGET_BYTES } from "../base/limits.ts";
+import { LOG_LEVELS } from "../base/logger.ts";
+import {
+  bytesize,
+  choice,
+  duration,
+  flagOr,
+  host,
+  integer,
+  integerOrAuto,
+  type Kind,
+  optionalPath,
+  orInfinity,
+  path,
+  text,
+  UNBOUNDED,
+} from "./kinds.ts";
+
+/** What the documentation and a fault can say of one key. */
+export interface Leaf {
+  readonly path: readonly string[];
+  readonly expected: string;
+  /** As one would write it in the file. */
+  readonly byDefault: unknown;
+  readonly meaning: string;
+}
+
+export type SettingsTree = z.output<typeof settingsSchema>;
+
+/** Fields of a queue that a subscription creates: only what was written; the queue's own defaults fill the rest. */
+export type AutoCreatedFields = z.output<typeof lastValueFields>;
+
+/** A fault in a tree: where, and in words. */
+export interface TreeFault {
+  readonly path: readonly string[];
+  /** The last part of `path` is a key that nobody knows. */
+  readonly isUnknownKey: boolean;
+  readonly problem: string;
+}
+
+/** Reads a tree of written values; what is missing gets its default. All faults, in the order of the schema. */
+export function readTree(
+  tree: object,
+): { readonly settings: SettingsTree } | { readonly faults: readonly TreeFault[] } {
+  const outcome = settingsSchema.safeParse(tree);
+  return outcome.success ? { settings: outcome.data } : { faults: outcome.error.issues.flatMap(faultsOf) };
+}
+
+/** Every key of the tree, in the order of the documentation. */
+export function settingsLeaves(): readonly Leaf[] {
+  return leavesBelow(settingsSchema, []);
+}
+
+const meanings = z.registry<{ readonly expected: string; readonly meaning: string }>();
+const MS_PER_HOUR = 3_600_000;
+const GC_INTERVAL_MS_MAX = 4_294_967_295;
+/** More would make even the smallest rings exceed their budget: N(N-1) of them. */
+const WORKERS_MAX = 64;
+/** [MQTT-2.1.4]: the largest packet that a Remaining Length can say, with its own header. */
+const PACKET_BYTES_MAX = 268_435_460;
+const PACKET_BYTES_MIN = 1024;
+const TIMER_MS_MAX = 2_147_483_647;
+
+const queueFields = {
+  data_retention_period: optional(duration(1, UNBOUNDED)),
+  dispatch_strategy: optional(choice(["random", "round_robin", "least_inflight"])),
+  limits: z
+    .strictObject({
+      max_shard_message_count: optional(orInfinity(integer(1, UNBOUNDED))),
+      max_shard_message_bytes: optional(orInfinity(bytesize(1, UNBOUNDED))),
+    })
+    .optional(),
+  overflow: optional(choice(["drop_oldest", "drop_newest", "reject"])),
+  durability: optional(choice(["fsync", "memory"])),
+  local_max_inflight: optional(integer(1, 65_535)),
+  redispatch_interval: optional(duration(1, TIMER_MS_MAX)),
+  consumer_max_inactive: optional(duration(1, TIMER_MS_MAX)),
+  ping_interval: optional(duration(1, TIMER_MS_MAX)),
+  busy_session_retry_interval: optional(duration(1, TIMER_MS_MAX)),
+  stream_max_buffer_size: optional(integer(1, UNBOUNDED)),
+  stream_max_unacked: optional(integer(1, UNBOUNDED)),
+  consumer_persistence_interval: optional(duration(1, TIMER_MS_MAX)),
+};
+const regularFields = z.strictObject(queueFields);
+const lastValueFields = z.strictObject({ key_expression: optional(text), ...queueFields });
+
+const settingsSchema = z.strictObject({
+  host: setting(host, "127.0.0.1", "The address that every listener binds to."),
+  mqtt: section({
+    port: setting(integer(0, 65_535), 1883, "MQTT over TCP; 0 picks a free port."),
+  }),
+  ws: section({
+    port: setting(integer(0, 65_535), 8083, "MQTT over WebSocket, path `/mqtt`; 0 picks a free port."),
+  }),
+  http: section({
+    port: setting(integer(0, 65_535), 18083, "REST and dashboard; 0 picks a free port."),
+  }),
+  data_dir: setting(path, "./data", "Where everything is stored; made with mode 0700. One broker per directory."),
+  workers: setting(
+    integerOrAuto(1, WORKERS_MAX),
+    "auto",
+    "Worker threads. `auto` is one less than the processor cores, at least 1. May change between two starts.",
+  ),
+  api_keys: setting(
+    optionalPath,
+    null,
+    "File of API keys, a line each: `key:secret[:role[:scopes]]`. Without it the first start writes one to `DATA_DIR/api-key.txt`.",
+  ),
+  log: section({
+    level: setting(choice(LOG_LEVELS), "info", "The least important lines that are written."),
+  }),
+  queues: section({
+    enable: setting(flagOr("auto"), true, "Kept for compatibility with EMQX; queues are always on."),
+    gc_interval: setting(duration(1, GC_INTERVAL_MS_MAX), "1h", "Time between two clean-ups of expired messages."),
+    regular_queue_retention_period: setting(
+      duration(1, UNBOUNDED),
+      "7d",
+      "Kept for compatibility with EMQX; a queue keeps its messages for its own `data_retention_period`.",
+    ),
+    max_queue_count: setting(integer(1, UNBOUNDED), 100, "Queues that may exist at a time."),
+    find_queue_retry_interval: setting(
+      duration(1, TIMER_MS_MAX),
+      "10s",
+      "Kept for compatibility with EMQX; a waiting subscriber is attached at the moment its queue is created.",
+    ),
+    auto_create: section({
+      regular: autoCreate(
+        regularFields,
+        "`false`, or the fields of the regular queue that a subscription to `$queue/<name>/<filter>` creates.",
+      ),
+      lastvalue: autoCreate(lastValueFields, "The same for a last-value queue. Not both at once."),
+    }),
+    quota: section({
+      threshold_percentage: setting(integer(1, 100), 10, "Kept for compatibility with EMQX; limits are exact."),
+      buffer_max_size: setting(integer(1, UNBOUNDED), 100, "Kept for compatibility with EMQX; limits are exact."),
+      buffer_flush_interval: setting(
+        duration(1, TIMER_MS_MAX),
+        "1s",
+        "Kept for compatibility with EMQX; limits are exact.",
+      ),
+      buffer_pool_size: setting(integer(1, UNBOUNDED), 16, "Kept for compatibility with EMQX; limits are exact."),
+    }),
+  }),
+  session: section({
+    max_queued_messages: setting(
+      integer(1, UNBOUNDED),
+      100_000,
+      "Messages that wait for one session at most; then its oldest are dropped.",
+    ),
+    max_queued_bytes: setting(bytesize(1024, UNBOUNDED), "256MB", "The same in bytes."),
+    max_inflight: setting(
+      integer(1, 65_535),
+      100,
+      "QoS 1 and 2 messages on their way to one client at most, beside the client's own Receive Maximum.",
+    ),
+    default_expiry_interval: setting(
+      orInfinity(duration(1000, UNBOUNDED)),
+      "infinity",
+      "How long the session of an MQTT 3.1.1 client with clean session 0 outlives its connection. MQTT 5 clients say it themselves.",
+    ),
+  }),
+  limits: section({
+    max_packet_size: setting(
+      bytesize(PACKET_BYTES_MIN, PACKET_BYTES_MAX),
+      formatBytesize(PACKET_BYTES_MAX_DEFAULT),
+      "The largest packet accepted; announced to MQTT 5 clients.",
+    ),
+    receive_maximum: setting(
+      integer(1, 65_535),
+      RECEIVE_MAXIMUM_DEFAULT,
+      "QoS 1 and 2 messages of one publisher that wait for the disk at most; announced to MQTT 5 clients, others are read no further.",
+    ),
+    max_connections: setting(
+      integer(1, 10_000_000),
+      100_000,
+      "Connections at a time; those beyond are closed at once.",
+    ),
+    max_keepalive: setting(
+      duration(1000, 65_535_000),
+      "65535s",
+      "The longest keep alive. An MQTT 5 client that asks for a longer one, or for none, is told this as Server Keep Alive.",
+    ),
+    ring_budget: setting(
+      bytesize(64 * 1024, UNBOUNDED),
+      formatBytesize(RINGS_BUDGET_BYTES),
+      "Memory for the rings between workers, all together. A message is at most a quarter of its ring, or travels in chunks.",
+    ),
+    memory_budget: setting(
+      bytesize(16 * 1024 * 1024, UNBOUNDED),
+      "512MB",
+      "Bytes that wait in memory for the disk and for slow connections, all together; beyond, publishers are read no further.",
+    ),
+  }),
+  shutdown: section({
+    grace_period: setting(
+      duration(0, MS_PER_HOUR),
+      "8s",
+      "How long a stop may take to finish what was accepted; shorter than the 10 s after which Docker kills.",
+    ),
+  }),
+});
+
+/** What `workers: auto` means here. */
+export function workersOfThisMachine(): number {
+  return Math.min(WORKERS_MAX, Math.max(1, availableParallelism() - 1));
+}
+
+function section<S extends z.core.$ZodLooseShape>(shape: S) {
+  return z.strictObject(shape).prefault({} as never);
+}
+
+function optional<T>(kind: Kind<T>) {
+  return valueOf(kind).optional();
+}
+
+function setting<T>(kind: Kind<T>, byDefault: unknown, meaning: string) {
+  return valueOf(kind).prefault(byDefault).register(meanings, { expected: kind.expected, meaning });
+}
+
+function valueOf<T>(kind: Kind<T>) {
+  return z.unknown().transform((written, context): T => {
+    const parsed = kind.parse(written);
+    if (parsed.problem === undefined) return parsed.value;
+    context.issues.push({ code: "custom", message: parsed.problem, input: written });
+    return z.NEVER;
+  });
+}
+
+function autoCreate<S extends z.ZodType>(fields: S, meaning: string) {
+  const expected = "false, or a mapping of queue fields";
+  return z
+    .unknown()
+    .transform((written, context): false | z.output<S> => {
+      if (written === false || written === "false") return false;
+      const outcome = fields.safeParse(written === "{}" ? {} : written);
+      if (outcome.success) return outcome.data;
+      for (const { path, isUnknownKey, problem } of outcome.error.issues.flatMap(faultsOf)) {
+        context.issues.push({
+          code: "custom",
+          message: problem,
+          path: [...path],
+          params: { isUnknownKey },
+          input: written,
+        });
+      }
+      return z.NEVER;
+    })
+    .prefault(false)
+    .register(meanings, { expected, meaning });
+}
+
+function faultsOf(issue: z.core.$ZodIssue): TreeFault[] {
+  const path = issue.path.map(String);
+  if (issue.code === "unrecognized_keys") {
+    return issue.keys.map((key) => ({ path: [...path, key], isUnknownKey: true, problem: "unknown key" }));
+  }
+  const problem = issue.code === "invalid_type" ? "expected a mapping of keys" : issue.message;
+  const isUnknownKey = issue.code === "custom" && issue.params?.["isUnknownKey"] === true;
+  return [{ path, isUnknownKey, problem }];
+}
+
+function leavesBelow(schema: z.ZodType, path: readonly string[]): Leaf[] {
+  const byDefault = schema instanceof z.ZodPrefault ? schema.def.defaultValue : undefined;
+  const about = meanings.get(schema);
+  if (about !== undefined) return [{ path, byDefault, ...about }];
+  const object = schema instanceof z.ZodPrefault ? schema.unwrap() : schema;
+  if (!(object instanceof z.ZodObject)) return [];
+  return Object.entries(object.shape).flatMap(([key, below]) => leavesBelow(below as z.ZodType, [...path, key]));
+}

@@ -1,0 +1,94 @@
+/**
+ * The settings in force: flags before environment before file before defaults, checked and frozen.
+ *
+ * ```
+ *  file (YAML) ──► tree ─┐
+ *  environment ──► tree ─┼─ each checked alone, so that a fault names its place ─► merged ─► rules between keys ─► Settings
+ *  flags ────────► tree ─┘
+ * ```
+ */
+import { resolve } from "node:path";
+import { formatBytesize } from "../base/bytesize.ts";
+import { RING_BYTES_MIN } from "../base/limits.ts";
+import { CONFIG_VARIABLE, type Environment, environmentSource } from "./environment.ts";
+import { fileSource } from "./file.ts";
+import { type FlagValues, flagsSource } from "./flags.ts";
+import { readTree, type SettingsTree, settingsLeaves, type TreeFault, workersOfThisMachine } from "./schema.ts";
+import { configurationFault, dotted, merge, type Source } from "./source.ts";
+import { suggestionFor } from "./suggestion.ts";
+
+/** Nested as the file. Durations in milliseconds, sizes in bytes, paths absolute; `"infinity"` is no limit. Plain data: it may cross threads. */
+export type Settings = DeepReadonly<Omit<SettingsTree, "workers"> & { workers: number }>;
+
+export interface SettingsSources {
+  /** By flag: `{"--mqtt-port": "1884"}`; `--config` too. */
+  readonly flags: FlagValues;
+  readonly environment: Environment;
+  /** Relative paths start here. */
+  readonly workingDirectory: string;
+}
+
+/** Throws CONFIG_INVALID with one line that names the key, its place and what is wrong. */
+export function loadSettings({ flags, environment, workingDirectory }: SettingsSources): Settings {
+  const file = flags["--config"] ?? (environment[CONFIG_VARIABLE] || undefined);
+  const sources = [
+    ...(file === undefined ? [] : [fileSource(file, resolve(workingDirectory, file))]),
+    environmentSource(environment),
+    flagsSource(flags),
+  ];
+  for (const source of sources) {
+    const outcome = readTree(source.tree);
+    if ("faults" in outcome) throw configurationFault(lineOf(outcome.faults[0]!, source));
+  }
+  const outcome = readTree(merge(sources.map(({ tree }) => tree)));
+  if ("faults" in outcome) throw configurationFault(lineOf(outcome.faults[0]!, sources.at(-1)!));
+
+  const { settings } = outcome;
+  const resolved = {
+    ...settings,
+    workers: settings.workers === "auto" ? workersOfThisMachine() : settings.workers,
+    data_dir: resolve(workingDirectory, settings.data_dir),
+    api_keys: settings.api_keys === null ? null : resolve(workingDirectory, settings.api_keys),
+  };
+  checkBetweenKeys(resolved);
+  return deepFreeze(resolved);
+}
+
+type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
+
+function lineOf({ path, isUnknownKey, problem }: TreeFault, source: Source): string {
+  const place = source.placeOf(path);
+  if (isUnknownKey) {
+    const suggestion = suggestionFor(path);
+    return `${place}: unknown key${suggestion === undefined ? "" : `; did you mean ${source.spell(suggestion)}?`}`;
+  }
+  if (!source.isHidden(path)) return `${place}: ${problem}`;
+  const leaf = settingsLeaves().find((candidate) => dotted(candidate.path) === dotted(path));
+  return `${place}: the file must hold ${leaf?.expected ?? "a value"}`;
+}
+
+function checkBetweenKeys(settings: Settings): void {
+  const { mqtt, ws, http, queues, workers, limits } = settings;
+  const ports = [
+    ["mqtt.port", mqtt.port],
+    ["ws.port", ws.port],
+    ["http.port", http.port],
+  ] as const;
+  for (const [index, [key, port]] of ports.entries()) {
+    const same = ports.slice(0, index).find(([, other]) => other === port && port !== 0);
+    if (same !== undefined) throw configurationFault(`${key}: ${port} is taken by ${same[0]}`);
+  }
+  if (queues.auto_create.regular !== false && queues.auto_create.lastvalue !== false) {
+    throw configurationFault("queues.auto_create: only one of regular and lastvalue may be on");
+  }
+  const ringsBytesMin = workers * (workers - 1) * RING_BYTES_MIN;
+  if (limits.ring_budget < ringsBytesMin) {
+    const needed = formatBytesize(ringsBytesMin);
+    throw configurationFault(`limits.ring_budget: ${workers} workers need at least ${needed}`);
+  }
+}
+
+function deepFreeze<T extends object>(value: T): T {
+  for (const below of Object.values(value)) if (typeof below === "object" && below !== null) deepFreeze(below);
+  return Object.freeze(value);
+}
