@@ -17,7 +17,7 @@ export const CONNECT_DEADLINE_MS = 10_000;
 // MQTT, announced in CONNACK
 export const PACKET_BYTES_MAX_DEFAULT = 1024 * 1024;
 export const RECEIVE_MAXIMUM_DEFAULT = 1_000;
-export const TOPIC_ALIAS_MAXIMUM = 0;
+export const TOPIC_ALIAS_MAXIMUM = 32;
 
 // MQTT codec
 /** What the protocol itself can say: a fixed header of 5 bytes and the largest remaining length. */
@@ -47,3 +47,87 @@ export const CONSUMER_WINDOW_MAX = 65_535;
 export const CREDIT_TABLE_SLOTS = 4_096;
 /** Rejected and oversized messages looked at in one pump before those behind them get their turn. */
 export const ASIDE_LOOK_MAX = 64;
+
+// Log
+/** A gathering batch starts with this much memory and doubles: a quiet partition stays small. */
+export const LOG_ARENA_BYTES_MIN = 1024 * 1024;
+/** What gathers while a commit is under way; then publishers park. A larger message still fits alone. */
+export const LOG_BATCH_BYTES_MAX = 8 * 1024 * 1024;
+/** Batches kept in memory for reading, per partition: three full ones, so that what was just stored is not read from disk. */
+export const LOG_READ_CACHE_BYTES_DEFAULT = 24 * 1024 * 1024;
+/** Of one commit, for rewriting mostly dead batches, or as much as the batch it comes with if that is more. */
+export const LOG_REWRITE_BYTES_MIN = 1024 * 1024;
+/** Nothing is rewritten below so many dead bytes: batches that drain in order free themselves soon. */
+export const LOG_DEAD_BYTES_FLOOR = 4 * 1024 * 1024;
+/** A dead part smaller than two of LMDB's pages is not worth a rewrite. */
+export const LOG_REWRITE_GAIN_BYTES_MIN = 8 * 1024;
+/** After a failed commit: the first pause, doubled up to the second; a publisher waits at most that long for its error. */
+export const LOG_RETRY_MS_MIN = 20;
+export const LOG_RETRY_MS_MAX = 500;
+/** Findings kept for the statistics; all are counted and reported. */
+export const LOG_DAMAGE_LIST_MAX = 100;
+/** Bad values kept aside for a look; a store with more damage than this needs its backup, not copies of it. */
+export const LOG_QUARANTINE_VALUES_MAX = 1_000;
+/** Keys of record tables up to this are LMDB keys as they are (its limit is 1,978); longer ones by prefix and hash. */
+export const LOG_KEY_BYTES_MAX = 1_024;
+/** Batch numbers reserved at a time, so that none is given twice although an emptied store remembers no batch. */
+export const LOG_BATCH_NUMBERS_RESERVED = 65_536;
+/** Read in one go by a scan of the store: no read transaction lives longer. */
+export const LOG_SCAN_BYTES = 1024 * 1024;
+export const LOG_SCAN_VALUES = 1_024;
+/** Waiting batches in one chunk of their table: 19 KiB. */
+export const LOG_TABLE_CHUNK_BATCHES = 1_024;
+/** Partitions of a store: each takes threads, descriptors and memory. */
+export const LOG_PARTITIONS_MAX = 1_024;
+
+// Rings (see ring/layout.ts)
+/** A larger ring only spreads the same traffic over more memory than the caches hold; measured in perf/ring.bench.ts. */
+export const RING_BYTES_MAX = 8 * 1024 * 1024;
+/** A record, padding included, is at most this part of its ring: an empty ring takes any record wherever its tail stands. */
+export const RING_RECORD_DIVISOR = 4;
+/** This part of a ring is for settlements and control only: they pass when messages have filled the rest. */
+export const RING_RESERVED_DIVISOR = 8;
+
+// Router
+/** Levels held by one trie, 60 bytes each: a full index refuses new filters. */
+export const TRIE_NODES_MAX = 16 * 1024 * 1024;
+/** Bytes of level names held by one trie. */
+export const TRIE_NAME_BYTES_MAX = 512 * 1024 * 1024;
+/** Topics whose matches are remembered, in each of two generations. */
+export const MATCH_CACHE_TOPICS_MAX = 32 * 1024;
+/** Bytes of those topics, in each generation; a longer topic than this is matched each time. */
+export const MATCH_CACHE_TOPIC_BYTES_MAX = 2 * 1024 * 1024;
+/** Subscribers, queues and workers listed in remembered matches, in each generation: 8 bytes each. */
+export const MATCH_CACHE_ENTRIES_MAX = 1024 * 1024;
+
+// Transport
+/** Connections whose CONNECT is not complete: beyond it the oldest makes room, so that idle strangers keep nobody out. */
+export const STRANGERS_MAX = 4_096;
+/** What all strangers together may have sent: a whole CONNECT rarely takes more than one read, so this holds the slow ones. */
+export const STRANGERS_BUDGET_BYTES = 16 * 1024 * 1024;
+/** The kernel's queue of connections not yet accepted (it takes the smaller of this and net.core.somaxconn). */
+export const ACCEPT_BACKLOG = 4_096;
+/** One read of a socket: as much as libuv asks for by itself. */
+export const READ_BUFFER_BYTES = 64 * 1024;
+/** In front of it, for the beginning of a packet that came with the read before: a larger one gets a buffer of its own. */
+export const READ_HEADROOM_BYTES = 4 * 1024;
+/** Spare buffers for such beginnings, kept per thread. */
+export const CARRY_SPARE_MAX = 256;
+/** What a thread's connections may hold back (unfinished packets, pauses in mid-read): 256 packets of the default maximum. */
+export const INPUT_BUDGET_BYTES = 256 * 1024 * 1024;
+/** Output is handed out in these: ten thousand connections with one packet each take 160 MiB, four make one good write. */
+export const OUTPUT_CHUNK_BYTES = 16 * 1024;
+/** The arena grows in these: a thousand chunks, between which messages are copied within one region. */
+export const OUTPUT_SLAB_BYTES = 16 * 1024 * 1024;
+/** All output of a thread that its kernel has not taken. */
+export const OUTPUT_BUDGET_BYTES = 256 * 1024 * 1024;
+/** Chunks in one write: half a mebibyte, so that `bytesWritten` moves while a slow peer reads. */
+export const OUTPUT_BATCH_CHUNKS_MAX = 32;
+/** A connection that has this much unwritten takes no more deliveries; acknowledgements still go in. */
+export const OUTPUT_HIGH_BYTES = 256 * 1024;
+/** Deliveries go on below this: a peer that reads at 1 Gbit/s empties it in half a millisecond, time for one turn. */
+export const OUTPUT_LOW_BYTES = 64 * 1024;
+/** A slow reader is cut off when it has this much unwritten and something is to be added. */
+export const OUTPUT_CONNECTION_BYTES_MAX = 4 * 1024 * 1024;
+/** Time for a peer to read the last bytes (CONNACK, DISCONNECT) and to close after our FIN. */
+export const END_DEADLINE_MS = 2_000;
