@@ -131,3 +131,18 @@ export const OUTPUT_LOW_BYTES = 64 * 1024;
 export const OUTPUT_CONNECTION_BYTES_MAX = 4 * 1024 * 1024;
 /** Time for a peer to read the last bytes (CONNACK, DISCONNECT) and to close after our FIN. */
 export const END_DEADLINE_MS = 2_000;
+
+// Sessions
+/** A client is gone when nothing came for this many times its Keep Alive [MQTT-3.1.2-22]. */
+export const KEEP_ALIVE_FACTOR = 1.5;
+/** A v3 publisher whose message failed is disconnected after this pause, doubled for each further failure up to the second. */
+export const REFUSAL_PAUSE_MS_MIN = 1_000;
+export const REFUSAL_PAUSE_MS_MAX = 30_000;
+/** How long the last packet identifier of a client without a lasting session is remembered. */
+export const PACKET_ID_MEMORY_MS = 5 * 60_000;
+
+// Worker
+/** Frames taken from one ring in one turn, before the other rings and the sockets get theirs. */
+export const FRAMES_PER_TURN = 2_048;
+/** Messages handed out by one queue in one turn. */
+export const HAND_OUTS_PER_TURN = 1_024;

@@ -1,0 +1,65 @@
+/**
+ * Client to server: PUBACK, PUBREC and PUBCOMP of what was delivered to it.
+ *
+ * An identifier that this connection was not sent is ignored and counted: clients acknowledge old jobs on new connections.
+ */
+import { writePubrel } from "../mqtt/acks.ts";
+import { LEVEL_5 } from "../mqtt/packet-type.ts";
+import { ReasonCode } from "../mqtt/reason-codes.ts";
+import { pump } from "./deliver.ts";
+import { RELEASED, SENT_QOS1, SENT_QOS2 } from "./outgoing.ts";
+import { type Attendance, FROM_INBOX, type Session } from "./session.ts";
+
+export function onPuback(session: Session, attendance: Attendance, packetId: number, reasonCode: number): void {
+  const { outgoing, host } = session;
+  if (outgoing.stateOf(packetId) !== SENT_QOS1 || isUnsent(attendance, packetId)) {
+    host.counters.unknownAcknowledgements += 1;
+    return;
+  }
+  const owner = outgoing.ownerOf(packetId);
+  const position = outgoing.positionOf(packetId);
+  outgoing.finish(packetId);
+  if (owner === FROM_INBOX) session.store?.settle(position);
+  else host.settle(owner, position, reasonCode < 0x80);
+  pump(session);
+}
+
+export function onPubrec(session: Session, attendance: Attendance, packetId: number, reasonCode: number): void {
+  const { outgoing, host } = session;
+  const state = outgoing.stateOf(packetId);
+  if ((state !== SENT_QOS2 && state !== RELEASED) || isUnsent(attendance, packetId)) {
+    host.counters.unknownAcknowledgements += 1;
+    if (reasonCode < 0x80) sendPubrel(attendance, packetId, ReasonCode.packetIdentifierNotFound);
+    return;
+  }
+  const position = outgoing.positionOf(packetId);
+  if (state === SENT_QOS2) session.store?.settle(position); // The client has it: from here on it is never sent again.
+  if (reasonCode >= 0x80) {
+    outgoing.finish(packetId); // [MQTT-4.3.3-4]: refused, the identifier is free.
+    pump(session);
+    return;
+  }
+  outgoing.released(packetId);
+  sendPubrel(attendance, packetId, ReasonCode.success);
+}
+
+export function onPubcomp(session: Session, attendance: Attendance, packetId: number): void {
+  const { outgoing, host } = session;
+  if (outgoing.stateOf(packetId) !== RELEASED || isUnsent(attendance, packetId)) {
+    host.counters.unknownAcknowledgements += 1;
+    return;
+  }
+  outgoing.finish(packetId);
+  pump(session);
+}
+
+/** In flight from an earlier connection and not yet repeated on this one. */
+const isUnsent = (attendance: Attendance, packetId: number): boolean =>
+  attendance.resend.length > 0 && attendance.resend.includes(packetId);
+
+function sendPubrel(attendance: Attendance, packetId: number, reasonCode: number): void {
+  const { connection, protocolLevel } = attendance;
+  const code = protocolLevel === LEVEL_5 ? reasonCode : 0;
+  const at = connection.reserve(code === 0 ? 4 : 5);
+  writePubrel(connection.output, at, packetId, protocolLevel, code);
+}

@@ -1,0 +1,73 @@
+/**
+ * The consumer's end of a subscription to a queue: what came from the queue and could not be sent yet, and what
+ * was sent with QoS 0 and not yet taken by the kernel. The queue's end, with credit and in-flight table, is on the queue's
+ * worker (dispatch room); the two know each other by slot and generation.
+ *
+ * ```
+ *   queue ──deliver──► held ──window, socket──► in flight ──PUBACK──► settled
+ *                       └ gone: everything not settled goes back to the queue, which needs no word of it
+ * ```
+ */
+import { Region } from "../base/region.ts";
+import type { Subscription } from "./subscription.ts";
+
+/** A delivery that waits for room in the session's window or socket; a copy of its own. */
+interface Held {
+  readonly position: number;
+  readonly redelivered: boolean;
+  readonly message: Region;
+}
+
+export class Attachment {
+  readonly subscription: Subscription;
+  /** 0 or 1: what the deliveries are sent with. */
+  readonly qos: 0 | 1;
+  /** Where the queue lives and which slot this attachment has there; set when it is bound. */
+  queueName = "";
+  worker = -1;
+  slot = -1;
+  generation = 0;
+  pauseReason: "session_window_full" | "socket_full" | null = null;
+  /** Unsubscribed: it takes nothing more and ends with its last delivery. */
+  isDraining = false;
+  readonly held: Held[] = [];
+  /** QoS 0: positions written, with the connection's mark behind which each is taken. */
+  readonly written: { position: number; mark: number }[] = [];
+
+  constructor(subscription: Subscription, qos: 0 | 1) {
+    this.subscription = subscription;
+    this.qos = qos;
+    this.refreshIdentifiers();
+  }
+
+  /** The subscription's identifier, in the form deliveries take; none = undefined. */
+  get identifiers(): readonly number[] | undefined {
+    return this.#identifiers;
+  }
+
+  #identifiers: readonly number[] | undefined = undefined;
+
+  /** Follows a change of the subscription's options. */
+  refreshIdentifiers(): void {
+    const { identifier } = this.subscription.options;
+    this.#identifiers = identifier === 0 ? undefined : [identifier];
+  }
+
+  get isBound(): boolean {
+    return this.slot >= 0;
+  }
+
+  /** Keeps a copy of a delivery for later. */
+  hold(position: number, redelivered: boolean, message: Region, offset: number, messageBytes: number): void {
+    const copy = Region.allocate(messageBytes);
+    message.bytes.copy(copy.bytes, 0, offset, offset + messageBytes);
+    this.held.push({ position, redelivered, message: copy });
+  }
+
+  /** Forgets everything: the queue takes it back. */
+  clear(): void {
+    this.held.length = 0;
+    this.written.length = 0;
+    this.pauseReason = null;
+  }
+}

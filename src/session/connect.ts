@@ -1,0 +1,169 @@
+/**
+ * CONNECT: finds or makes the session, takes it over from an older connection, answers CONNACK.
+ *
+ * ```
+ *   CONNECT ─► old connection of this client ID: DISCONNECT 0x8E, its will ─► clean start: the old session ends
+ *           ─► the session is on disk, if it outlives the connection ─► CONNACK ─► what waits
+ * ```
+ *
+ * Nothing more is read from the client until CONNACK is written, so that CONNACK is the first packet it sees.
+ */
+import { KEEP_ALIVE_FACTOR, PACKET_BYTES_MAX, TOPIC_ALIAS_MAXIMUM } from "../base/limits.ts";
+import { LEVEL_5 } from "../mqtt/packet-type.ts";
+import { type ConnectPacket, SESSION_NEVER_EXPIRES_S } from "../mqtt/packets.ts";
+import { encodeRare } from "../mqtt/rare.ts";
+import { ReasonCode } from "../mqtt/reason-codes.ts";
+import { AcknowledgementLine } from "./acknowledgement-line.ts";
+import { emitAcknowledgement } from "./acknowledgement-output.ts";
+import { pump } from "./deliver.ts";
+import { disconnect, leave } from "./disconnect.ts";
+import type { ClientConnection, SessionHost } from "./ports.ts";
+import type { Attendance, Session } from "./session.ts";
+
+/** Answers CONNACK with an error and closes [MQTT-3.1.4-6]. */
+export function refuse(connection: ClientConnection, protocolLevel: number, reasonCode: number): void {
+  const packet = { kind: "connack", isSessionPresent: false, reasonCode } as const; // [MQTT-3.2.2-6]
+  const bytes = encodeRare(packet, protocolLevel as 3 | 4 | 5);
+  const at = connection.reserve(bytes.length);
+  connection.output.bytes.set(bytes, at);
+  connection.end();
+}
+
+/**
+ * Takes a good CONNECT. `assignedClientId` is the one for a client that sent none. `attended` gets the session and its
+ * attendance as soon as they exist, before CONNACK.
+ */
+export function onConnect(
+  host: SessionHost,
+  connection: ClientConnection,
+  packet: ConnectPacket,
+  assignedClientId: string,
+  attended: (session: Session, attendance: Attendance) => void,
+): void {
+  if (packet.authenticationMethod !== undefined) {
+    refuse(connection, packet.protocolLevel, ReasonCode.badAuthenticationMethod); // [MQTT-4.12.0-1]
+    return;
+  }
+  connection.pauseReading();
+  const clientId = packet.clientId === "" ? assignedClientId : packet.clientId;
+  const present = takeOver(host, clientId, packet.isCleanStart);
+  const session = present ?? host.begin(clientId);
+  host.cancelWill(session);
+  session.expiryS = expiryOf(host, packet);
+  session.will = packet.will;
+  session.awaySinceMs = 0;
+  const attendance = attend(session, connection, packet);
+  attended(session, attendance);
+
+  const answer = (fault: "stored" | "failed"): void => {
+    if (session.attendance !== attendance || attendance.isClosing) return;
+    if (fault === "failed") {
+      leave(session, attendance);
+      if (present === undefined) host.end(session);
+      refuse(connection, packet.protocolLevel, ReasonCode.implementationSpecificError);
+      return;
+    }
+    sendConnack(host, attendance, packet, present !== undefined, packet.clientId === "" ? clientId : undefined);
+    if (present !== undefined) resume(session, attendance);
+    connection.resumeReading();
+  };
+  if (session.expiryS > 0 || session.isDurable) host.save(session, answer);
+  else answer("stored");
+}
+
+/** Ends an older connection of this client; gives its session if it is to go on. */
+function takeOver(host: SessionHost, clientId: string, isCleanStart: boolean): Session | undefined {
+  const session = host.find(clientId);
+  if (session === undefined) return undefined;
+  const { attendance, will } = session;
+  if (attendance !== undefined) {
+    disconnect(session, attendance, ReasonCode.sessionTakenOver); // [MQTT-3.1.4-3]
+    leave(session, attendance);
+    if (will !== undefined && (isCleanStart || will.delayS === 0 || session.expiryS === 0)) {
+      host.scheduleWill(session, will, attendance.protocolLevel, 0);
+    }
+    session.will = undefined;
+  }
+  if (!isCleanStart && session.expiryS > 0) return session;
+  host.end(session); // [MQTT-3.1.2-4]
+  return undefined;
+}
+
+export const expirySecondsOf = (intervalS: number): number =>
+  intervalS === SESSION_NEVER_EXPIRES_S ? Number.POSITIVE_INFINITY : intervalS;
+
+function expiryOf(host: SessionHost, packet: ConnectPacket): number {
+  if (packet.protocolLevel === LEVEL_5) return expirySecondsOf(packet.sessionExpiryIntervalS);
+  return packet.isCleanStart ? 0 : host.limits.level3ExpiryS;
+}
+
+function keepAliveSecondsOf(host: SessionHost, packet: ConnectPacket): number {
+  const { keepAliveMaxS } = host.limits;
+  const isBeyond = keepAliveMaxS !== 0 && (packet.keepAliveS === 0 || packet.keepAliveS > keepAliveMaxS);
+  return packet.protocolLevel === LEVEL_5 && isBeyond ? keepAliveMaxS : packet.keepAliveS;
+}
+
+function attend(session: Session, connection: ClientConnection, packet: ConnectPacket): Attendance {
+  const { host } = session;
+  const isLevel5 = packet.protocolLevel === LEVEL_5;
+  const line = new AcknowledgementLine(host.limits.receiveMaximum, (kind, packetId, reasonCode) =>
+    emitAcknowledgement(session, attendance, kind, packetId, reasonCode),
+  );
+  const attendance: Attendance = {
+    connection,
+    protocolLevel: packet.protocolLevel,
+    line,
+    origin: host.openOrigin(line),
+    window: isLevel5 ? Math.min(packet.receiveMaximum, host.limits.inFlightMax) : host.limits.inFlightMax,
+    packetBytesMax: packet.maximumPacketBytes >= PACKET_BYTES_MAX ? Number.POSITIVE_INFINITY : packet.maximumPacketBytes,
+    keepAliveMs: keepAliveSecondsOf(host, packet) * 1000 * KEEP_ALIVE_FACTOR, // [MQTT-3.1.2-22]
+    usernameBytes: Buffer.from(packet.username ?? ""),
+    peerBytes: Buffer.from(connection.peer),
+    aliases: [],
+    lastReceivedMs: host.nowMs(),
+    resend: [],
+    deferred: undefined,
+    isClosing: false,
+  };
+  session.attendance = attendance;
+  host.watchKeepAlive(session, attendance);
+  return attendance;
+}
+
+function sendConnack(
+  host: SessionHost,
+  attendance: Attendance,
+  packet: ConnectPacket,
+  isSessionPresent: boolean,
+  assignedClientId: string | undefined,
+): void {
+  const { connection } = attendance;
+  const { limits } = host;
+  const keepAliveS = keepAliveSecondsOf(host, packet);
+  const bytes = encodeRare(
+    {
+      kind: "connack",
+      isSessionPresent, // [MQTT-3.2.2-2]
+      reasonCode: ReasonCode.success,
+      assignedClientId, // [MQTT-3.2.2-16]
+      receiveMaximum: limits.receiveMaximum,
+      maximumPacketBytes: limits.packetBytesMax,
+      topicAliasMaximum: TOPIC_ALIAS_MAXIMUM,
+      isSharedSubscriptionAvailable: false,
+      serverKeepAliveS: keepAliveS === packet.keepAliveS ? undefined : keepAliveS, // [MQTT-3.2.2-21]
+    },
+    packet.protocolLevel,
+    attendance.packetBytesMax,
+  );
+  const at = connection.reserve(bytes.length);
+  connection.output.bytes.set(bytes, at);
+}
+
+/** What the client has not finished comes again; its queues are attached anew; then what waits. */
+function resume(session: Session, attendance: Attendance): void {
+  attendance.resend = session.outgoing.inOrder(); // [MQTT-4.4.0-1]
+  for (const subscription of session.subscriptions.values()) {
+    if (subscription.attachment !== undefined) session.host.attach(subscription.attachment);
+  }
+  pump(session);
+}

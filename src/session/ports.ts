@@ -1,0 +1,130 @@
+/**
+ * What a session needs of the rest of its worker, and nothing more: a connection to write to, a store for what must last, and
+ * a host that knows all the others. The worker room ties these to transport, log, router and queues.
+ */
+import type { Region } from "../base/region.ts";
+import type { Will } from "../mqtt/packets.ts";
+import type { AcknowledgementLine } from "./acknowledgement-line.ts";
+import type { Attachment } from "./attachment.ts";
+import type { Attendance, Session } from "./session.ts";
+import type { Subscription } from "./subscription.ts";
+
+/** What a session needs of its connection, whatever its transport; see transport/connection.ts for the rules. */
+export interface ClientConnection {
+  /** Where the bytes of the last `reserve` go; may be another region after the next one. */
+  readonly output: Region;
+  /** Room for exactly so many bytes of output, to be written before anything else happens; returns their offset. */
+  reserve(byteLength: number): number;
+  /** False while the peer does not read: QoS 0 is dropped, everything else waits. */
+  readonly isWritable: boolean;
+  /** Bytes reserved so far, and how many of them the kernel has taken. */
+  readonly bytesReserved: number;
+  readonly bytesWritten: number;
+  readonly peer: string;
+  pauseReading(): void;
+  resumeReading(): void;
+  /** One `onWritten` of the handler as soon as bytesWritten reaches the mark. */
+  watchWritten(mark: number): void;
+  /** Sends what is reserved, then closes. */
+  end(): void;
+  /** Closes at once. */
+  destroy(): void;
+}
+
+/** Filled by `SessionStore.read`; valid until the next call into the store. */
+export interface StoredMessage {
+  region: Region;
+  offset: number;
+}
+
+/** A session's part of its partition's log. */
+export interface SessionStore {
+  settle(position: number): void;
+  read(position: number, into: StoredMessage): "found" | "gone" | "damaged";
+}
+
+export interface SessionLimits {
+  /** QoS 1 and 2 deliveries in flight to one client at most; its Receive Maximum may lower it. */
+  readonly inFlightMax: number;
+  /** Announced to publishers. */
+  readonly receiveMaximum: number;
+  readonly packetBytesMax: number;
+  readonly queuedMessagesMax: number;
+  readonly queuedBytesMax: number;
+  /** Subscriptions of one session at most. */
+  readonly subscriptionsMax: number;
+  /** Seconds; a longer Keep Alive of an MQTT 5 client is lowered to it; 0 = no bound. */
+  readonly keepAliveMaxS: number;
+  /** How long a session of an MQTT 3 client with clean session 0 outlives its connection; seconds, Infinity = for ever. */
+  readonly level3ExpiryS: number;
+}
+
+/** What a worker counts of its sessions; all since the start. */
+export interface SessionCounters {
+  /** Deliveries given up, by reason. */
+  droppedNotWritable: number;
+  droppedInboxFull: number;
+  droppedExpired: number;
+  droppedTooLarge: number;
+  droppedOffline: number;
+  droppedDamaged: number;
+  /** Publishes to a reserved root by MQTT 3 clients: acknowledged and dropped. */
+  droppedReservedTopic: number;
+  /** PUBACK, PUBREC or PUBCOMP for an identifier that this client was not sent. */
+  unknownAcknowledgements: number;
+}
+
+export interface SessionHost {
+  readonly limits: SessionLimits;
+  readonly counters: SessionCounters;
+  /** The time of this turn, milliseconds since the epoch. */
+  nowMs(): number;
+  random(): number;
+  /** Something happened outside a turn: let one come. */
+  wake(): void;
+
+  /** Whether a message of so many bytes can be taken by every log and ring it may have to go to. */
+  hasRoom(messageBytes: number): boolean;
+  /** The session's reading is paused for want of room: resume it when there is some. */
+  park(session: Session): void;
+  /**
+   * Routes a message to everyone who wants it. Everyone who still has to store it is added to `line` by `expect` and resolves
+   * it later. Returns what is known now: success, "no matching subscribers", or an error.
+   */
+  publish(message: Region, offset: number, from: Session | undefined, sequence: number, flags: number, packetId: number): number;
+  /** PUBREL of a session that outlives its connection: `done` when the identifier is forgotten on disk. */
+  release(session: Session, packetId: number, done: () => void): void;
+  /** Takes up an origin for STORED answers; returns its number. */
+  openOrigin(line: AcknowledgementLine): number;
+  closeOrigin(origin: number): void;
+
+  /** The session has this subscription now: route to it. `done` when every worker knows. */
+  subscribe(subscription: Subscription, previous: Subscription | undefined, done: () => void): void;
+  unsubscribe(subscription: Subscription): void;
+  /** Gives every retained message that matches, one by one; `visit` must not keep the bytes. */
+  recallRetained(filter: string, visit: (message: Region, offset: number) => void): void;
+
+  /** The session of a client ID, connected or away. */
+  find(clientId: string): Session | undefined;
+  /** A new session. */
+  begin(clientId: string): Session;
+  /** The session has ended for good: forget it and everything that waits for it. */
+  end(session: Session): void;
+  /** Publishes a will after a delay, at the latest when the session ends. */
+  scheduleWill(session: Session, will: Will, protocolLevel: number, delayS: number): void;
+  cancelWill(session: Session): void;
+  watchKeepAlive(session: Session, attendance: Attendance): void;
+  /** A publish of an MQTT 3 client failed: closes its connection after a pause that grows while it tries again. */
+  closeAfterPause(session: Session, attendance: Attendance): void;
+  /** Writes the session as it is now; `done` when it is on disk, with the fault if it could not be stored. */
+  save(session: Session, done: ((fault: "stored" | "failed") => void) | undefined): void;
+  /** Attaches a queue subscription of a resumed session again. */
+  attach(attachment: Attachment): void;
+  /** The consumer is gone, and everything goes back; or it is unsubscribed, and what is in flight stays with it. */
+  detach(attachment: Attachment, isGone: boolean): void;
+
+  /** A consumer acknowledged (or rejected) a message of a queue. */
+  settle(attachment: Attachment, position: number, accepted: boolean): void;
+  /** What keeps this consumer from taking more, or null: read by the queue's worker before it chooses. */
+  pause(attachment: Attachment, reason: "session_window_full" | "socket_full" | null): void;
+}

@@ -1,0 +1,180 @@
+/**
+ * Client to server: PUBLISH, and PUBREL which ends one of QoS 2.
+ *
+ * A PUBLISH is taken whole or not at all: when a log or a ring has no room for it, nothing of it has happened and the
+ * connection gives the same bytes again later.
+ *
+ * ```
+ *   QoS 1   PUBLISH ──► stored by all ──► PUBACK
+ *   QoS 2   PUBLISH ──► stored by all, with its identifier ──► PUBREC … PUBREL ──► identifier forgotten ──► PUBCOMP
+ * ```
+ */
+import { copyBytes, Region } from "../base/region.ts";
+import { EXACTLY_ONCE, MAY_BE_KNOWN } from "../frame/kinds.ts";
+import { messageBytesOf, topicOffset, writeMessageHeader } from "../frame/message.ts";
+import { writePubcomp } from "../mqtt/acks.ts";
+import { LEVEL_5 } from "../mqtt/packet-type.ts";
+import type { Will } from "../mqtt/packets.ts";
+import { PublishView } from "../mqtt/publish.ts";
+import { ReasonCode } from "../mqtt/reason-codes.ts";
+import { publishPolicyOf } from "../mqtt/topics.ts";
+import { OWES_PUBACK, OWES_PUBREC } from "./acknowledgement-line.ts";
+import { TOPIC_ALIAS_MAXIMUM } from "../base/limits.ts";
+import type { Attendance, Session } from "./session.ts";
+
+/** What became of a packet: done, or to be given again later; else the reason code to disconnect with. */
+export type Taken = "taken" | "later" | number;
+
+/** What a message takes beside its PUBLISH packet, at most in practice: header, client ID, user name, peer. */
+const ENVELOPE_BYTES = 512;
+
+const view = new PublishView();
+/** Where a message is laid out before it is routed; grows to the largest seen. One per thread. */
+let scratch = Region.allocate(64 * 1024);
+/** A topic that came by its alias. */
+let aliased = Region.allocate(64 * 1024);
+
+const parts = { topicBytes: 0, propertiesBytes: 0, payloadBytes: 0, clientIdBytes: 0, usernameBytes: 0, peerBytes: 0 };
+
+export function onPublish(session: Session, attendance: Attendance, region: Region, start: number, end: number): Taken {
+  const { host } = session;
+  const fault = view.parse(region, start, end, attendance.protocolLevel);
+  if (fault !== 0) return fault;
+  if (!host.hasRoom(end - start + ENVELOPE_BYTES)) return "later";
+  const { line } = attendance;
+  if (view.qos !== 0 && line.isFull) {
+    return attendance.protocolLevel === LEVEL_5 ? ReasonCode.receiveMaximumExceeded : "later"; // [MQTT-3.3.4-9]
+  }
+
+  let topicRegion = region;
+  let topicAt = view.topicOffset;
+  let topicBytes = view.topicBytes;
+  if (view.topicAlias !== 0) {
+    if (view.topicAlias > TOPIC_ALIAS_MAXIMUM) return ReasonCode.topicAliasInvalid; // [MQTT-3.3.2-9]
+    if (topicBytes !== 0) {
+      attendance.aliases[view.topicAlias] = Buffer.from(region.bytes.subarray(topicAt, topicAt + topicBytes));
+    } else {
+      const topic = attendance.aliases[view.topicAlias];
+      if (topic === undefined) return ReasonCode.protocolError;
+      topic.copy(aliased.bytes);
+      topicRegion = aliased;
+      topicAt = 0;
+      topicBytes = topic.length;
+    }
+  }
+
+  if (publishPolicyOf(topicRegion.bytes, topicAt, topicAt + topicBytes) === "refused") {
+    return refuseTopic(session, attendance);
+  }
+  if (view.qos === 2 && (session.inboundIds.has(view.packetId) || line.owesPubrec(view.packetId))) {
+    if (session.inboundIds.has(view.packetId) && !line.owesPubrec(view.packetId)) {
+      line.resolve(line.open(view.packetId, OWES_PUBREC), ReasonCode.success); // [MQTT-4.3.3-10]
+    }
+    return "taken";
+  }
+
+  layOut(session, attendance, region, topicRegion, topicAt, topicBytes);
+  if (view.qos === 0) {
+    host.publish(scratch, 0, session, -1, 0, 0);
+    return "taken";
+  }
+  if (view.qos === 2) session.inboundIds.add(view.packetId);
+  const sequence = line.open(view.packetId, view.qos === 1 ? OWES_PUBACK : OWES_PUBREC);
+  const flags = view.qos === 2 && session.isDurable ? EXACTLY_ONCE | (view.isDup ? MAY_BE_KNOWN : 0) : 0;
+  line.resolve(sequence, host.publish(scratch, 0, session, sequence, flags, view.packetId));
+  return "taken";
+}
+
+/** A publish to a reserved root: v5 is told, v3 cannot be. */
+function refuseTopic(session: Session, attendance: Attendance): Taken {
+  const isLevel5 = attendance.protocolLevel === LEVEL_5;
+  if (!isLevel5) session.host.counters.droppedReservedTopic += 1;
+  if (view.qos === 0) return "taken";
+  const { line } = attendance;
+  const sequence = line.open(view.packetId, view.qos === 1 ? OWES_PUBACK : OWES_PUBREC);
+  if (view.qos === 2 && !isLevel5) session.inboundIds.add(view.packetId);
+  line.resolve(sequence, isLevel5 ? ReasonCode.topicNameInvalid : ReasonCode.success);
+  return "taken";
+}
+
+/** Writes the message of the PUBLISH in `view` into the scratch region, in the one layout. */
+function layOut(
+  session: Session,
+  attendance: Attendance,
+  region: Region,
+  topicRegion: Region,
+  topicAt: number,
+  topicBytes: number,
+): void {
+  const nowMs = session.host.nowMs();
+  parts.topicBytes = topicBytes;
+  parts.propertiesBytes = view.passThroughBytes;
+  parts.payloadBytes = view.payloadBytes;
+  parts.clientIdBytes = session.clientIdBytes.length;
+  parts.usernameBytes = attendance.usernameBytes.length;
+  parts.peerBytes = attendance.peerBytes.length;
+  const messageBytes = messageBytesOf(parts);
+  if (messageBytes > scratch.bytes.length) scratch = Region.allocate(messageBytes * 2);
+
+  const expiresAtMs = view.messageExpiryIntervalS < 0 ? 0 : nowMs + view.messageExpiryIntervalS * 1000;
+  writeMessageHeader(scratch, 0, parts, view.qos, view.isRetain, attendance.protocolLevel, nowMs, expiresAtMs);
+  let at = topicOffset(0);
+  copyBytes(scratch, at, topicRegion, topicAt, topicBytes);
+  at += topicBytes;
+  if (view.passThroughBytes !== 0) view.copyPassThrough(scratch, at);
+  at += view.passThroughBytes;
+  copyBytes(scratch, at, region, view.payloadOffset, view.payloadBytes);
+  at += view.payloadBytes;
+  copyTail(at, session.clientIdBytes);
+  copyTail(at + session.clientIdBytes.length, attendance.usernameBytes);
+  copyTail(at + session.clientIdBytes.length + attendance.usernameBytes.length, attendance.peerBytes);
+}
+
+/** Client ID, user name and peer are short: a loop beats a call out of JavaScript. */
+function copyTail(at: number, source: Uint8Array): void {
+  const { bytes } = scratch;
+  for (let index = 0; index < source.length; index += 1) bytes[at + index] = source[index]!;
+}
+
+/** PUBREL: forgets the identifier, then PUBCOMP [MQTT-4.3.3-11]. */
+export function onPubrel(session: Session, attendance: Attendance, packetId: number): void {
+  const isKnown = session.inboundIds.delete(packetId);
+  const reasonCode =
+    isKnown || attendance.protocolLevel !== LEVEL_5 ? ReasonCode.success : ReasonCode.packetIdentifierNotFound;
+  if (!isKnown || !session.isDurable) {
+    sendPubcomp(attendance, packetId, reasonCode);
+    return;
+  }
+  session.host.release(session, packetId, () => {
+    if (session.attendance === attendance && !attendance.isClosing) sendPubcomp(attendance, packetId, reasonCode);
+  });
+}
+
+function sendPubcomp(attendance: Attendance, packetId: number, reasonCode: number): void {
+  const { connection, protocolLevel } = attendance;
+  const at = connection.reserve(reasonCode === 0 ? 4 : 5);
+  writePubcomp(connection.output, at, packetId, protocolLevel, reasonCode);
+}
+
+/** Publishes a will: nobody waits for an answer. */
+export function publishWill(session: Session, will: Will, protocolLevel: number): void {
+  const { host } = session;
+  const nowMs = host.nowMs();
+  const topic = Buffer.from(will.topic);
+  parts.topicBytes = topic.length;
+  parts.propertiesBytes = will.properties.length;
+  parts.payloadBytes = will.payload.length;
+  parts.clientIdBytes = session.clientIdBytes.length;
+  parts.usernameBytes = 0;
+  parts.peerBytes = 0;
+  const messageBytes = messageBytesOf(parts);
+  if (messageBytes > scratch.bytes.length) scratch = Region.allocate(messageBytes * 2);
+  const expiresAtMs = will.messageExpiryIntervalS < 0 ? 0 : nowMs + will.messageExpiryIntervalS * 1000;
+  writeMessageHeader(scratch, 0, parts, will.qos, will.isRetain, protocolLevel, nowMs, expiresAtMs);
+  let at = topicOffset(0);
+  for (const part of [topic, will.properties, will.payload, session.clientIdBytes]) {
+    scratch.bytes.set(part, at);
+    at += part.length;
+  }
+  host.publish(scratch, 0, session, -1, 0, 0);
+}

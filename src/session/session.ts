@@ -1,0 +1,86 @@
+/**
+ * One client: its subscriptions, what waits for it, what is in flight both ways, and its connection while it has one.
+ *
+ * ```
+ *   CONNECT ──► connected ──closed──► away ──CONNECT, same client ID──► connected
+ *                   │                  └ expiry, clean start ─► ended
+ *                   └ closed, expiry 0 ─► ended
+ * ```
+ *
+ * The verbs live in files of their own: publish, deliver, acknowledge, subscribe, connect, disconnect.
+ */
+import type { Region } from "../base/region.ts";
+import type { Will } from "../mqtt/packets.ts";
+import type { AcknowledgementLine } from "./acknowledgement-line.ts";
+import type { Attachment } from "./attachment.ts";
+import { Inbox } from "./inbox.ts";
+import { Outgoing } from "./outgoing.ts";
+import type { ClientConnection, SessionHost, SessionStore } from "./ports.ts";
+import type { Subscription } from "./subscription.ts";
+
+/** The owner of an in-flight delivery that came from the session's inbox and not from a queue. */
+export const FROM_INBOX = "inbox";
+export type DeliveryOwner = typeof FROM_INBOX | Attachment;
+
+/** What a session has only while it is connected. */
+export interface Attendance {
+  readonly connection: ClientConnection;
+  readonly protocolLevel: number;
+  readonly line: AcknowledgementLine;
+  readonly origin: number;
+  /** QoS 1 and 2 deliveries in flight at most: the client's Receive Maximum within ours. */
+  readonly window: number;
+  /** The client's Maximum Packet Size; Infinity = none. */
+  readonly packetBytesMax: number;
+  readonly keepAliveMs: number;
+  readonly usernameBytes: Uint8Array;
+  readonly peerBytes: Uint8Array;
+  /** The topics of the client's aliases [MQTT-3.3.2-7]; they end with the connection. */
+  readonly aliases: (Buffer | undefined)[];
+  lastReceivedMs: number;
+  /** Deliveries of an earlier connection that still have to be sent again, in order, by packet identifier. */
+  resend: number[];
+  /** A PUBLISH for which there was no room: reading is paused until it is taken. */
+  deferred: Region | undefined;
+  isClosing: boolean;
+}
+
+export class Session {
+  readonly clientId: string;
+  readonly clientIdBytes: Buffer;
+  readonly host: SessionHost;
+  readonly outgoing: Outgoing<DeliveryOwner>;
+  readonly inbox = new Inbox();
+  readonly subscriptions = new Map<string, Subscription>();
+  readonly attachments = new Set<Attachment>();
+  /** QoS 2 identifiers received whose PUBREL has not come [MQTT-4.3.3-10]. */
+  readonly inboundIds = new Set<number>();
+
+  /** Its number in its partition's log, from 1; 0 for a session that ends with its connection. */
+  target = 0;
+  store: SessionStore | undefined = undefined;
+  /** Seconds a session outlives its connection; Infinity = for ever. */
+  expiryS = 0;
+  /** When the connection ended, milliseconds since the epoch; 0 while connected. */
+  awaySinceMs = 0;
+  attendance: Attendance | undefined = undefined;
+  will: Will | undefined = undefined;
+  /** Any of its subscriptions has an identifier: deliveries must look for it. */
+  hasIdentifiers = false;
+
+  constructor(clientId: string, host: SessionHost, lastPacketId: number) {
+    this.clientId = clientId;
+    this.clientIdBytes = Buffer.from(clientId);
+    this.host = host;
+    this.outgoing = new Outgoing(lastPacketId);
+  }
+
+  /** Whether it outlives its connection: its QoS 1 and 2 messages are then stored. */
+  get isDurable(): boolean {
+    return this.target !== 0;
+  }
+
+  get isConnected(): boolean {
+    return this.attendance !== undefined && !this.attendance.isClosing;
+  }
+}

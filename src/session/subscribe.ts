@@ -1,0 +1,158 @@
+/**
+ * SUBSCRIBE and UNSUBSCRIBE.
+ *
+ * ```
+ *   SUBSCRIBE ──► router and queues here ──► every other worker has applied it, the session is on disk ──► SUBACK ──► retained
+ * ```
+ */
+import type { Region } from "../base/region.ts";
+import { clientIdOf, isRetain, qosOf } from "../frame/message.ts";
+import { LEVEL_5 } from "../mqtt/packet-type.ts";
+import type { SubscribePacket, SubscriptionRequest, UnsubscribePacket } from "../mqtt/packets.ts";
+import { encodeRare } from "../mqtt/rare.ts";
+import { ReasonCode } from "../mqtt/reason-codes.ts";
+import { parseSubscription } from "../mqtt/subscription-filter.ts";
+import { Attachment } from "./attachment.ts";
+import { deliver } from "./deliver.ts";
+import type { Attendance, Session } from "./session.ts";
+import { Subscription, type SubscriptionOptions } from "./subscription.ts";
+
+export function onSubscribe(session: Session, attendance: Attendance, packet: SubscribePacket): void {
+  const reasonCodes: number[] = [];
+  const recalls: { subscription: Subscription }[] = [];
+  let pending = 2; // One mark of our own, one for the disk; one more for every subscription that others must hear of.
+  let failed = false;
+  const done = (): void => {
+    pending -= 1;
+    if (pending > 0 || session.attendance !== attendance || attendance.isClosing) return;
+    const answer = failed
+      ? reasonCodes.map(() => (attendance.protocolLevel === LEVEL_5 ? ReasonCode.implementationSpecificError : 0x80))
+      : reasonCodes;
+    sendRare(attendance, { kind: "suback", packetId: packet.packetId, reasonCodes: answer });
+    for (const { subscription } of recalls) sendRetained(session, subscription);
+  };
+
+  for (const request of packet.filters) {
+    const options = optionsOf(request, packet.subscriptionIdentifier);
+    const outcome = subscribe(session, attendance, request.filter, options, () => done());
+    reasonCodes.push(outcome.reasonCode);
+    if (outcome.subscription === undefined) continue;
+    pending += 1;
+    const { isNew, subscription } = outcome;
+    const wantsRetained = options.retainHandling === 0 || (options.retainHandling === 1 && isNew); // [MQTT-3.3.1-10]
+    if (wantsRetained && subscription.attachment === undefined) recalls.push({ subscription });
+  }
+  if (session.isDurable) {
+    session.host.save(session, (fault) => {
+      failed = fault === "failed";
+      done();
+    });
+  } else {
+    done();
+  }
+  done();
+}
+
+const optionsOf = (request: SubscriptionRequest, identifier: number): SubscriptionOptions => ({
+  qos: request.qos,
+  noLocal: request.isNoLocal,
+  retainAsPublished: request.isRetainAsPublished,
+  retainHandling: request.retainHandling,
+  identifier,
+});
+
+interface Outcome {
+  readonly reasonCode: number;
+  readonly subscription?: Subscription;
+  readonly isNew?: boolean;
+}
+
+/** One filter: makes or changes the subscription, unless it is refused. `done` is called only when there is one. */
+function subscribe(
+  session: Session,
+  attendance: Attendance,
+  filter: string,
+  options: SubscriptionOptions,
+  done: () => void,
+): Outcome {
+  const parsed = parseSubscription(filter);
+  const refuse = (code: number): Outcome => ({ reasonCode: attendance.protocolLevel === LEVEL_5 ? code : 0x80 });
+  if (parsed.kind === "malformed") return refuse(parsed.reasonCode);
+  if (parsed.kind === "shared") return refuse(ReasonCode.sharedSubscriptionsNotSupported);
+  if (session.subscriptions.size >= session.host.limits.subscriptionsMax && !session.subscriptions.has(filter)) {
+    return refuse(ReasonCode.quotaExceeded);
+  }
+
+  const granted = parsed.kind === "legacyQueue" ? 1 : options.qos;
+  const { subscription, isNew } = establish(session, filter, options, done);
+  return { reasonCode: granted, subscription, isNew };
+}
+
+/** Makes the subscription, or replaces the options of the one there is [MQTT-3.8.4-3]; used for restored sessions too. */
+export function establish(
+  session: Session,
+  filter: string,
+  options: SubscriptionOptions,
+  done: () => void,
+): { subscription: Subscription; isNew: boolean } {
+  const previous = session.subscriptions.get(filter);
+  const subscription = new Subscription(session, filter, options);
+  const parsed = parseSubscription(filter);
+  if (parsed.kind === "queue" || parsed.kind === "legacyQueue") {
+    const qos = parsed.kind === "legacyQueue" ? 1 : (Math.min(options.qos, 1) as 0 | 1);
+    if (previous?.attachment?.qos === qos) {
+      previous.options = options;
+      previous.attachment.refreshIdentifiers();
+      done();
+      return { subscription: previous, isNew: false };
+    }
+    subscription.attachment = new Attachment(subscription, qos);
+  }
+  session.subscriptions.set(filter, subscription);
+  if (previous?.attachment !== undefined) session.host.unsubscribe(previous);
+  noteIdentifiers(session);
+  session.host.subscribe(subscription, previous?.attachment === undefined ? previous : undefined, done);
+  return { subscription, isNew: previous === undefined };
+}
+
+function noteIdentifiers(session: Session): void {
+  session.hasIdentifiers = false;
+  for (const { options } of session.subscriptions.values()) session.hasIdentifiers ||= options.identifier !== 0;
+}
+
+/** The retained messages of a new subscription, as its options say. */
+function sendRetained(session: Session, subscription: Subscription): void {
+  session.host.recallRetained(subscription.filter, (message: Region, offset: number) => {
+    if (session.subscriptions.get(subscription.filter) !== subscription) return;
+    const { options } = subscription;
+    if (options.noLocal && clientIdOf(message, offset) === session.clientId) return; // [MQTT-3.8.3-3]
+    const qos = Math.min(options.qos, qosOf(message, offset));
+    const identifiers = options.identifier === 0 ? undefined : [options.identifier];
+    deliver(session, message, offset, qos, isRetain(message, offset), identifiers); // [MQTT-3.3.1-8]
+  });
+}
+
+export function onUnsubscribe(session: Session, attendance: Attendance, packet: UnsubscribePacket): void {
+  const reasonCodes = packet.filters.map((filter) => {
+    const subscription = session.subscriptions.get(filter);
+    if (subscription === undefined) return ReasonCode.noSubscriptionExisted;
+    session.subscriptions.delete(filter);
+    session.host.unsubscribe(subscription);
+    return ReasonCode.success;
+  });
+  noteIdentifiers(session);
+  const answer = (): void => {
+    if (session.attendance !== attendance || attendance.isClosing) return;
+    sendRare(attendance, { kind: "unsuback", packetId: packet.packetId, reasonCodes });
+  };
+  if (session.isDurable) session.host.save(session, answer);
+  else answer();
+}
+
+/** Writes a packet that mqtt-packet encodes. */
+export function sendRare(attendance: Attendance, packet: Parameters<typeof encodeRare>[0]): void {
+  const bytes = encodeRare(packet, attendance.protocolLevel as 3 | 4 | 5, attendance.packetBytesMax);
+  if (bytes.length === 0) return;
+  const at = attendance.connection.reserve(bytes.length);
+  attendance.connection.output.bytes.set(bytes, at);
+}

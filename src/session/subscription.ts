@@ -1,0 +1,28 @@
+/**
+ * One subscription of one session, as the router keeps it: an ordinary filter, or a queue.
+ */
+import type { Attachment } from "./attachment.ts";
+import type { Session } from "./session.ts";
+
+export interface SubscriptionOptions {
+  readonly qos: 0 | 1 | 2;
+  readonly noLocal: boolean;
+  readonly retainAsPublished: boolean;
+  readonly retainHandling: 0 | 1 | 2;
+  /** 0 = none. */
+  readonly identifier: number;
+}
+
+export class Subscription {
+  readonly session: Session;
+  readonly filter: string;
+  options: SubscriptionOptions;
+  /** Present for a subscription to a queue. */
+  attachment: Attachment | undefined = undefined;
+
+  constructor(session: Session, filter: string, options: SubscriptionOptions) {
+    this.session = session;
+    this.filter = filter;
+    this.options = options;
+  }
+}
