@@ -1,0 +1,142 @@
+/**
+ * Goal: the process behaves as an operator expects: one per data directory, a status, a clean end, clear refusals.
+ * Method: the command line itself, its output and exit codes.
+ */
+import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { Broker, ENTRY } from "../harness/broker.ts";
+import { Child, type Finished, run } from "../harness/process.ts";
+import { RawClient } from "../harness/raw-mqtt.ts";
+import { request } from "../harness/rest.ts";
+import { describeWorkers } from "../harness/servers.ts";
+
+const restante = (args: readonly string[], environment: Readonly<Record<string, string>> = {}): Promise<Finished> =>
+  run(process.execPath, [ENTRY, ...args], { environment });
+const outputOf = ({ stdout, stderr }: Finished): string => `${stdout}\n${stderr}`.trim();
+
+describeWorkers("the process", (workers) => {
+  it("refuses a second start on its data directory in one line, and goes on", async () => {
+    const broker = await Broker.start({ workers });
+    const client = await RawClient.connected(broker.mqttPort, "client");
+    const second = await run(process.execPath, broker.commandLine(workers));
+    expect(second.code).not.toBe(0);
+    expect(outputOf(second).split("\n")).toHaveLength(1);
+    expect(outputOf(second)).toContain(broker.dataDirectory);
+    await client.ping();
+    await client.end();
+    await broker.stop();
+    await broker.remove();
+  });
+
+  it("tells its status, also after a kill", async () => {
+    const broker = await Broker.start({ workers });
+    expect((await restante(["status", "--data-dir", broker.dataDirectory])).code).toBe(0);
+    await broker.kill();
+    expect((await restante(["status", "--data-dir", broker.dataDirectory])).code).not.toBe(0);
+    await broker.restart();
+    expect((await restante(["status", "--data-dir", broker.dataDirectory])).code).toBe(0);
+    await broker.stop();
+    expect((await restante(["status", "--data-dir", broker.dataDirectory])).code).not.toBe(0);
+    await broker.remove();
+  });
+
+  it.each(["SIGTERM", "SIGINT"] as const)("%s says goodbye to v5 clients and ends with exit code 0", async (signal) => {
+    const broker = await Broker.start({ workers });
+    const clients: RawClient[] = [];
+    for (let at = 0; at < 8; at++) {
+      const client = await RawClient.connected(broker.mqttPort, `client-${at}`, { version: at % 2 === 0 ? 5 : 4 });
+      clients.push(client);
+    }
+    broker.signal(signal);
+    for (const client of clients) {
+      if (client.version === 5) expect((await client.take("disconnect")).reasonCode).toBe(0x8b);
+      await client.expectClose();
+      if (client.version === 4) expect(client.waiting).toEqual([]);
+    }
+    expect((await broker.ended).code).toBe(0);
+    await broker.remove();
+  });
+
+  it("writes JSON lines only, the ready line with everything in it", async () => {
+    const broker = await Broker.start({ workers });
+    const lines = broker.logs.map((line) => JSON.parse(line) as Record<string, unknown>);
+    const ready = lines.find(({ msg }) => msg === "ready");
+    expect(ready).toMatchObject({
+      workers,
+      pid: broker.pid,
+      listeners: {
+        mqtt: `127.0.0.1:${broker.mqttPort}`,
+        ws: `127.0.0.1:${broker.wsPort}`,
+        http: `127.0.0.1:${broker.httpPort}`,
+      },
+    });
+    await broker.stop();
+    await broker.remove();
+  });
+
+  it("makes a key of its own when none is given, and keeps it", async () => {
+    const broker = await Broker.start({ workers });
+    await broker.stop();
+    const args = broker.commandLine(workers);
+    args.splice(args.indexOf("--api-keys"), 2);
+    for (let round = 0; round < 2; round++) {
+      const file = join(broker.dataDirectory, "api-key.txt");
+      const child = new Child(process.execPath, args);
+      const ready = await child.until((lines) => lines.find((line) => line.includes('"ready"')), 20_000);
+      const { http } = (JSON.parse(ready) as { listeners: { http: string } }).listeners;
+      const [key, secret] = (await readFile(file, "utf8")).trim().split(":");
+      expect((await stat(file)).mode & 0o777).toBe(0o600);
+      const authorization = `Basic ${Buffer.from(`${key}:${secret}`).toString("base64")}`;
+      const answer = await fetch(`http://${http}/api/v5/message_queues/queues`, { headers: { authorization } });
+      expect(answer.status).toBe(200);
+      child.signal("SIGTERM");
+      expect((await child.ended).code).toBe(0);
+    }
+    await broker.remove();
+  });
+
+  it("asks for the key", async () => {
+    const broker = await Broker.start({ workers });
+    expect((await fetch(`${broker.url}/api/v5/message_queues/queues`)).status).toBe(401);
+    expect((await request(broker, "GET", "/api/v5/message_queues/queues")).status).toBe(200);
+    await broker.stop();
+    await broker.remove();
+  });
+
+  it("refuses a start that it does not understand, naming what is wrong", async () => {
+    const broker = await Broker.start({ workers });
+    await broker.stop();
+    const directory = join(broker.directory, "bad");
+    await mkdir(directory);
+    const file = async (name: string, text: string): Promise<string> => {
+      await writeFile(join(directory, name), text);
+      return join(directory, name);
+    };
+    const start = [
+      "start",
+      "--mqtt-port",
+      "0",
+      "--ws-port",
+      "0",
+      "--http-port",
+      "0",
+      "--data-dir",
+      join(directory, "data"),
+    ];
+    const cases: readonly (readonly [string, readonly string[], Readonly<Record<string, string>>])[] = [
+      ["no_such_key", [...start, "--config", await file("a.yaml", "queues:\n  no_such_key: 1\n")], {}],
+      ["workers", [...start, "--workers", "none"], {}],
+      ["RESTANTE_QUEUES__MAX_QUEUE_COUNT", start, { RESTANTE_QUEUES__MAX_QUEUE_COUNT: "many" }],
+      ["keys.txt", [...start, "--api-keys", await file("keys.txt", "no colon in this line\n")], {}],
+      ["--no-such-flag", [...start, "--no-such-flag"], {}],
+    ];
+    for (const [named, args, environment] of cases) {
+      const finished = await restante(args, environment);
+      expect([named, finished.code === 0]).toEqual([named, false]);
+      expect(outputOf(finished)).toContain(named);
+      expect(outputOf(finished).split("\n")).toHaveLength(1);
+    }
+    await broker.remove();
+  });
+});

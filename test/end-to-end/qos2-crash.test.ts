@@ -1,0 +1,60 @@
+/**
+ * Goal: a QoS 2 publish that a crash of the broker interrupts between store and PUBREC is stored once, however often the
+ * publisher sends it again.
+ * Method: a publisher with a session that is kept sends one message and the broker is killed after a random moment, also
+ * one in which PUBREC has arrived; after the restart the publisher goes on as its state says; the queue must hold it once.
+ */
+import { describe, expect, it } from "vitest";
+import { Broker } from "../harness/broker.ts";
+import { RawClient, type Version } from "../harness/raw-mqtt.ts";
+import { createQueue, ledgerOf } from "../harness/rest.ts";
+import { describeWorkers } from "../harness/servers.ts";
+import { isFullSize, pause } from "../harness/waiting.ts";
+
+/** When the kill comes: ms after the PUBLISH was written, or after its PUBREC was read. */
+const moments = isFullSize ? [0, 0.2, 0.5, 1, 1.5, 2, 3, 5, 10, "pubrec"] : [0.3, 1.5, "pubrec"];
+
+describeWorkers("a QoS 2 publish in a crash", (workers) => {
+  describe.each([4, 5] as const)("MQTT version byte %i", (version: Version) => {
+    it("is stored once", async () => {
+      const options = {
+        version,
+        clean: false,
+        ...(version === 5 ? { properties: { sessionExpiryInterval: 600 } } : {}),
+      };
+      const code = version === 5 ? { reasonCode: 0 } : {};
+      const broker = await Broker.start({ workers });
+      try {
+        await createQueue(broker, { name: "once", topic_filter: "once/#" });
+        await (await RawClient.connected(broker.mqttPort, "publisher", options)).end();
+        for (const [round, moment] of moments.entries()) {
+          const before = await RawClient.connected(broker.mqttPort, "publisher", options);
+          expect(before.connack.sessionPresent).toBe(true);
+          const messageId = 100 + round;
+          before.publish(`once/${round}`, `${round}`, { qos: 2, messageId });
+          if (typeof moment === "number") await pause(moment);
+          else await before.take("pubrec");
+          await broker.kill();
+          await before.expectClose();
+          const hasPubrec = moment === "pubrec" || before.waiting.some(({ cmd }) => cmd === "pubrec");
+
+          await broker.restart();
+          const after = await RawClient.connected(broker.mqttPort, "publisher", options);
+          expect(after.connack.sessionPresent).toBe(true);
+          if (!hasPubrec) {
+            after.publish(`once/${round}`, `${round}`, { qos: 2, messageId, dup: true });
+            expect((await after.take("pubrec")).messageId).toBe(messageId);
+          }
+          after.send({ cmd: "pubrel", messageId, ...code });
+          expect((await after.take("pubcomp")).messageId).toBe(messageId);
+          const { stored, waiting, difference } = await ledgerOf(broker, "once");
+          expect({ stored, waiting, difference }).toEqual({ stored: round + 1, waiting: round + 1, difference: 0 });
+          await after.end();
+        }
+        await broker.stop();
+      } finally {
+        await broker.remove();
+      }
+    }, 60_000);
+  });
+});

@@ -1,0 +1,100 @@
+/**
+ * Goal: two full opposite rings never wait for each other: one connection that publishes and consumes goes on for ever.
+ * Method: the smallest rings between three workers (and none between one), many connections that write jobs without
+ * reading acknowledgements in between while all of them consume; everything must come through. Messages of the largest
+ * size cross the same rings in pieces.
+ */
+import { randomBytes } from "node:crypto";
+import { expect, it } from "vitest";
+import { Broker } from "../harness/broker.ts";
+import { RawClient } from "../harness/raw-mqtt.ts";
+import { createQueue, ledgerOf } from "../harness/rest.ts";
+import { describeWorkers } from "../harness/servers.ts";
+import { eventually, isFullSize } from "../harness/waiting.ts";
+
+const CLIENTS = 6;
+const JOBS = isFullSize ? 5_000 : 500;
+
+describeWorkers("small rings", (workers) => {
+  const start = (): Promise<Broker> => Broker.start({ workers, settings: "limits:\n  ring_budget: 64KB\n" });
+
+  it("carry publishers that consume", async () => {
+    const broker = await start();
+    try {
+      await createQueue(broker, { name: "loop", topic_filter: "loop/#", local_max_inflight: 1_000 });
+      const clients: RawClient[] = [];
+      for (let at = 0; at < CLIENTS; at++) {
+        const client = await RawClient.connected(broker.mqttPort, `both-${at}`);
+        await client.subscribe("$queue/loop", { qos: 1 });
+        clients.push(client);
+      }
+      const payload = "x".repeat(1_000);
+      const received = new Map<string, number>();
+      const both = async (client: RawClient, at: number): Promise<void> => {
+        let sent = 0;
+        let unacknowledged = 0;
+        while (sent < JOBS || unacknowledged > 0) {
+          for (; sent < JOBS && unacknowledged < 800; sent++, unacknowledged++) {
+            client.publish(`loop/${at}/${sent}`, payload, { qos: 1 });
+          }
+          expect((await client.take("puback", 20_000)).reasonCode ?? 0).toBe(0);
+          unacknowledged--;
+        }
+      };
+      let isDone = false;
+      const consume = async (client: RawClient): Promise<void> => {
+        while (!isDone) {
+          const packet = await client.receive(250).catch(() => undefined);
+          if (packet !== undefined) received.set(packet.topic, (received.get(packet.topic) ?? 0) + 1);
+        }
+      };
+      const consuming = clients.map(consume);
+      await Promise.all(clients.map(both));
+      await eventually(
+        () => `${CLIENTS * JOBS} jobs are done, not ${received.size}`,
+        async () => (await ledgerOf(broker, "loop")).acknowledged === CLIENTS * JOBS,
+        20_000,
+      );
+      isDone = true;
+      await Promise.all(consuming);
+      expect(received.size).toBe(CLIENTS * JOBS);
+      expect([...received.values()].every((count) => count === 1)).toBe(true);
+      await broker.stop();
+    } finally {
+      await broker.remove();
+    }
+  }, 60_000);
+
+  it("carry messages of the largest size", async () => {
+    const broker = await start();
+    try {
+      await createQueue(broker, { name: "large", topic_filter: "large/#" });
+      const payload = randomBytes(1024 * 1024 - 200);
+      const subscribers: RawClient[] = [];
+      for (let at = 0; at < CLIENTS; at++) {
+        const subscriber = await RawClient.connected(broker.mqttPort, `subscriber-${at}`);
+        await subscriber.subscribe(at % 2 === 0 ? "large/#" : "$queue/large", { qos: 1 });
+        subscribers.push(subscriber);
+      }
+      const sender = await RawClient.connected(broker.mqttPort, "sender");
+      for (let at = 0; at < 5; at++) expect(await sender.publishSettled(`large/${at}`, payload, { qos: 1 })).toBe(0);
+      for (const [at, subscriber] of subscribers.entries()) {
+        for (let count = 0; at % 2 === 0 && count < 5; count++) {
+          expect(payload.equals((await subscriber.receive(20_000)).payload as Buffer)).toBe(true);
+        }
+      }
+      const consumers = subscribers.filter((_, at) => at % 2 === 1);
+      await eventually(
+        "five jobs are handed out",
+        () => consumers.flatMap(({ waiting }) => waiting).length === 5,
+        20_000,
+      );
+      for (const packet of consumers.flatMap(({ waiting }) => waiting)) {
+        expect(packet.cmd === "publish" && payload.equals(packet.payload as Buffer)).toBe(true);
+      }
+      await broker.stop();
+    } finally {
+      await broker.remove();
+    }
+  }, 60_000);
+});
