@@ -1,0 +1,269 @@
+/**
+ * A partner on another worker: frames through a pair of rings.
+ *
+ * ```
+ *   publish, deliver ──► ordinary room ─┐
+ *   stored, settle, control ──► reserved ─► ring ──► the other worker's turn
+ *                       └ full: backlog, first of all in the next turn
+ * ```
+ *
+ * A message larger than a record crosses in chunks; until it is across, no other message follows it, settlements do. The
+ * backlog is bounded by what others bound: settlements by windows, answers by Receive Maximum, control by clients' requests.
+ */
+import { copyBytes, Region } from "../base/region.ts";
+import { decodeStructured, encodeStructured } from "../base/structured.ts";
+import {
+  CHUNK,
+  DELIVER,
+  DELIVER_HEADER_BYTES,
+  PUBLISH,
+  PUBLISH_HEADER_BYTES,
+  SETTLE,
+  SETTLE_BYTES,
+  STORED,
+  STORED_BYTES,
+  writeDeliverHeader,
+  writePublishHeader,
+  writeSettle,
+  writeStored,
+} from "../frame/kinds.ts";
+import { ChunkAssembly, ChunkedWrite } from "../ring/chunks.ts";
+import type { Doorbell } from "../ring/doorbell.ts";
+import { RingReader } from "../ring/reader.ts";
+import { RING_FULL, RingWriter } from "../ring/writer.ts";
+import type { Partner, PartnerHandler } from "./partner.ts";
+
+/** A frame that found no reserved room. */
+interface Backlogged {
+  readonly kind: number;
+  readonly body: Region;
+}
+
+export class RingPartner implements Partner {
+  readonly worker: number;
+  readonly #handler: PartnerHandler;
+  readonly #writer: RingWriter;
+  readonly #reader: RingReader;
+  readonly #doorbell: Doorbell;
+  readonly #chunks: ChunkedWrite;
+  readonly #assembly: ChunkAssembly;
+  readonly #backlog: Backlogged[] = [];
+  readonly #onFrame = (kind: number, region: Region, offset: number, bodyBytes: number): boolean =>
+    this.#take(kind, region, offset, bodyBytes);
+
+  /** `out` carries frames to the partner, `back` from it. `messageBytesMax` bounds what is assembled from chunks. */
+  constructor(
+    worker: number,
+    handler: PartnerHandler,
+    out: SharedArrayBuffer,
+    back: SharedArrayBuffer,
+    doorbell: Doorbell,
+    messageBytesMax: number,
+  ) {
+    this.worker = worker;
+    this.#handler = handler;
+    this.#writer = new RingWriter(out);
+    this.#reader = new RingReader(back);
+    this.#doorbell = doorbell;
+    this.#chunks = new ChunkedWrite(this.#writer, CHUNK);
+    this.#assembly = new ChunkAssembly(messageBytesMax);
+  }
+
+  hasRoom(messageBytes: number): boolean {
+    if (this.#chunks.isActive || this.#backlog.length > 0) return false;
+    const bodyBytes = messageBytes + DELIVER_HEADER_BYTES;
+    if (bodyBytes > this.#writer.maxBodyBytes) return true; // It begins to cross now and goes on by itself.
+    // Twice: a record that does not fit before the end of the ring takes padding up to its own size.
+    return this.#writer.freeBytes > (bodyBytes + 32) * 2;
+  }
+
+  publish(
+    origin: number,
+    sequence: number,
+    flags: number,
+    packetId: number,
+    message: Region,
+    offset: number,
+    messageBytes: number,
+  ): void {
+    const bodyBytes = PUBLISH_HEADER_BYTES + messageBytes;
+    const at = bodyBytes > this.#writer.maxBodyBytes ? RING_FULL : this.#writer.tryClaim(PUBLISH, bodyBytes);
+    if (at !== RING_FULL) {
+      writePublishHeader(this.#writer.region, at, origin, sequence, flags, packetId);
+      copyBytes(this.#writer.region, at + PUBLISH_HEADER_BYTES, message, offset, messageBytes);
+      this.#writer.commit();
+      return;
+    }
+    const body = Region.allocate(bodyBytes);
+    writePublishHeader(body, 0, origin, sequence, flags, packetId);
+    copyBytes(body, PUBLISH_HEADER_BYTES, message, offset, messageBytes);
+    this.#beginChunks(PUBLISH, body);
+  }
+
+  stored(origin: number, sequence: number, reason: number): void {
+    const at = this.#claimReserved(STORED, STORED_BYTES);
+    if (at !== RING_FULL) {
+      writeStored(this.#writer.region, at, origin, sequence, reason);
+      this.#writer.commit();
+      return;
+    }
+    const body = Region.allocate(STORED_BYTES);
+    writeStored(body, 0, origin, sequence, reason);
+    this.#backlog.push({ kind: STORED, body });
+  }
+
+  deliver(
+    slot: number,
+    generation: number,
+    position: number,
+    redelivered: boolean,
+    message: Region,
+    offset: number,
+    messageBytes: number,
+  ): boolean {
+    if (this.#chunks.isActive) return false;
+    const bodyBytes = DELIVER_HEADER_BYTES + messageBytes;
+    if (bodyBytes > this.#writer.maxBodyBytes) {
+      const body = Region.allocate(bodyBytes);
+      writeDeliverHeader(body, 0, slot, generation, position, redelivered);
+      copyBytes(body, DELIVER_HEADER_BYTES, message, offset, messageBytes);
+      this.#beginChunks(DELIVER, body);
+      return true;
+    }
+    const at = this.#writer.tryClaim(DELIVER, bodyBytes);
+    if (at === RING_FULL) return false;
+    writeDeliverHeader(this.#writer.region, at, slot, generation, position, redelivered);
+    copyBytes(this.#writer.region, at + DELIVER_HEADER_BYTES, message, offset, messageBytes);
+    this.#writer.commit();
+    return true;
+  }
+
+  settle(slot: number, generation: number, position: number, accepted: boolean): void {
+    const at = this.#claimReserved(SETTLE, SETTLE_BYTES);
+    if (at !== RING_FULL) {
+      writeSettle(this.#writer.region, at, slot, generation, position, accepted);
+      this.#writer.commit();
+      return;
+    }
+    const body = Region.allocate(SETTLE_BYTES);
+    writeSettle(body, 0, slot, generation, position, accepted);
+    this.#backlog.push({ kind: SETTLE, body });
+  }
+
+  control(kind: number, body: object): void {
+    this.#backlog.push({ kind, body: Region.over(Buffer.from(encodeStructured(body))) });
+    this.#sendBacklog();
+  }
+
+  /** Reserved room, unless frames that came before still wait for theirs. */
+  #claimReserved(kind: number, bodyBytes: number): number {
+    return this.#backlog.length > 0 ? RING_FULL : this.#writer.tryClaimReserved(kind, bodyBytes);
+  }
+
+  #beginChunks(kind: number, body: Region): void {
+    this.#chunks.tryBegin(kind, body, 0, body.bytes.length);
+    this.#chunks.tryContinue();
+  }
+
+  /** Sends what waited, oldest first; a body too large for one record crosses in chunks. */
+  #sendBacklog(): void {
+    let sent = 0;
+    for (const { kind, body } of this.#backlog) {
+      const bodyBytes = body.bytes.length;
+      if (bodyBytes > this.#writer.maxBodyBytes / 4) {
+        if (this.#chunks.isActive) break;
+        this.#beginChunks(kind, body);
+        sent += 1;
+        if (this.#chunks.isActive) break; // What follows must not overtake it.
+        continue;
+      }
+      const at = this.#writer.tryClaimReserved(kind, bodyBytes);
+      if (at === RING_FULL) break;
+      copyBytes(this.#writer.region, at, body, 0, bodyBytes);
+      this.#writer.commit();
+      sent += 1;
+    }
+    this.#backlog.splice(0, sent);
+  }
+
+  /** Takes what the partner sent, at most so many frames; returns how many. */
+  drain(framesMax: number): number {
+    const taken = this.#reader.drain(framesMax, this.#onFrame);
+    if (this.#reader.takeSpaceBell()) this.#doorbell.ring();
+    return taken;
+  }
+
+  endTurn(): void {
+    if (this.#chunks.isActive) this.#chunks.tryContinue();
+    if (this.#backlog.length > 0 && !this.#chunks.isActive) this.#sendBacklog();
+    if (this.#writer.publish()) this.#doorbell.ring();
+  }
+
+  /** Whether something waits for room in the ring: the partner rings when there is some. True: there is some already. */
+  awaitSpace(isWaiting: boolean): boolean {
+    if (!isWaiting && !this.#chunks.isActive && this.#backlog.length === 0) return false;
+    return !this.#writer.awaitSpace(this.#chunks.isActive ? this.#chunks.nextBodyBytes : this.#writer.maxBodyBytes >> 1);
+  }
+
+  /** Before the worker sleeps: false when the partner has sent something meanwhile. */
+  armSleep(): boolean {
+    return this.#reader.armSleep();
+  }
+
+  wake(): void {
+    this.#reader.wake();
+    this.#writer.stopAwaitingSpace();
+  }
+
+  #take(kind: number, region: Region, offset: number, bodyBytes: number): boolean {
+    const { view } = region;
+    switch (kind) {
+      case PUBLISH:
+        return this.#handler.onPublish(
+          this.worker,
+          view.getUint32(offset, true),
+          view.getUint32(offset + 4, true),
+          view.getUint32(offset + 8, true),
+          view.getUint32(offset + 12, true),
+          region,
+          offset + PUBLISH_HEADER_BYTES,
+        );
+      case STORED:
+        this.#handler.onStored(
+          view.getUint32(offset, true),
+          view.getUint32(offset + 4, true),
+          view.getUint32(offset + 8, true),
+        );
+        return true;
+      case DELIVER:
+        this.#handler.onDeliver(
+          this.worker,
+          view.getUint32(offset, true),
+          view.getUint32(offset + 4, true),
+          view.getFloat64(offset + 8, true),
+          view.getUint32(offset + 16, true) === 1,
+          region,
+          offset + DELIVER_HEADER_BYTES,
+        );
+        return true;
+      case SETTLE:
+        this.#handler.onSettle(
+          this.worker,
+          view.getUint32(offset, true),
+          view.getUint32(offset + 4, true),
+          view.getFloat64(offset + 8, true),
+          view.getUint32(offset + 16, true) === 1,
+        );
+        return true;
+      case CHUNK:
+        return this.#assembly.accept(region, offset, bodyBytes, this.#onFrame);
+      default:
+        this.#handler.onControl(
+          this.worker,
+          kind,
+          decodeStructured<object>(region.bytes.subarray(offset, offset + bodyBytes)),
+        );
+        return true;
+    }
+  }
+}
