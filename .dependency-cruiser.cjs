@@ -12,6 +12,7 @@ const allowed = [
   ["frame", "ring"], // Frames are the meaning of ring records.
   ["mqtt", "frame"], // PUBLISH packets are written from the one layout of a message.
   ["dispatch", "queue"], // A strategy chooses for a queue.
+  ["queue", "log"], // A queue is written against the storage contract.
 ];
 const may = (from, to) => from === to || allowed.some(([a, b]) => a === from && b === to);
 const forbidden = [];

@@ -1,0 +1,111 @@
+/**
+ * Accept: a message that was published to the queue's filter enters the queue, or does not.
+ *
+ * Nothing that depends on the message's commit is done before that commit: what it supersedes or pushes out only leaves
+ * (see `leaving.ts`).
+ */
+import type { Region } from "../base/region.ts";
+import { expiresAtMsOf, publishedAtMsOf, totalBytes } from "../frame/message.ts";
+import { NO_ROOM as LOG_NO_ROOM } from "../log/contract.ts";
+import { IN_FLIGHT, NO_SLOT } from "./aside.ts";
+import { dropOldest, leave } from "./depart.ts";
+import { expiryOf, sweepIfDue } from "./expire.ts";
+import { NO_POSITION } from "./last-values.ts";
+import { DROPPED_REASON, SUPERSEDED_REASON } from "./leaving.ts";
+import { DROPPED, REFUSED, STORED } from "./ledger.ts";
+import type { QueueState } from "./queue-state.ts";
+
+/** Stored with the gathering batch: acknowledge when it is committed. */
+export const ACCEPTED = 0;
+/** Full, and the policy drops the newest: acknowledge with success. */
+export const DROPPED_NEWEST = 1;
+/** Full, and the policy refuses; or larger than the whole queue may be. Reason code 0x97. */
+export const REFUSED_LIMIT = 2;
+/** Its key cannot be computed. Reason code 0x83. */
+export const REFUSED_KEY = 3;
+/** The gathering batch is full: nothing happened, come again after a commit. */
+export const NO_ROOM = 4;
+export type AcceptOutcome = 0 | 1 | 2 | 3 | 4;
+
+/** `staged` is the log's handle of this message in the gathering batch. */
+export function accept(
+  state: QueueState,
+  region: Region,
+  offset: number,
+  staged: number,
+  nowMs: number,
+): AcceptOutcome {
+  const { log, line, lastValues, keyHash, ledger } = state;
+  const bytes = totalBytes(region, offset);
+  let high = 0;
+  let low = 0;
+  if (lastValues !== undefined) {
+    if (state.expression!.hashInto(region, offset, ledger.seed, keyHash) !== "ok") return refuse(state, REFUSED_KEY);
+    high = keyHash[0]!;
+    low = keyHash[1]!;
+  }
+  let isOver = false;
+  if (state.maxCount !== Number.POSITIVE_INFINITY || state.maxBytes !== Number.POSITIVE_INFINITY) {
+    isOver = isOverWith(state, bytes, high, low);
+    if (isOver && sweepIfDue(state, nowMs)) isOver = isOverWith(state, bytes, high, low);
+    if (isOver) {
+      const { overflow } = state.record.definition;
+      if (overflow === "reject" || bytes > state.maxBytes) return refuse(state, REFUSED_LIMIT);
+      // What is in flight is never dropped: if that alone leaves no room, the newcomer is the oldest that waits.
+      const noRoom = state.inFlight + 1 > state.maxCount || state.inFlightBytes + bytes > state.maxBytes;
+      if (overflow === "drop_newest" || noRoom) return dropNewest(state);
+    }
+  }
+
+  const expiresAtMs = expiryOf(state, expiresAtMsOf(region, offset), publishedAtMsOf(region, offset));
+  const position = log.add(state.target, staged, 0, expiresAtMs, high, low);
+  if (position === LOG_NO_ROOM) return NO_ROOM;
+
+  ledger.count(STORED, 1);
+  if (lastValues !== undefined) {
+    const old = lastValues.find(high, low);
+    if (old !== NO_POSITION) leave(state, old, position, SUPERSEDED_REASON);
+    lastValues.set(high, low, position);
+  }
+  if (isOver) {
+    while (state.waiting + state.inFlight + 1 > state.maxCount || isOverBytes(state, bytes)) {
+      if (!dropOldest(state, position, DROPPED_REASON)) break;
+    }
+  }
+  line.append(position, expiresAtMs, bytes, high, low);
+  state.events.onChanged();
+  if (state.isMemory) state.events.onAvailable();
+  return ACCEPTED;
+}
+
+const isOverBytes = (state: QueueState, bytes: number): boolean =>
+  state.waitingBytes + state.inFlightBytes + bytes > state.maxBytes;
+
+/** Whether the queue would hold too much with this message and without the one whose key it has. */
+function isOverWith(state: QueueState, bytes: number, high: number, low: number): boolean {
+  let count = state.waiting + state.inFlight + 1;
+  let total = state.waitingBytes + state.inFlightBytes + bytes;
+  if (count <= state.maxCount && total <= state.maxBytes) return false;
+  const old = state.lastValues?.find(high, low) ?? NO_POSITION;
+  if (old === NO_POSITION) return true;
+
+  const slot = state.aside.find(old);
+  if (slot === NO_SLOT ? state.line.find(old) : state.aside.states[slot] !== IN_FLIGHT) {
+    count -= 1;
+    total -= slot === NO_SLOT ? state.line.messageBytes : state.aside.bytes[slot]!;
+  }
+  return count > state.maxCount || total > state.maxBytes;
+}
+
+function refuse(state: QueueState, outcome: AcceptOutcome): AcceptOutcome {
+  state.ledger.count(REFUSED, 1);
+  state.events.onChanged();
+  return outcome;
+}
+
+function dropNewest(state: QueueState): AcceptOutcome {
+  state.ledger.count(STORED, 1);
+  state.ledger.count(DROPPED, 1);
+  state.events.onChanged();
+  return DROPPED_NEWEST;
+}

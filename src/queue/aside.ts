@@ -1,0 +1,170 @@
+/**
+ * The messages of a queue that stand aside of its line: in flight, come back, put off. A slab of columns with an index
+ * by position, and a list per holder of what it holds, so that handing out, settling and giving everything back cost
+ * the same whatever the queue holds.
+ *
+ * ```
+ *   line ──hand out──► IN_FLIGHT ──settle──► gone
+ *                       │  ▲  └──reject──► HELD ──another takes it──► IN_FLIGHT
+ *            holder gone│  │hand out        │ redispatch interval
+ *                       ▼  │                ▼
+ *                      RETURNED ◄───────────┘
+ *   line, RETURNED, HELD, PARKED ──a successor is stored──► LEAVING ──successor on disk──► gone
+ *   line, RETURNED ──too large for all who could take it──► PARKED ──a larger consumer──► RETURNED
+ * ```
+ */
+import { PositionIndex } from "./position-index.ts";
+
+export const FREE = 0;
+export const IN_FLIGHT = 1;
+export const RETURNED = 2;
+export const HELD = 3;
+export const PARKED = 4;
+/** Superseded or dropped in favour of a message that is not on disk yet; back to RETURNED if that fails. */
+export const LEAVING = 5;
+const STATES = 6;
+
+export const NO_SLOT = -1;
+export const NO_HOLDER = -1;
+const CAPACITY_MIN = 16;
+
+export class Aside {
+  #capacity = 0;
+  positions = new Float64Array(0);
+  expiries = new Float64Array(0);
+  /** HELD: when the rejecter may have it again. */
+  dues = new Float64Array(0);
+  bytes = new Uint32Array(0);
+  highs = new Uint32Array(0);
+  lows = new Uint32Array(0);
+  states = new Uint8Array(0);
+  /** IN_FLIGHT: a newer value of the same key is on disk; what comes back is not handed out again. */
+  overwritten = new Uint8Array(0);
+  /** Hand-outs so far. */
+  attempts = new Uint32Array(0);
+  /** IN_FLIGHT: who has it. HELD: who rejected it. */
+  holders = new Int32Array(0);
+  #next = new Int32Array(0);
+  #previous = new Int32Array(0);
+  /** By holder: the newest message it holds, NO_SLOT when none. */
+  #heads = new Int32Array(0);
+  #free = NO_SLOT;
+  readonly #index = new PositionIndex();
+  /** By state. */
+  readonly counts = new Float64Array(STATES);
+  readonly byteCounts = new Float64Array(STATES);
+
+  /** Slots run from 0 to here; the free ones among them are FREE. */
+  get capacity(): number {
+    return this.#capacity;
+  }
+
+  /** The slot of a position, NO_SLOT when it is not here. */
+  find(position: number): number {
+    return this.#index.find(position, this.positions);
+  }
+
+  /** The message's slot if it is in this state. */
+  findIn(state: number, position: number): number {
+    const slot = this.find(position);
+    return slot !== NO_SLOT && this.states[slot] === state ? slot : NO_SLOT;
+  }
+
+  add(position: number, expiresAtMs: number, bytes: number, high: number, low: number, state: number): number {
+    if (this.#free === NO_SLOT) this.#grow();
+    const slot = this.#free;
+    this.#free = this.#next[slot]!;
+    this.positions[slot] = position;
+    this.expiries[slot] = expiresAtMs;
+    this.bytes[slot] = bytes;
+    this.highs[slot] = high;
+    this.lows[slot] = low;
+    this.overwritten[slot] = 0;
+    this.attempts[slot] = 0;
+    this.holders[slot] = NO_HOLDER;
+    this.states[slot] = state;
+    this.counts[state]! += 1;
+    this.byteCounts[state]! += bytes;
+    this.#index.add(position, slot, this.positions);
+    return slot;
+  }
+
+  /** Changes a message's state; leaving IN_FLIGHT takes it from its holder. */
+  move(slot: number, state: number): void {
+    const from = this.states[slot]!;
+    if (from === IN_FLIGHT) this.#unlink(slot);
+    this.counts[from]! -= 1;
+    this.byteCounts[from]! -= this.bytes[slot]!;
+    this.counts[state]! += 1;
+    this.byteCounts[state]! += this.bytes[slot]!;
+    this.states[slot] = state;
+  }
+
+  /** Gives a message that is IN_FLIGHT and nobody's yet to a holder. */
+  give(slot: number, holder: number): void {
+    if (holder >= this.#heads.length) this.#growHolders(holder);
+    const head = this.#heads[holder]!;
+    this.#next[slot] = head;
+    this.#previous[slot] = NO_SLOT;
+    if (head !== NO_SLOT) this.#previous[head] = slot;
+    this.#heads[holder] = slot;
+    this.holders[slot] = holder;
+  }
+
+  /** The newest message of a holder, NO_SLOT when it has none. */
+  newestOf(holder: number): number {
+    return holder < this.#heads.length ? this.#heads[holder]! : NO_SLOT;
+  }
+
+  remove(slot: number): void {
+    this.move(slot, FREE);
+    this.counts[FREE] = 0;
+    this.byteCounts[FREE] = 0;
+    this.#index.remove(this.positions[slot]!, this.positions);
+    this.#next[slot] = this.#free;
+    this.#free = slot;
+  }
+
+  #unlink(slot: number): void {
+    const holder = this.holders[slot]!;
+    if (holder === NO_HOLDER) return;
+    const next = this.#next[slot]!;
+    const previous = this.#previous[slot]!;
+    if (next !== NO_SLOT) this.#previous[next] = previous;
+    if (previous !== NO_SLOT) this.#next[previous] = next;
+    else this.#heads[holder] = next;
+  }
+
+  #growHolders(holder: number): void {
+    const heads = new Int32Array(Math.max(CAPACITY_MIN, (holder + 1) * 2)).fill(NO_SLOT);
+    heads.set(this.#heads);
+    this.#heads = heads;
+  }
+
+  #grow(): void {
+    const old = this.#capacity;
+    const capacity = Math.max(CAPACITY_MIN, old * 2);
+    this.positions = grown(new Float64Array(capacity), this.positions);
+    this.expiries = grown(new Float64Array(capacity), this.expiries);
+    this.dues = grown(new Float64Array(capacity), this.dues);
+    this.bytes = grown(new Uint32Array(capacity), this.bytes);
+    this.highs = grown(new Uint32Array(capacity), this.highs);
+    this.lows = grown(new Uint32Array(capacity), this.lows);
+    this.states = grown(new Uint8Array(capacity), this.states);
+    this.overwritten = grown(new Uint8Array(capacity), this.overwritten);
+    this.attempts = grown(new Uint32Array(capacity), this.attempts);
+    this.holders = grown(new Int32Array(capacity), this.holders);
+    this.#next = grown(new Int32Array(capacity), this.#next);
+    this.#previous = grown(new Int32Array(capacity), this.#previous);
+    for (let slot = capacity - 1; slot >= old; slot -= 1) {
+      this.#next[slot] = this.#free;
+      this.#free = slot;
+    }
+    this.#capacity = capacity;
+  }
+}
+
+function grown<T extends { set(from: T): void }>(to: T, from: T): T {
+  to.set(from);
+  return to;
+}

@@ -1,0 +1,141 @@
+/**
+ * Commit: what the end of a batch's commit means for a queue. On disk: its messages are available, and what left for them
+ * is gone. Failed: its messages never existed, and what was about to leave for them stays.
+ */
+
+import { Region } from "../base/region.ts";
+import { batchOf, RECORDS_PER_BATCH_MAX } from "../log/contract.ts";
+import { IN_FLIGHT, LEAVING, NO_SLOT, RETURNED } from "./aside.ts";
+import { counterOf, isWaitingState, leave, oldestWaiting, removeWaiting } from "./depart.ts";
+import { noteAsideExpiry } from "./expire.ts";
+import { NO_POSITION } from "./last-values.ts";
+import { DROPPED_REASON, type LeavingReason, SUPERSEDED_REASON } from "./leaving.ts";
+import { DROPPED, LEDGER_BYTES, STORED, SUPERSEDED } from "./ledger.ts";
+import type { QueueState } from "./queue-state.ts";
+
+const ledgerBytes = Region.allocate(LEDGER_BYTES);
+
+/** Puts the ledger into the batch that is about to be sealed. */
+export function seal(state: QueueState): void {
+  const { ledger, leavingCounts } = state;
+  const superseded = ledger.get(SUPERSEDED) - leavingCounts[SUPERSEDED_REASON]! + state.overwrittenCount;
+  const dropped = ledger.get(DROPPED) - leavingCounts[DROPPED_REASON]!;
+  ledger.encode(ledgerBytes, superseded, dropped);
+  state.log.put("ledgers", state.ledgerKey, ledgerBytes.bytes);
+}
+
+/** The batch is on disk, as are all before it. */
+export function committed(state: QueueState, batch: number): void {
+  const { leaving } = state;
+  const before = (batch + 1) * RECORDS_PER_BATCH_MAX;
+  if (!state.isMemory) state.availableBefore = before;
+  while (leaving.count > 0 && leaving.successor() < before) {
+    const reason = leaving.reason();
+    depart(state, leaving.shift(), reason);
+  }
+  state.events.onAvailable();
+}
+
+/** The batch is not on disk and never will be. */
+export function failed(state: QueueState, batch: number): void {
+  restoreLeaving(state, batch);
+  const removed = removeBatch(state, batch);
+  // Of a memory queue these were acknowledged already, so they are a loss and counted as one.
+  state.ledger.count(state.isMemory ? DROPPED : STORED, state.isMemory ? removed : -removed);
+  rebuildLastValues(state);
+  enforceLimits(state);
+  state.events.onChanged();
+  state.events.onAvailable();
+}
+
+/** Finds the newest message of each key again; older ones leave. Used after a failed commit and at the start. */
+export function rebuildLastValues(state: QueueState): void {
+  const { aside, line, lastValues } = state;
+  if (lastValues === undefined) return;
+  lastValues.clear();
+  for (let slot = 0; slot < aside.capacity; slot += 1) {
+    const stateOfSlot = aside.states[slot]!;
+    if (stateOfSlot !== IN_FLIGHT && !isWaitingState(stateOfSlot)) continue;
+    if (aside.overwritten[slot] === 0) note(state, aside.highs[slot]!, aside.lows[slot]!, aside.positions[slot]!);
+  }
+  // The older of two always stands before the newer, so only messages behind the cursor leave.
+  for (let more = line.from(0); more; ) {
+    const { position } = line;
+    note(state, line.keyHashHigh, line.keyHashLow, position);
+    more = line.from(position + 1);
+  }
+}
+
+/** Drops the oldest that wait until the queue holds what it may, if that is its policy. */
+export function enforceLimits(state: QueueState): void {
+  if (state.record.definition.overflow !== "drop_oldest") return;
+  while (state.waiting + state.inFlight > state.maxCount || state.waitingBytes + state.inFlightBytes > state.maxBytes) {
+    const oldest = oldestWaiting(state);
+    if (oldest === -1) return;
+    removeWaiting(state, oldest, DROPPED);
+  }
+}
+
+function note(state: QueueState, high: number, low: number, position: number): void {
+  const known = state.lastValues!.find(high, low);
+  if (known === NO_POSITION || known < position) state.lastValues!.set(high, low, position);
+  if (known !== NO_POSITION) {
+    leave(state, Math.min(known, position), Math.max(known, position), SUPERSEDED_REASON);
+  }
+}
+
+/** The successor is on disk: its elder goes, wherever it is now. */
+function depart(state: QueueState, old: number, reason: LeavingReason): void {
+  const { aside } = state;
+  const slot = aside.find(old);
+  if (slot === NO_SLOT) return; // Settled meanwhile.
+
+  if (aside.states[slot] === IN_FLIGHT) {
+    if (aside.overwritten[slot] === 1) return;
+    // The record goes now, in a batch behind its successor's: after a crash the old value must not follow the new one.
+    aside.overwritten[slot] = 1;
+    state.overwrittenCount += 1;
+  } else {
+    if (aside.states[slot] === LEAVING) state.leavingCounts[reason]! -= 1;
+    else state.ledger.count(counterOf(reason), 1); // Was in flight when it was overwritten, and came back.
+    aside.remove(slot);
+  }
+  state.log.settle(old);
+  state.events.onChanged();
+}
+
+/** Undoes the pairs that name a message of the failed batch. */
+function restoreLeaving(state: QueueState, batch: number): void {
+  const { aside, leaving } = state;
+  for (let left = leaving.count; left > 0; left -= 1) {
+    const successor = leaving.successor();
+    const reason = leaving.reason();
+    const old = leaving.shift();
+    if (batchOf(successor) !== batch && batchOf(old) !== batch) {
+      leaving.push(old, successor, reason);
+      continue;
+    }
+    const slot = aside.findIn(LEAVING, old);
+    if (slot === NO_SLOT) continue;
+    state.ledger.count(counterOf(reason), -1);
+    state.leavingCounts[reason]! -= 1;
+    aside.move(slot, RETURNED);
+    state.returned.push(old);
+    noteAsideExpiry(state, aside.expiries[slot]!);
+  }
+}
+
+/** Removes the batch's messages that wait; returns how many. */
+function removeBatch(state: QueueState, batch: number): number {
+  const { aside, line } = state;
+  const begin = batch * RECORDS_PER_BATCH_MAX;
+  const end = begin + RECORDS_PER_BATCH_MAX;
+  let removed = 0;
+  for (; line.from(begin) && line.position < end; removed += 1) line.remove();
+  for (let slot = 0; slot < aside.capacity; slot += 1) {
+    if (!isWaitingState(aside.states[slot]!) || batchOf(aside.positions[slot]!) !== batch) continue;
+    aside.remove(slot);
+    removed += 1;
+  }
+  return removed;
+}

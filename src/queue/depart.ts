@@ -1,0 +1,82 @@
+/**
+ * Depart: a message that waits goes without having been handed out: superseded, dropped, expired, purged.
+ */
+
+import { HELD, IN_FLIGHT, LEAVING, NO_SLOT, PARKED, RETURNED } from "./aside.ts";
+import { DROPPED_REASON, type LeavingReason } from "./leaving.ts";
+import { DROPPED, SUPERSEDED } from "./ledger.ts";
+import type { PositionFifo } from "./position-fifo.ts";
+import type { QueueState } from "./queue-state.ts";
+
+export const counterOf = (reason: LeavingReason): number => (reason === DROPPED_REASON ? DROPPED : SUPERSEDED);
+
+/** Whether a slot's message waits: come back, held or parked. */
+export const isWaitingState = (state: number): boolean => state === RETURNED || state === HELD || state === PARKED;
+
+/**
+ * Lets the message at `old` go as soon as `successor` is on disk. One in flight stays with its holder; if it comes back
+ * after that, it goes then.
+ */
+export function leave(state: QueueState, old: number, successor: number, reason: LeavingReason): void {
+  const { aside, line } = state;
+  const slot = aside.find(old);
+  if (slot !== NO_SLOT) {
+    if (aside.states[slot] === LEAVING) return; // Leaves already, for an earlier successor.
+    state.leaving.push(old, successor, reason);
+    if (aside.states[slot] === IN_FLIGHT) return;
+    aside.move(slot, LEAVING);
+  } else {
+    if (!line.find(old)) return;
+    state.leaving.push(old, successor, reason);
+    aside.add(old, line.expiresAtMs, line.messageBytes, line.keyHashHigh, line.keyHashLow, LEAVING);
+    line.remove();
+  }
+  state.ledger.count(counterOf(reason), 1);
+  state.leavingCounts[reason]! += 1;
+}
+
+/** Lets the oldest message that waits go for `successor`; false when none waits. */
+export function dropOldest(state: QueueState, successor: number, reason: LeavingReason): boolean {
+  const oldest = oldestWaiting(state);
+  if (oldest === -1) return false;
+  forgetKey(state, oldest);
+  leave(state, oldest, successor, reason);
+  return true;
+}
+
+/** The position of the oldest message that waits, on disk or not yet; -1 when none does. */
+export function oldestWaiting(state: QueueState): number {
+  const { aside, line, returned } = state;
+  while (returned.count > 0 && aside.findIn(RETURNED, returned.peek()) === NO_SLOT) returned.pop();
+  let oldest = returned.count > 0 ? returned.peek() : Number.POSITIVE_INFINITY;
+  oldest = Math.min(oldest, headOf(state, state.held, HELD), headOf(state, state.parked, PARKED));
+  if (line.first(oldest)) oldest = line.position;
+  return oldest === Number.POSITIVE_INFINITY ? -1 : oldest;
+}
+
+/** Takes a message that waits out of the queue at once and settles its record. */
+export function removeWaiting(state: QueueState, position: number, counter: number): void {
+  const { aside, line } = state;
+  forgetKey(state, position);
+  const slot = aside.find(position);
+  if (slot !== NO_SLOT) aside.remove(slot);
+  else if (line.find(position)) line.remove();
+  else return;
+  state.log.settle(position);
+  state.ledger.count(counter, 1);
+  state.events.onChanged();
+}
+
+/** Of a last-value queue: the key's newest message is this one no more. */
+function forgetKey(state: QueueState, position: number): void {
+  const { aside, line, lastValues } = state;
+  if (lastValues === undefined) return;
+  const slot = aside.find(position);
+  if (slot !== NO_SLOT) lastValues.forget(aside.highs[slot]!, aside.lows[slot]!, position);
+  else if (line.find(position)) lastValues.forget(line.keyHashHigh, line.keyHashLow, position);
+}
+
+function headOf(state: QueueState, fifo: PositionFifo, wanted: number): number {
+  while (fifo.count > 0 && state.aside.findIn(wanted, fifo.peek()) === NO_SLOT) fifo.shift();
+  return fifo.count > 0 ? fifo.peek() : Number.POSITIVE_INFINITY;
+}

@@ -1,0 +1,153 @@
+/**
+ * Hand out: the message that is next, shown first and taken by a holder then. What came back goes before what was never
+ * handed out, each in stored order; what has expired is never shown.
+ */
+import type { Region } from "../base/region.ts";
+import { expiresAtMsOf, publishedAtMsOf } from "../frame/message.ts";
+import { HELD, IN_FLIGHT, NO_HOLDER, NO_SLOT, PARKED, RETURNED } from "./aside.ts";
+import { removeWaiting } from "./depart.ts";
+import { expiryOf, noteAsideExpiry } from "./expire.ts";
+import { DROPPED, EXPIRED } from "./ledger.ts";
+import type { QueueState } from "./queue-state.ts";
+
+/** The message shown; its bytes are valid until the next call into the queue or the log. */
+export interface Offer {
+  position: number;
+  region: Region;
+  offset: number;
+  /** It was handed out before. */
+  isRedelivered: boolean;
+  /** The holder that rejected it and must not have it now; NO_HOLDER when anybody may. */
+  excluded: number;
+}
+
+/** Shows the next available message; false when there is none. */
+export function peek(state: QueueState, nowMs: number, into: Offer): boolean {
+  const { aside, line, returned } = state;
+  while (returned.count > 0) {
+    const position = returned.peek();
+    const slot = aside.findIn(RETURNED, position);
+    if (slot !== NO_SLOT && show(state, position, slot, nowMs, into)) return true;
+    // Elsewhere since it came back, or taken out of the queue just now.
+    returned.pop();
+  }
+  while (line.first(state.availableBefore)) {
+    if (show(state, line.position, NO_SLOT, nowMs, into)) return true;
+  }
+  return false;
+}
+
+/** Shows the next rejected message that waits for another holder; false when there is none. */
+export function peekHeld(state: QueueState, nowMs: number, into: Offer): boolean {
+  const { aside, held } = state;
+  while (held.count > 0) {
+    const position = held.shift();
+    const slot = aside.findIn(HELD, position);
+    if (slot !== NO_SLOT && show(state, position, slot, nowMs, into)) return true;
+  }
+  return false;
+}
+
+/** Whether `peek` may show something. */
+export const hasAvailable = (state: QueueState): boolean =>
+  state.aside.counts[RETURNED]! > 0 || state.line.first(state.availableBefore);
+
+/** Gives the message that was shown to a holder. */
+export function handOut(state: QueueState, position: number, holder: number): void {
+  const { aside } = state;
+  let slot = aside.find(position);
+  if (slot !== NO_SLOT) aside.move(slot, IN_FLIGHT);
+  else slot = takeFromLine(state, position, IN_FLIGHT);
+  aside.attempts[slot]! += 1;
+  aside.give(slot, holder);
+}
+
+/** Takes back what could not be delivered after all: as if it had never been handed out. */
+export function takeBack(state: QueueState, position: number): void {
+  const { aside } = state;
+  const slot = aside.findIn(IN_FLIGHT, position);
+  if (slot === NO_SLOT) return;
+  aside.move(slot, RETURNED);
+  aside.holders[slot] = NO_HOLDER;
+  aside.attempts[slot]! -= 1;
+  state.returned.push(position);
+  noteAsideExpiry(state, aside.expiries[slot]!);
+}
+
+/** Puts the message that was shown off: it is too large for everybody who could take it now. */
+export function park(state: QueueState, position: number): void {
+  const { aside } = state;
+  const slot = aside.find(position);
+  if (slot !== NO_SLOT) aside.move(slot, PARKED);
+  else noteAsideExpiry(state, aside.expiries[takeFromLine(state, position, PARKED)]!);
+  state.parked.push(position);
+}
+
+/** Puts the rejected message that was shown off again: nobody else can take it now. */
+export function holdOn(state: QueueState, position: number): void {
+  state.held.push(position);
+}
+
+/** Up to `bound` parked messages, longest parked first, are available again. */
+export function unpark(state: QueueState, bound: number): void {
+  const { aside, parked, returned } = state;
+  for (let left = Math.min(bound, parked.count); left > 0; left -= 1) {
+    const position = parked.shift();
+    const slot = aside.findIn(PARKED, position);
+    if (slot === NO_SLOT) continue;
+    aside.move(slot, RETURNED);
+    returned.push(position);
+  }
+}
+
+/** Rejected messages whose time has come are available to everybody. */
+export function releaseHeld(state: QueueState, nowMs: number): void {
+  const { aside, held } = state;
+  if (state.heldEarliestMs > nowMs) return;
+  state.heldEarliestMs = Number.POSITIVE_INFINITY;
+  let isReleased = false;
+  for (let left = held.count; left > 0; left -= 1) {
+    const position = held.shift();
+    const slot = aside.findIn(HELD, position);
+    if (slot === NO_SLOT) continue;
+    if (aside.dues[slot]! <= nowMs) {
+      aside.move(slot, RETURNED);
+      aside.holders[slot] = NO_HOLDER;
+      state.returned.push(position);
+      isReleased = true;
+    } else {
+      state.heldEarliestMs = Math.min(state.heldEarliestMs, aside.dues[slot]!);
+      held.push(position);
+    }
+  }
+  if (isReleased) state.events.onAvailable();
+}
+
+/** Reads a message that waits; false when it is gone or expired, and then it is out of the queue. */
+function show(state: QueueState, position: number, slot: number, nowMs: number, into: Offer): boolean {
+  const { location } = state;
+  if (state.log.read(position, location) !== "found") {
+    state.unreadable += 1;
+    removeWaiting(state, position, DROPPED);
+    return false;
+  }
+  const { region, offset } = location;
+  if (expiryOf(state, expiresAtMsOf(region, offset), publishedAtMsOf(region, offset)) <= nowMs) {
+    removeWaiting(state, position, EXPIRED); // [MQTT-3.3.2-5]
+    return false;
+  }
+  into.position = position;
+  into.region = region;
+  into.offset = offset;
+  into.isRedelivered = slot !== NO_SLOT && state.aside.attempts[slot]! > 0;
+  into.excluded = slot !== NO_SLOT && state.aside.states[slot] === HELD ? state.aside.holders[slot]! : NO_HOLDER;
+  return true;
+}
+
+function takeFromLine(state: QueueState, position: number, to: number): number {
+  const { line } = state;
+  line.find(position);
+  const slot = state.aside.add(position, line.expiresAtMs, line.messageBytes, line.keyHashHigh, line.keyHashLow, to);
+  line.remove();
+  return slot;
+}

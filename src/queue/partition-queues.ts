@@ -1,0 +1,117 @@
+/**
+ * The queues of one partition, and what the partition's log has to do with them. Of a thousand queues only those that
+ * a batch touched are visited when it is sealed and when it ends.
+ */
+import type { PartitionLog, RecordSummary } from "../log/contract.ts";
+import type { QueueRecord } from "./definition.ts";
+import type { HashSeed } from "./key-hash.ts";
+import { Queue } from "./queue.ts";
+
+export class PartitionQueues {
+  readonly #log: PartitionLog;
+  readonly #random: () => number;
+  readonly #byTarget = new Map<number, Entry>();
+  /** Touched since the last seal; and those of the batch that is being committed. */
+  #changed: Entry[] = [];
+  #committing: Entry[] = [];
+
+  /** `random` in [0, 1): for the secret of a new queue's key hashes. */
+  constructor(log: PartitionLog, random: () => number) {
+    this.#log = log;
+    this.#random = random;
+  }
+
+  get(target: number): Queue | undefined {
+    return this.#byTarget.get(target)?.queue;
+  }
+
+  all(): Queue[] {
+    return [...this.#byTarget.values()].map((entry) => entry.queue);
+  }
+
+  /** Adds a queue, new or to be recovered. `onAvailable` is called whenever there may be something new to hand out. */
+  open(record: QueueRecord, onAvailable: () => void): Queue {
+    const seed: HashSeed = { high: this.#random32(), low: this.#random32() };
+    const entry: Entry = { queue: undefined as unknown as Queue, isChanged: false };
+    const events = { onAvailable, onChanged: () => this.#touch(entry) };
+    entry.queue = new Queue({ record, log: this.#log, seed, events });
+    this.#byTarget.set(record.target, entry);
+    return entry.queue;
+  }
+
+  /** Removes a deleted queue with all its records. */
+  remove(target: number): void {
+    const entry = this.#byTarget.get(target);
+    if (entry === undefined) return;
+    this.#byTarget.delete(target);
+    this.#changed = this.#changed.filter((other) => other !== entry);
+    this.#committing = this.#committing.filter((other) => other !== entry);
+    entry.isChanged = true; // Nothing more is noted.
+    entry.queue.remove();
+  }
+
+  /**
+   * Reads every opened queue back, at the start. `onStranger` gets the records of targets that are no queue here:
+   * sessions', or those of a queue whose deletion a crash cut short, which the caller settles.
+   */
+  recover(nowMs: number, onStranger: (record: RecordSummary) => void): void {
+    const ledgers = new Map<string, Uint8Array>();
+    this.#log.entries("ledgers", (key, value) => ledgers.set(key, value));
+    this.#log.recover((record) => {
+      const queue = this.get(record.target);
+      if (queue === undefined) onStranger(record);
+      else queue.recoverRecord(record);
+    });
+    for (const [target, entry] of this.#byTarget) entry.queue.recovered(ledgers.get(String(target)), nowMs);
+  }
+
+  /** For the log's `onSeal`. */
+  onSeal(): void {
+    const touched = this.#changed;
+    this.#changed = this.#committing;
+    this.#committing = touched;
+    this.#changed.length = 0;
+    for (const entry of touched) {
+      entry.isChanged = false;
+      entry.queue.seal();
+    }
+  }
+
+  /** For the log's `onCommitted`. */
+  onCommitted(batch: number): void {
+    for (const entry of this.#committing) entry.queue.committed(batch);
+    this.#committing.length = 0;
+  }
+
+  /** For the log's `onFailed`. */
+  onFailed(batch: number): void {
+    for (const entry of this.#committing) entry.queue.failed(batch);
+    this.#committing.length = 0;
+  }
+
+  /** When `onDeadline` has something to do. */
+  nextDeadlineMs(): number {
+    let nextMs = Number.POSITIVE_INFINITY;
+    for (const entry of this.#byTarget.values()) nextMs = Math.min(nextMs, entry.queue.nextDeadlineMs);
+    return nextMs;
+  }
+
+  onDeadline(nowMs: number): void {
+    for (const { queue } of this.#byTarget.values()) if (queue.nextDeadlineMs <= nowMs) queue.onDeadline(nowMs);
+  }
+
+  #touch(entry: Entry): void {
+    if (entry.isChanged) return;
+    entry.isChanged = true;
+    this.#changed.push(entry);
+  }
+
+  #random32(): number {
+    return Math.floor(this.#random() * 0x1_0000_0000);
+  }
+}
+
+interface Entry {
+  queue: Queue;
+  isChanged: boolean;
+}

@@ -1,0 +1,131 @@
+/**
+ * What a queue is made of; the verbs of a message's life (`accept`, `hand-out`, `settle`, `expire`, …) work on it.
+ *
+ * ```
+ *   accept ──► line ──hand out──► aside (in flight) ──settle──► gone
+ *                │                  │
+ *                │                  └── give back ──► aside (returned), in a heap by position
+ *                └── available once its batch is on disk: position < availableBefore
+ * ```
+ *
+ * One thread, the owner of the queue's partition, calls everything here.
+ */
+import { assert } from "../base/assert.ts";
+import { Region } from "../base/region.ts";
+import { type MessageLocation, type PartitionLog, type Position, RECORDS_PER_BATCH_MAX } from "../log/contract.ts";
+import { Aside, HELD, IN_FLIGHT, LEAVING, PARKED, RETURNED } from "./aside.ts";
+import type { QueueRecord } from "./definition.ts";
+import { compileKeyExpression, type KeyExpression } from "./key-expression.ts";
+import { type HashSeed, type KeyHash, newKeyHash } from "./key-hash.ts";
+import { LastValues } from "./last-values.ts";
+import { Leaving } from "./leaving.ts";
+import { Ledger } from "./ledger.ts";
+import { PositionFifo } from "./position-fifo.ts";
+import { PositionHeap } from "./position-heap.ts";
+import { WaitingLine } from "./waiting.ts";
+
+/** Told by a queue what its owner has to know. */
+export interface QueueEvents {
+  /** There may be something to hand out that was not there before. */
+  onAvailable(): void;
+  /** The ledger or uncommitted messages changed: `seal` before the next commit, `committed` or `failed` after it. */
+  onChanged(): void;
+}
+
+const DEFAULT_KEY_EXPRESSION = "message.from";
+
+export class QueueState {
+  readonly log: PartitionLog;
+  readonly events: QueueEvents;
+  readonly target: number;
+  readonly ledgerKey: string;
+  readonly ledger: Ledger;
+  readonly line: WaitingLine;
+  readonly aside = new Aside();
+  /** Of aside's RETURNED, HELD and PARKED messages; each position is checked against its state when it is taken. */
+  readonly returned = new PositionHeap();
+  readonly held = new PositionFifo();
+  readonly parked = new PositionFifo();
+  readonly leaving = new Leaving();
+  /** LEAVING messages by reason: counted as gone already, their records still there. */
+  readonly leavingCounts = new Float64Array(2);
+  /** IN_FLIGHT messages whose record is settled because a newer value is on disk. */
+  overwrittenCount = 0;
+  readonly lastValues: LastValues | undefined;
+  readonly keyHash: KeyHash = newKeyHash();
+  readonly location: MessageLocation = { region: Region.allocate(0), offset: 0 };
+
+  record: QueueRecord;
+  expression: KeyExpression | undefined;
+  maxCount = Number.POSITIVE_INFINITY;
+  maxBytes = Number.POSITIVE_INFINITY;
+  retentionMs = 0;
+  isMemory = false;
+  /** Messages at positions below this may be handed out. */
+  availableBefore: Position = 0;
+  /** Aside's waiting messages: none expires before this. A lower bound. */
+  asideEarliestMs = Number.POSITIVE_INFINITY;
+  /** No HELD message is due before this. */
+  heldEarliestMs = Number.POSITIVE_INFINITY;
+  /** The sweep for expired messages runs no earlier than this. */
+  nextSweepMs = 0;
+  /** Settlements that named nothing this queue has in flight with that holder. */
+  unknownSettles = 0;
+  /** Messages that the log could not give back; counted as dropped. */
+  unreadable = 0;
+
+  constructor(record: QueueRecord, log: PartitionLog, seed: HashSeed, events: QueueEvents) {
+    this.record = record;
+    this.log = log;
+    this.events = events;
+    this.target = record.target;
+    this.ledgerKey = String(record.target);
+    this.ledger = new Ledger(seed);
+    this.ledger.retentionMsMax = record.definition.data_retention_period;
+    this.lastValues = record.definition.is_lastvalue ? new LastValues() : undefined;
+    this.line = new WaitingLine(record.definition.is_lastvalue);
+    this.define(record);
+  }
+
+  /** Takes over a definition; `is_lastvalue` is the one it was created with. */
+  define(record: QueueRecord): void {
+    const { definition } = record;
+    this.record = record;
+    this.maxCount = boundOf(definition.limits.max_shard_message_count);
+    this.maxBytes = boundOf(definition.limits.max_shard_message_bytes);
+    this.retentionMs = definition.data_retention_period;
+    this.isMemory = definition.durability === "memory";
+    this.availableBefore = this.isMemory ? Number.POSITIVE_INFINITY : (this.log.committed + 1) * RECORDS_PER_BATCH_MAX;
+    if (definition.is_lastvalue) {
+      const compiled = compileKeyExpression(definition.key_expression ?? DEFAULT_KEY_EXPRESSION);
+      assert(compiled.ok, "the key expression of a queue was compiled at its creation");
+      this.expression = compiled.expression;
+    }
+  }
+
+  /** Messages that wait: in the line, come back, put off. Those LEAVING count as gone. */
+  get waiting(): number {
+    const { counts } = this.aside;
+    return this.line.count + counts[RETURNED]! + counts[HELD]! + counts[PARKED]!;
+  }
+
+  get waitingBytes(): number {
+    const { byteCounts } = this.aside;
+    return this.line.bytes + byteCounts[RETURNED]! + byteCounts[HELD]! + byteCounts[PARKED]!;
+  }
+
+  get inFlight(): number {
+    return this.aside.counts[IN_FLIGHT]!;
+  }
+
+  get inFlightBytes(): number {
+    return this.aside.byteCounts[IN_FLIGHT]!;
+  }
+
+  /** Whether nothing at all is kept here. */
+  get isEmpty(): boolean {
+    return this.waiting + this.inFlight + this.aside.counts[LEAVING]! === 0;
+  }
+}
+
+const boundOf = (limit: number | "infinity"): number => (limit === "infinity" ? Number.POSITIVE_INFINITY : limit);

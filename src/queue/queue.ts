@@ -1,0 +1,274 @@
+/**
+ * A queue: the order and the life of its messages, on the one worker that owns its partition.
+ *
+ * Every verb of a message's life has a file; this is the door to them. Holders are the numbers that the caller gives to
+ * the consumers attached to this queue, small and reused.
+ */
+
+import { EXPIRY_SWEEP_MS } from "../base/limits.ts";
+import type { Region } from "../base/region.ts";
+import { publishedAtMsOf } from "../frame/message.ts";
+import type { PartitionLog, Position, RecordSummary } from "../log/contract.ts";
+import { type AcceptOutcome, accept } from "./accept.ts";
+import { HELD, IN_FLIGHT, LEAVING, NO_SLOT, PARKED } from "./aside.ts";
+import { committed, enforceLimits, failed, seal } from "./commit.ts";
+import type { QueueRecord } from "./definition.ts";
+import { oldestWaiting } from "./depart.ts";
+import { earliestExpiryMs, sweepIfDue } from "./expire.ts";
+import {
+  handOut,
+  hasAvailable,
+  holdOn,
+  type Offer,
+  park,
+  peek,
+  peekHeld,
+  releaseHeld,
+  takeBack,
+  unpark,
+} from "./hand-out.ts";
+import type { HashSeed } from "./key-hash.ts";
+import { ACKNOWLEDGED, DEAD_LETTERED, DROPPED, EXPIRED, PURGED, REFUSED, STORED, SUPERSEDED } from "./ledger.ts";
+import { type LookedAt, look } from "./look.ts";
+import { purge, removeAll } from "./purge.ts";
+import { type QueueEvents, QueueState } from "./queue-state.ts";
+import { recovered, recoverRecord } from "./recover.ts";
+import { giveBack, type SettleResult, settle } from "./settle.ts";
+
+export interface QueueOptions {
+  readonly record: QueueRecord;
+  readonly log: PartitionLog;
+  /** A secret for the hashes of keys; of a queue with a stored ledger, that one's is used. */
+  readonly seed: HashSeed;
+  readonly events: QueueEvents;
+}
+
+/** What the queue itself knows of its status. */
+export interface QueueCounts {
+  readonly stored: number;
+  readonly waiting: number;
+  readonly in_flight: number;
+  readonly acknowledged: number;
+  readonly expired: number;
+  readonly superseded: number;
+  readonly dropped: number;
+  readonly dead_lettered: number;
+  readonly purged: number;
+  readonly refused: number;
+  readonly difference: number;
+  readonly waiting_bytes: number;
+  readonly oldest_waiting_ms: number;
+}
+
+export class Queue {
+  readonly #state: QueueState;
+
+  constructor(options: QueueOptions) {
+    this.#state = new QueueState(options.record, options.log, options.seed, options.events);
+  }
+
+  get record(): QueueRecord {
+    return this.#state.record;
+  }
+
+  /** Whether a publisher's acknowledgement waits for the commit; false for `durability: memory`. */
+  get waitsForCommit(): boolean {
+    return !this.#state.isMemory;
+  }
+
+  // Messages in.
+
+  /** Offers a published message; see the outcomes in `accept.ts`. `staged` is the log's handle, of the gathering batch. */
+  accept(message: Region, offset: number, staged: number, nowMs: number): AcceptOutcome {
+    return accept(this.#state, message, offset, staged, nowMs);
+  }
+
+  /** Puts the ledger into the batch that is being sealed; from the log's `onSeal`, for every queue that changed. */
+  seal(): void {
+    seal(this.#state);
+  }
+
+  /** The batch is on disk, as are all before it. */
+  committed(batch: number): void {
+    committed(this.#state, batch);
+  }
+
+  /** The batch failed: its messages never existed. */
+  failed(batch: number): void {
+    failed(this.#state, batch);
+  }
+
+  // Start.
+
+  /** One live record of this queue, in order of position; before `recovered`. */
+  recoverRecord(summary: RecordSummary): void {
+    recoverRecord(this.#state, summary);
+  }
+
+  /** All records are in; `ledger` as it is in the table "ledgers", undefined when it has none. */
+  recovered(ledger: Uint8Array | undefined, nowMs: number): void {
+    recovered(this.#state, ledger, nowMs);
+  }
+
+  // Messages out, for the dispatcher.
+
+  /** Whether `peek` may show something. */
+  get hasAvailable(): boolean {
+    return hasAvailable(this.#state);
+  }
+
+  get heldCount(): number {
+    return this.#state.aside.counts[HELD]!;
+  }
+
+  get parkedCount(): number {
+    return this.#state.aside.counts[PARKED]!;
+  }
+
+  /** Shows the next available message without handing it out; false when there is none. */
+  peek(nowMs: number, into: Offer): boolean {
+    return peek(this.#state, nowMs, into);
+  }
+
+  /** Shows the next rejected message; the caller hands it out or calls `holdOn`. */
+  peekHeld(nowMs: number, into: Offer): boolean {
+    return peekHeld(this.#state, nowMs, into);
+  }
+
+  holdOn(position: Position): void {
+    holdOn(this.#state, position);
+  }
+
+  handOut(position: Position, holder: number): void {
+    handOut(this.#state, position, holder);
+  }
+
+  /** The hand-out did not happen. */
+  takeBack(position: Position): void {
+    takeBack(this.#state, position);
+  }
+
+  park(position: Position): void {
+    park(this.#state, position);
+  }
+
+  unpark(bound: number): void {
+    unpark(this.#state, bound);
+  }
+
+  settle(holder: number, position: Position, isAccepted: boolean, nowMs: number): SettleResult {
+    return settle(this.#state, holder, position, isAccepted, nowMs);
+  }
+
+  /** Everything a holder has is available again, before what is newer; its number is free. Returns how many. */
+  giveBack(holder: number): number {
+    return giveBack(this.#state, holder);
+  }
+
+  /** Whether a holder has nothing in flight. */
+  isIdle(holder: number): boolean {
+    return this.#state.aside.newestOf(holder) === NO_SLOT;
+  }
+
+  // Time.
+
+  /** When `onDeadline` has something to do: milliseconds since the epoch, infinite when never. */
+  get nextDeadlineMs(): number {
+    const { heldEarliestMs, nextSweepMs } = this.#state;
+    return Math.min(heldEarliestMs, Math.max(earliestExpiryMs(this.#state), nextSweepMs));
+  }
+
+  onDeadline(nowMs: number): void {
+    const state = this.#state;
+    releaseHeld(state, nowMs);
+    if (state.nextSweepMs <= nowMs && sweepIfDue(state, nowMs)) state.nextSweepMs = nowMs + EXPIRY_SWEEP_MS;
+  }
+
+  // Administration.
+
+  /** A changed definition counts from now on: limits, retention, policy, window and strategy. */
+  update(record: QueueRecord): void {
+    const state = this.#state;
+    const before = state.retentionMs;
+    const wasMemory = state.isMemory;
+    state.define(record);
+    const now = state.retentionMs;
+    if (now !== before) {
+      state.ledger.isRetentionChanged = true;
+      state.ledger.retentionMsMax = Math.max(state.ledger.retentionMsMax, now);
+      if (now < before) this.#advanceExpiries(before - now);
+    }
+    enforceLimits(state);
+    state.events.onChanged();
+    if (wasMemory !== state.isMemory || now !== before) state.events.onAvailable();
+  }
+
+  #advanceExpiries(byMs: number): void {
+    const { aside, line } = this.#state;
+    line.advanceExpiries(byMs);
+    for (let slot = 0; slot < aside.capacity; slot += 1) aside.expiries[slot]! -= byMs;
+    this.#state.asideEarliestMs -= byMs;
+  }
+
+  counts(nowMs: number): QueueCounts {
+    const state = this.#state;
+    sweepIfDue(state, nowMs);
+    const { ledger } = state;
+    const { waiting, inFlight } = state;
+    return {
+      stored: ledger.get(STORED),
+      waiting,
+      in_flight: inFlight,
+      acknowledged: ledger.get(ACKNOWLEDGED),
+      expired: ledger.get(EXPIRED),
+      superseded: ledger.get(SUPERSEDED),
+      dropped: ledger.get(DROPPED),
+      dead_lettered: ledger.get(DEAD_LETTERED),
+      purged: ledger.get(PURGED),
+      refused: ledger.get(REFUSED),
+      difference: ledger.remaining - waiting - inFlight,
+      waiting_bytes: state.waitingBytes,
+      oldest_waiting_ms: this.#oldestAgeMs(nowMs),
+    };
+  }
+
+  #oldestAgeMs(nowMs: number): number {
+    const state = this.#state;
+    const oldest = oldestWaiting(state);
+    if (oldest === -1 || state.log.read(oldest, state.location) !== "found") return 0;
+    return Math.max(0, nowMs - publishedAtMsOf(state.location.region, state.location.offset));
+  }
+
+  /** Settlements that were ignored; messages that the log could not give back. Since the start. */
+  get unknownSettles(): number {
+    return this.#state.unknownSettles;
+  }
+
+  get unreadable(): number {
+    return this.#state.unreadable;
+  }
+
+  /** The next messages that wait behind `after`, oldest first, consuming nothing. The visitor must not call the queue. */
+  look(after: Position, limit: number, visit: (message: LookedAt) => void): void {
+    look(this.#state, after, limit, visit);
+  }
+
+  /** Removes up to `bound` messages that wait; returns how many. What is in flight, or not on disk yet, stays. */
+  purge(bound = Number.POSITIVE_INFINITY): number {
+    return purge(this.#state, bound);
+  }
+
+  /** Settles every record and removes the ledger: the queue was deleted and must not be used again. */
+  remove(): void {
+    removeAll(this.#state);
+  }
+
+  /** For tests and metrics: messages in flight, and those leaving. */
+  get inFlight(): number {
+    return this.#state.aside.counts[IN_FLIGHT]!;
+  }
+
+  get leaving(): number {
+    return this.#state.aside.counts[LEAVING]!;
+  }
+}

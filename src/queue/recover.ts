@@ -1,0 +1,37 @@
+/**
+ * Recover: a queue comes back from its records and its ledger. Whatever the last process had handed out waits again.
+ */
+import { batchOf, type RecordSummary } from "../log/contract.ts";
+import { committed, enforceLimits, rebuildLastValues } from "./commit.ts";
+import { sweepIfDue } from "./expire.ts";
+import { DROPPED } from "./ledger.ts";
+import type { QueueState } from "./queue-state.ts";
+
+export function recoverRecord(state: QueueState, summary: RecordSummary): void {
+  const expiresAtMs = summary.expiresAtMs === 0 ? Number.POSITIVE_INFINITY : summary.expiresAtMs;
+  state.line.append(summary.position, expiresAtMs, summary.messageBytes, summary.keyHashHigh, summary.keyHashLow);
+}
+
+/**
+ * All records are in. What the crash left between a commit and its consequences is done now: older values of a key go,
+ * and the oldest of a queue that is over its limits.
+ */
+export function recovered(state: QueueState, ledgerBytes: Uint8Array | undefined, nowMs: number): void {
+  const { ledger, line } = state;
+  if (ledgerBytes !== undefined) ledger.decode(ledgerBytes);
+  if (ledger.retentionMsMax !== state.retentionMs) {
+    ledger.isRetentionChanged = true;
+    ledger.retentionMsMax = Math.max(ledger.retentionMsMax, state.retentionMs);
+    line.advanceExpiries(ledger.retentionMsMax - state.retentionMs);
+  }
+  // A memory queue's publishers did not wait for the disk: what the ledger has and the log has not was lost in between.
+  if (state.isMemory && ledger.remaining > state.waiting) ledger.count(DROPPED, ledger.remaining - state.waiting);
+
+  // Every recovered record is on disk, whatever the log counts before its first commit.
+  const newest = Math.max(state.log.committed, batchOf(line.lastPosition));
+  rebuildLastValues(state);
+  committed(state, newest);
+  enforceLimits(state);
+  sweepIfDue(state, nowMs);
+  state.events.onChanged();
+}

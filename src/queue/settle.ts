@@ -1,0 +1,88 @@
+/**
+ * Settle: the end of a hand-out. Its holder acknowledges it, rejects it, or is gone.
+ */
+import { HELD, IN_FLIGHT, NO_HOLDER, NO_SLOT, RETURNED } from "./aside.ts";
+import { noteAsideExpiry } from "./expire.ts";
+import { ACKNOWLEDGED, SUPERSEDED } from "./ledger.ts";
+import type { QueueState } from "./queue-state.ts";
+
+/** `"unknown"`: settled before, given back, or never with this holder: a late PUBACK settles nothing. */
+export type SettleResult = "acknowledged" | "rejected" | "unknown";
+
+export function settle(
+  state: QueueState,
+  holder: number,
+  position: number,
+  isAccepted: boolean,
+  nowMs: number,
+): SettleResult {
+  const { aside } = state;
+  const slot = aside.findIn(IN_FLIGHT, position);
+  if (slot === NO_SLOT || aside.holders[slot] !== holder) {
+    state.unknownSettles += 1;
+    return "unknown";
+  }
+  if (!isAccepted) {
+    if (aside.overwritten[slot] === 1) finish(state, slot, SUPERSEDED);
+    else hold(state, slot, nowMs);
+    return "rejected";
+  }
+  finish(state, slot, ACKNOWLEDGED);
+  return "acknowledged";
+}
+
+/** Takes everything back from a holder that is gone; returns how many messages are available again. */
+export function giveBack(state: QueueState, holder: number): number {
+  const { aside } = state;
+  let count = 0;
+  for (let slot = aside.newestOf(holder); slot !== NO_SLOT; slot = aside.newestOf(holder)) {
+    if (aside.overwritten[slot] === 1) {
+      finish(state, slot, SUPERSEDED); // A newer value was stored meanwhile: an old one never follows it.
+      continue;
+    }
+    aside.move(slot, RETURNED);
+    aside.holders[slot] = NO_HOLDER;
+    state.returned.push(aside.positions[slot]!);
+    noteAsideExpiry(state, aside.expiries[slot]!);
+    count += 1;
+  }
+  forgetRejecter(state, holder);
+  if (count > 0) state.events.onAvailable();
+  return count;
+}
+
+/** A rejected message goes to another holder at once, or after the redispatch interval to anybody. */
+function hold(state: QueueState, slot: number, nowMs: number): void {
+  const { aside } = state;
+  const dueMs = nowMs + state.record.definition.redispatch_interval;
+  aside.move(slot, HELD); // Its holder stays noted: the one that must not have it.
+  aside.dues[slot] = dueMs;
+  state.held.push(aside.positions[slot]!);
+  if (dueMs < state.heldEarliestMs) state.heldEarliestMs = dueMs;
+  noteAsideExpiry(state, aside.expiries[slot]!);
+  state.events.onAvailable();
+}
+
+/** The holder's number will be another's: what it rejected is anybody's. */
+function forgetRejecter(state: QueueState, holder: number): void {
+  const { aside, held } = state;
+  if (aside.counts[HELD] === 0) return;
+  for (let left = held.count; left > 0; left -= 1) {
+    const position = held.shift();
+    held.push(position);
+    const slot = aside.findIn(HELD, position);
+    if (slot !== NO_SLOT && aside.holders[slot] === holder) aside.holders[slot] = NO_HOLDER;
+  }
+}
+
+function finish(state: QueueState, slot: number, counter: number): void {
+  const { aside, lastValues } = state;
+  const position = aside.positions[slot]!;
+  if (aside.overwritten[slot] === 1)
+    state.overwrittenCount -= 1; // Its record was settled when it was overwritten.
+  else state.log.settle(position);
+  lastValues?.forget(aside.highs[slot]!, aside.lows[slot]!, position);
+  aside.remove(slot);
+  state.ledger.count(counter, 1);
+  state.events.onChanged();
+}
