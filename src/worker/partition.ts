@@ -1,0 +1,119 @@
+/**
+ * One partition on its worker: its log, the queues and sessions that live in it, and who waits for its commits.
+ *
+ * ```
+ *   publish ─► stage, add ─► gathering ─seal─► committing ─► on disk: sessions and queues get their records, publishers their
+ *                            company[0] ◄─swap─► company[1]                answers · failed: publishers get 0x83
+ * ```
+ */
+import { LOG_BATCH_BYTES_MAX } from "../base/limits.ts";
+import type { CommitFault, PartitionLog, Table } from "../log/contract.ts";
+import { PartitionQueues } from "../queue/partition-queues.ts";
+import type { Session } from "../session/session.ts";
+import { openPartitionLog } from "../log/partition-log.ts";
+import { BatchCompany, type CommitOutcome } from "./batch-company.ts";
+
+export interface PartitionEvents {
+  /** A publisher's message is on disk here, or could not be stored. */
+  onAnswer(worker: number, origin: number, sequence: number, outcome: CommitOutcome): void;
+  onDelivery(session: Session, position: number, messageBytes: number, flags: number): void;
+  /** A commit ended: there may be something to do. */
+  onCommit(): void;
+  onFault(partition: number, fault: CommitFault): void;
+}
+
+export class Partition {
+  readonly number: number;
+  readonly log: PartitionLog;
+  readonly queues: PartitionQueues;
+  /** Sessions that outlive their connection, by target. */
+  readonly sessions = new Map<number, Session>();
+  /** QoS 2 identifiers received with a message and not yet released: keys of table "inbound". */
+  readonly inbound = new Set<string>();
+  readonly #events: PartitionEvents;
+  #gathering = new BatchCompany();
+  #committing = new BatchCompany();
+  #lastTarget = 0;
+
+  constructor(number: number, directory: string, random: () => number, events: PartitionEvents) {
+    this.number = number;
+    this.#events = events;
+    this.log = openPartitionLog({
+      directory,
+      partition: number,
+      events: {
+        onSeal: () => this.#onSeal(),
+        onCommitted: (batch) => this.#onCommitted(batch),
+        onFailed: (batch, fault) => this.#onFailed(batch, fault),
+      },
+    });
+    this.queues = new PartitionQueues(this.log, random);
+  }
+
+  /** What waits for the batch that gathers now. */
+  get company(): BatchCompany {
+    return this.#gathering;
+  }
+
+  /** Whether a message of so many bytes can be staged now. */
+  hasRoom(messageBytes: number): boolean {
+    const { gatheringBytes } = this.log;
+    return gatheringBytes === 0 || gatheringBytes + messageBytes < LOG_BATCH_BYTES_MAX - ROOM_MARGIN_BYTES;
+  }
+
+  /** A number for a new session or queue. */
+  takeTarget(): number {
+    this.#lastTarget += 1;
+    return this.#lastTarget;
+  }
+
+  /** Numbers up to this are taken: found at recovery. */
+  noteTarget(target: number): void {
+    this.#lastTarget = Math.max(this.#lastTarget, target);
+  }
+
+  /** Sets a keyed value with the gathering batch; put again by itself should the batch fail. */
+  put(table: Table, key: string, value: Uint8Array | undefined): void {
+    this.log.put(table, key, value);
+    this.#gathering.put(table, key, value);
+  }
+
+  #onSeal(): void {
+    this.queues.onSeal();
+    const sealed = this.#gathering;
+    this.#gathering = this.#committing;
+    this.#committing = sealed;
+  }
+
+  #onCommitted(batch: number): void {
+    const company = this.#committing;
+    company.puts.clear();
+    this.queues.onCommitted(batch);
+    company.drainDeliveries((session, position, messageBytes, flags) =>
+      this.#events.onDelivery(session, position, messageBytes, flags),
+    );
+    this.#finish(company, "stored");
+  }
+
+  #onFailed(batch: number, fault: CommitFault): void {
+    const company = this.#committing;
+    const puts = [...company.puts.values()];
+    company.puts.clear();
+    this.queues.onFailed(batch);
+    company.drainDeliveries(() => {});
+    for (const { table, key, value } of puts) {
+      if (!this.#gathering.puts.has(`${table}/${key}`)) this.put(table, key, value);
+    }
+    this.#events.onFault(this.number, fault);
+    this.#finish(company, "failed");
+  }
+
+  #finish(company: BatchCompany, outcome: CommitOutcome): void {
+    company.waiters.drain((worker, origin, sequence) => this.#events.onAnswer(worker, origin, sequence, outcome));
+    company.drainCallbacks(outcome);
+    this.#events.onCommit();
+  }
+}
+
+/** What a batch needs beside its messages, and room for the records of one more publish. */
+const ROOM_MARGIN_BYTES = 64 * 1024;

@@ -1,0 +1,55 @@
+/**
+ * What main and a worker thread say to each other, as plain objects over the thread's own port.
+ *
+ * ```
+ *   main                                   worker
+ *   new Worker(WorkerData) ──────────────► opens its partitions, recovers
+ *                          ◄── opened ──── its routes
+ *   begin (all others' routes) ──────────► knows the whole index
+ *                          ◄── begun ─────
+ *   connection (descriptor, head) ───────►  …
+ *                          ◄── closed ──── one connection less
+ *   stop ────────────────────────────────► disconnects, commits, closes
+ *                          ◄── stopped ───
+ * ```
+ */
+import type { MessagePort } from "node:worker_threads";
+import type { Mesh } from "../ring/mesh.ts";
+import type { SessionLimits } from "../session/ports.ts";
+import type { RouteSummary } from "./route-announcer.ts";
+
+export interface WorkerData {
+  /** This worker's number, from 0. */
+  readonly worker: number;
+  readonly workers: number;
+  readonly partitions: number;
+  readonly dataDirectory: string;
+  readonly limits: SessionLimits;
+  readonly logLevel: string;
+  readonly mesh: Mesh;
+  /** Doorbells to the other workers, by worker. */
+  readonly doorbells: readonly (MessagePort | undefined)[];
+  /** Credit of consumers: `[owner * workers + consumer's worker]`. */
+  readonly creditTables: readonly SharedArrayBuffer[];
+  /** Commands from the control worker. */
+  readonly commands: MessagePort;
+}
+
+export type ToWorker =
+  | { readonly kind: "begin"; readonly routes: readonly (readonly RouteSummary[])[] }
+  | {
+      readonly kind: "connection";
+      readonly fd: number;
+      /** Everything read so far, CONNECT first. */
+      readonly head: Uint8Array;
+      readonly peer: string;
+      /** For a client that sent no client ID. */
+      readonly assignedClientId: string;
+    }
+  | { readonly kind: "stop"; readonly graceMs: number };
+
+export type FromWorker =
+  | { readonly kind: "opened"; readonly routes: readonly RouteSummary[] }
+  | { readonly kind: "begun" }
+  | { readonly kind: "closed" }
+  | { readonly kind: "stopped" };
