@@ -26,6 +26,8 @@ export interface BrokerOptions {
   /** More flags after those of the harness. */
   readonly flags?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
+  /** Where its directory is made; the system's for temporary files unless given. */
+  readonly directory?: string;
 }
 
 interface ReadyLine {
@@ -67,7 +69,7 @@ export class Broker {
 
   /** Starts a broker on an empty data directory and waits until it is ready. */
   static async start(options: BrokerOptions = {}): Promise<Broker> {
-    const directory = await mkdtemp(join(tmpdir(), "restante-test-"));
+    const directory = await mkdtemp(join(options.directory ?? tmpdir(), "restante-test-"));
     await writeFile(join(directory, "api-keys.txt"), `${API_KEY}:${API_SECRET}\n`, { mode: 0o600 });
     if (options.settings !== undefined) await writeFile(join(directory, "restante.yaml"), options.settings);
     const broker = new Broker(directory, options);

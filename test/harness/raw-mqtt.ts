@@ -13,7 +13,6 @@ import {
   type Packet,
   parser,
   type QoS,
-  type UserProperties,
 } from "mqtt-packet";
 
 export type Version = 4 | 5;
@@ -37,8 +36,6 @@ export interface SubscribeOptions {
   readonly rh?: number;
   readonly identifier?: number;
 }
-
-export type { UserProperties };
 
 export class RawClient {
   readonly version: Version;

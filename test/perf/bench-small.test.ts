@@ -1,0 +1,58 @@
+/**
+ * Goal: the benchmarks keep working, and their load loses nothing and repeats nothing.
+ * Method: the side-by-side bench at its small size, against mosquitto where it is installed, and all micro benchmarks.
+ */
+import { spawnSync } from "node:child_process";
+import { tmpdir } from "node:os";
+import { beforeAll, describe, expect, it } from "vitest";
+import { mosquitto, restante } from "../../perf/bench/peers.ts";
+import { measureAll } from "../../perf/bench/runner.ts";
+import { scenarios } from "../../perf/bench/scenarios.ts";
+import { benchTable } from "../../perf/bench/table.ts";
+import { microTable, runMicroBenchmarks } from "../../perf/run.ts";
+import { isMissing } from "../harness/needs.ts";
+
+const peers = [
+  ...(isMissing("mosquitto") ? [] : [mosquitto]),
+  ...(isMissing("broker") ? [] : [restante(1), restante(3)]),
+];
+
+describe.skipIf(isMissing("compiler"))("the side-by-side bench", () => {
+  beforeAll(() => {
+    const made = spawnSync("make", ["-s", "-C", "native-bench"], { encoding: "utf8" });
+    expect([made.status, made.stderr]).toEqual([0, ""]);
+  }, 120_000);
+
+  it.each(scenarios)(
+    "$name",
+    async (scenario) => {
+      const measurements = await measureAll({
+        peers,
+        scenarios: [scenario],
+        consumerWindows: [100],
+        repeats: 1,
+        size: "small",
+        directory: tmpdir(),
+        onMeasurement: ({ peer, perS, result }) => {
+          const { ok, lost, duplicates, out_of_order } = result;
+          expect([peer, { ok, lost, duplicates, out_of_order }, perS > 0]).toEqual([
+            peer,
+            { ok: true, lost: 0, duplicates: 0, out_of_order: 0 },
+            true,
+          ]);
+        },
+      });
+      expect(measurements).toHaveLength(peers.length);
+      expect(benchTable(measurements)).toContain(scenario.name);
+    },
+    60_000,
+  );
+});
+
+describe("the micro benchmarks", () => {
+  it("all answer", async () => {
+    const rows = await runMicroBenchmarks("small");
+    for (const { name, nsPerOp } of rows) expect([name, nsPerOp > 0 && nsPerOp < 1e9]).toEqual([name, true]);
+    expect(microTable(rows).split("\n")).toHaveLength(rows.length + 1);
+  }, 120_000);
+});
