@@ -1,0 +1,55 @@
+/**
+ * The hand-over of a TCP socket to another thread: everything read so far and a second descriptor of the same socket. The
+ * first one is closed; that sends nothing to the peer, for the socket lives as long as one descriptor does.
+ *
+ * ```
+ *   main:    read … CONNECT complete ─ readStop ─ dup ─ close its own ─┐
+ *   worker:                                     {fd, head} by message ─┴─► new Socket({fd}) ─ head first, then reads
+ * ```
+ */
+import type { Socket } from "node:net";
+import { duplicateDescriptor } from "../base/posix.ts";
+
+/** A connection on its way to its worker: plain data for `postMessage`, with `head.buffer` in its transfer list. */
+export interface HandOver {
+  /** As the client gave it, possibly empty; not yet checked. */
+  readonly clientId: string;
+  /** The receiver owns it: it opens a connection on it or closes it. */
+  readonly fd: number;
+  /** Every byte read so far, the CONNECT packet first. Its memory is its own. */
+  readonly head: Uint8Array<ArrayBuffer>;
+  /** "ip:port" of the other side; "[ip]:port" for IPv6. */
+  readonly peer: string;
+  readonly remoteAddress: string;
+}
+
+/** libuv's handle under a socket: the two members that have no public door (Node 20 to 24). */
+interface SocketHandle {
+  readonly fd: number;
+  readStop(): number;
+}
+
+/**
+ * Stops reading at once. Inside a data callback nothing else does: `socket.pause()` lets libuv read on, into a socket that
+ * is about to be given away, and those bytes are lost.
+ */
+export function stopReading(socket: Socket): void {
+  handleOf(socket)?.readStop();
+}
+
+/**
+ * Takes a second descriptor of the socket, whose reading has been stopped, and closes the first. Null when the peer is
+ * gone already. Throws PosixFault (`EMFILE`); the socket is destroyed all the same.
+ */
+export function tryTakeDescriptor(socket: Socket): number | null {
+  try {
+    const fd = handleOf(socket)?.fd ?? -1;
+    return fd < 0 ? null : duplicateDescriptor(fd);
+  } finally {
+    socket.destroy();
+  }
+}
+
+function handleOf(socket: Socket): SocketHandle | null {
+  return (socket as unknown as { _handle: SocketHandle | null })._handle;
+}

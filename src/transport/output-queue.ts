@@ -1,0 +1,226 @@
+/**
+ * The output of one connection: a line of chunks, the last of which is being filled.
+ *
+ * ```
+ *   sent (the socket has them)      waiting                            open
+ *   [chunk]─[chunk]                 [chunk]─[chunk]─[chunk]─ … ─►      [written │ free]
+ *   ▲ bytesWritten                                                            ▲ bytesReserved
+ * ```
+ *
+ * One batch is with the socket at a time. While it is there the queue only grows; when the kernel has taken it, its
+ * chunks go back to the arena and the next batch follows.
+ */
+import {
+  OUTPUT_BATCH_CHUNKS_MAX,
+  OUTPUT_CHUNK_BYTES,
+  OUTPUT_CONNECTION_BYTES_MAX,
+  OUTPUT_HIGH_BYTES,
+  OUTPUT_LOW_BYTES,
+} from "../base/limits.ts";
+import type { Region } from "../base/region.ts";
+import type { OutputChunk } from "./output-arena.ts";
+import type { Outputs } from "./outputs.ts";
+
+/** The connection that an output queue belongs to. */
+export interface OutputOwner {
+  /**
+   * Gives [start, tail) of `count` chunks from `first` on to the socket in one write. True when the kernel took all of them
+   * at once; false when `OutputQueue.onSent` will follow.
+   */
+  send(first: OutputChunk, count: number): boolean;
+  /** The queue has broken a bound and is closed: the connection must go. */
+  onCutOff(cause: "slowReader" | "memory"): void;
+  onDrained(): void;
+  onWritten(): void;
+}
+
+export class OutputQueue {
+  readonly #outputs: Outputs;
+  readonly #owner: OutputOwner;
+  /** Where the latest reservation lies. */
+  region: Region;
+  /** The free part of the open chunk; equal when there is none. */
+  #at = 0;
+  #end = 0;
+  /** What was reserved before the open chunk, and where that chunk's share begins. */
+  #reservedBefore = 0;
+  #openStart = 0;
+  #waitingFirst: OutputChunk | null = null;
+  #waitingLast: OutputChunk | null = null;
+  /** The last waiting chunk, while it is being filled. */
+  #open: OutputChunk | null = null;
+  #sent: OutputChunk | null = null;
+  #sentBytes = 0;
+  #writtenBytes = 0;
+  #watchedMark = Number.POSITIVE_INFINITY;
+  #refusedDelivery = false;
+  #isEnded = false;
+  #isClosed = false;
+  /** Kept by Outputs: whether this queue is on the list of those to flush. */
+  isListed = false;
+
+  constructor(outputs: Outputs, owner: OutputOwner) {
+    this.#outputs = outputs;
+    this.#owner = owner;
+    this.region = outputs.scratch;
+  }
+
+  get bytesReserved(): number {
+    return this.#reservedBefore + (this.#at - this.#openStart);
+  }
+
+  get bytesWritten(): number {
+    return this.#writtenBytes;
+  }
+
+  get queuedBytes(): number {
+    return this.bytesReserved - this.#writtenBytes;
+  }
+
+  /** A batch is with the socket. */
+  get isSending(): boolean {
+    return this.#sent !== null;
+  }
+
+  get isWritable(): boolean {
+    const isRoomy = !this.#isEnded && this.queuedBytes < this.#highBytes();
+    if (!isRoomy) this.#refusedDelivery = true; // Who was told to wait is told when the wait is over.
+    return isRoomy;
+  }
+
+  reserve(byteLength: number): number {
+    const offset = this.#at;
+    if (offset + byteLength <= this.#end) {
+      this.#at = offset + byteLength;
+      return offset;
+    }
+    return this.#reserveInNextChunk(byteLength);
+  }
+
+  watchWritten(mark: number): void {
+    if (mark < this.#watchedMark) this.#watchedMark = mark;
+    if (mark <= this.#writtenBytes && !this.#isClosed) this.#outputs.list(this);
+  }
+
+  /** Sends batch after batch until the queue is empty or the kernel takes no more; then tells the owner what came of it. */
+  flush(): void {
+    if (this.#isClosed) return;
+    if (this.#sent === null) {
+      this.#seal();
+      while (this.#waitingFirst !== null && this.#sendBatch()) this.#forgetSent();
+    }
+    this.#report();
+  }
+
+  /** The kernel has taken the batch that `send` left behind. */
+  onSent(): void {
+    if (this.#sent === null || this.#isClosed) return;
+    this.#forgetSent();
+    this.flush();
+  }
+
+  /** Takes nothing more; what was reserved is still sent. */
+  end(): void {
+    this.#seal();
+    this.#isEnded = true;
+  }
+
+  /** Lets go of everything but the batch that the socket may still read, and takes nothing more. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.end();
+    this.#isClosed = true;
+    this.#outputs.arena.giveBack(this.#waitingFirst);
+    this.#waitingFirst = this.#waitingLast = null;
+    this.#outputs.onClosing(this, this.#sentBytes);
+  }
+
+  /** Closes the queue for breaking a bound. Outputs calls it for the queue that holds the most when the budget is used up. */
+  cutOff(cause: "slowReader" | "memory"): void {
+    this.close();
+    this.#owner.onCutOff(cause);
+  }
+
+  /** The socket is gone: nobody reads the last batch any more. */
+  onSocketGone(): void {
+    this.close();
+    this.#outputs.onGone(this.#sentBytes);
+    this.#outputs.arena.giveBack(this.#sent);
+    this.#sent = null;
+    this.#sentBytes = 0;
+  }
+
+  #reserveInNextChunk(byteLength: number): number {
+    if (!this.#isEnded && this.queuedBytes > OUTPUT_CONNECTION_BYTES_MAX) this.cutOff("slowReader");
+    if (!this.#isEnded && !this.#outputs.arena.hasRoomFor(byteLength)) this.#outputs.relieve();
+    if (this.#isEnded) {
+      this.region = this.#outputs.scratchFor(byteLength);
+      return 0;
+    }
+
+    this.#seal();
+    const chunk = this.#outputs.arena.take(byteLength);
+    if (this.#waitingLast === null) this.#waitingFirst = chunk;
+    else this.#waitingLast.next = chunk;
+    this.#waitingLast = chunk;
+    this.#open = chunk;
+    this.region = chunk.region;
+    this.#openStart = chunk.start;
+    this.#at = chunk.start + byteLength;
+    this.#end = chunk.end;
+    this.#outputs.list(this);
+    return chunk.start;
+  }
+
+  /** Ends the filling of the open chunk. */
+  #seal(): void {
+    if (this.#open === null) return;
+    this.#open.tail = this.#at;
+    this.#reservedBefore = this.bytesReserved;
+    this.#open = null;
+    this.#at = this.#end = this.#openStart = 0;
+  }
+
+  #sendBatch(): boolean {
+    const first = this.#waitingFirst!;
+    let last = first;
+    let count = 1;
+    let bytes = first.tail - first.start;
+    while (last.next !== null && count < OUTPUT_BATCH_CHUNKS_MAX) {
+      last = last.next;
+      count += 1;
+      bytes += last.tail - last.start;
+    }
+    this.#waitingFirst = last.next;
+    if (last.next === null) this.#waitingLast = null;
+    last.next = null;
+    this.#sent = first;
+    this.#sentBytes = bytes;
+    return this.#owner.send(first, count);
+  }
+
+  #forgetSent(): void {
+    this.#outputs.arena.giveBack(this.#sent);
+    this.#writtenBytes += this.#sentBytes;
+    this.#sent = null;
+    this.#sentBytes = 0;
+  }
+
+  #report(): void {
+    if (this.#watchedMark <= this.#writtenBytes) {
+      this.#watchedMark = Number.POSITIVE_INFINITY;
+      this.#owner.onWritten();
+    }
+    if (this.#refusedDelivery && !this.#isClosed) {
+      const queuedBytes = this.queuedBytes;
+      if (queuedBytes <= OUTPUT_LOW_BYTES && queuedBytes < this.#highBytes()) {
+        this.#refusedDelivery = false;
+        this.#owner.onDrained();
+      }
+    }
+  }
+
+  #highBytes(): number {
+    return this.#outputs.arena.isTight ? OUTPUT_CHUNK_BYTES : OUTPUT_HIGH_BYTES;
+  }
+}

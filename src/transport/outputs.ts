@@ -1,0 +1,86 @@
+/**
+ * The output of all connections of a thread: their memory, and the list of those that have something to send, which the
+ * turn flushes once.
+ */
+import { OUTPUT_CHUNK_BYTES } from "../base/limits.ts";
+import { Region } from "../base/region.ts";
+import { OutputArena } from "./output-arena.ts";
+import type { OutputQueue } from "./output-queue.ts";
+
+export class Outputs {
+  readonly arena: OutputArena;
+  /** Takes what is written to connections that are gone. */
+  readonly scratch = Region.allocate(OUTPUT_CHUNK_BYTES);
+  readonly #wake: () => void;
+  readonly #queues = new Set<OutputQueue>();
+  #listed: OutputQueue[] = [];
+  #flushing: OutputQueue[] = [];
+  #closingBytes = 0;
+
+  /** `wake` is called when the list of connections to flush begins to fill: the thread must come to a `flush`. */
+  constructor(wake: () => void, budgetBytes?: number) {
+    this.#wake = wake;
+    this.arena = new OutputArena(budgetBytes);
+  }
+
+  /** Connections to flush. */
+  get listedCount(): number {
+    return this.#listed.length;
+  }
+
+  /**
+   * Sends what every listed connection has. Returns how many were listed meanwhile (by handlers that were told of
+   * completed writes): above 0 the thread should come back soon; `wake` has been called for them.
+   */
+  flush(): number {
+    const queues = this.#listed;
+    this.#listed = this.#flushing;
+    this.#flushing = queues;
+    for (let index = 0; index < queues.length; index += 1) {
+      const queue = queues[index]!;
+      queue.isListed = false;
+      queue.flush();
+    }
+    queues.length = 0;
+    return this.#listed.length;
+  }
+
+  list(queue: OutputQueue): void {
+    if (queue.isListed) return;
+    queue.isListed = true;
+    this.#listed.push(queue);
+    if (this.#listed.length === 1) this.#wake();
+  }
+
+  /** A region for `byteLength` bytes that nobody will read. */
+  scratchFor(byteLength: number): Region {
+    return byteLength <= this.scratch.bytes.length ? this.scratch : Region.allocate(byteLength);
+  }
+
+  onOpened(queue: OutputQueue): void {
+    this.#queues.add(queue);
+  }
+
+  /** `sentBytes` of a closed queue stay in use until its socket is gone. */
+  onClosing(queue: OutputQueue, sentBytes: number): void {
+    this.#queues.delete(queue);
+    this.#closingBytes += sentBytes;
+  }
+
+  onGone(sentBytes: number): void {
+    this.#closingBytes -= sentBytes;
+  }
+
+  /**
+   * The budget is used up: cuts off the connection that has the most unsent. Only one at a time: while the last one's
+   * socket is closing, chunks are taken over the budget.
+   */
+  relieve(): void {
+    if (this.#closingBytes > 0) return;
+    let largest: OutputQueue | null = null;
+    for (const queue of this.#queues) {
+      if (largest === null || queue.queuedBytes > largest.queuedBytes) largest = queue;
+    }
+    largest?.cutOff("memory");
+  }
+}

@@ -1,0 +1,205 @@
+/**
+ * The input of one connection: cuts the bytes that come into packets and holds back what cannot be delivered yet.
+ *
+ * ```
+ *   idle       nothing held
+ *   partial    held: the beginning of one packet        ── its end comes ──► idle
+ *   paused     held: whatever stood behind the packet in which the reader paused   ── resume ──► idle, partial or paused
+ *   stopped    nothing is delivered or held any more: fault, end or close
+ * ```
+ *
+ * Small beginnings are put in front of the next read, in the head-room of the thread's read buffer. Larger ones gather in
+ * a region that doubles with the bytes that really came, never with what a length field promises.
+ */
+import { assert } from "../base/assert.ts";
+import { READ_BUFFER_BYTES, READ_HEADROOM_BYTES } from "../base/limits.ts";
+import { copyBytes, Region } from "../base/region.ts";
+import { ReasonCode } from "../mqtt/reason-codes.ts";
+import { NEED_MORE, PACKET_TOO_LARGE, packetBytes } from "../mqtt/scanner.ts";
+import type { ReadBuffer } from "./read-buffer.ts";
+
+/** Takes the packets; see ConnectionHandler. */
+export interface PacketReader {
+  onPacket(region: Region, start: number, end: number): void;
+  onFault(reasonCode: number): void;
+}
+
+export class PacketInput {
+  packetBytesMax: number;
+  readonly #readBuffer: ReadBuffer;
+  #reader: PacketReader | null = null;
+  #isPaused = false;
+  #isStopped = false;
+  #isSplitting = false;
+  #held: Region | null = null;
+  #heldStart = 0;
+  #heldEnd = 0;
+
+  constructor(readBuffer: ReadBuffer, packetBytesMax: number) {
+    this.#readBuffer = readBuffer;
+    this.packetBytesMax = packetBytesMax;
+  }
+
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
+
+  get isStopped(): boolean {
+    return this.#isStopped;
+  }
+
+  /** Bytes that came and were not delivered. */
+  get waitingBytes(): number {
+    return this.#heldEnd - this.#heldStart;
+  }
+
+  /** Delivers the packets of `head`, which came before this input existed, to `reader` from now on. */
+  start(reader: PacketReader, head: Uint8Array): void {
+    assert(this.#reader === null, "an input starts once");
+    this.#reader = reader;
+    if (this.#isStopped || head.length === 0) return;
+    const region = Region.over(head);
+    this.#accept(region, 0, head.length);
+  }
+
+  /** Takes `byteLength` bytes that a read put into the thread's read buffer. */
+  receive(byteLength: number): void {
+    if (this.#isStopped) return;
+    const { region } = this.#readBuffer;
+    const end = READ_HEADROOM_BYTES + byteLength;
+    let start = READ_HEADROOM_BYTES;
+    const waiting = this.#heldEnd - this.#heldStart;
+    if (waiting > READ_HEADROOM_BYTES && !this.#isPaused) {
+      start = this.#extend(region, start, end);
+    } else if (waiting > 0 && !this.#isPaused) {
+      start -= waiting;
+      copyBytes(region, start, this.#held!, this.#heldStart, waiting);
+      this.#drop();
+    }
+    if (start < end) this.#accept(region, start, end);
+  }
+
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  /** Delivers what waits, unless called from within a delivery, which then goes on by itself. */
+  resume(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    if (this.#isSplitting || this.#isStopped || this.#held === null) return;
+
+    const region = this.#held;
+    const at = this.#split(region, this.#heldStart, this.#heldEnd);
+    if (this.#isStopped || at === this.#heldEnd) {
+      this.#drop();
+      return;
+    }
+    this.#heldStart = at;
+    if (this.#heldEnd - at <= READ_HEADROOM_BYTES && region.bytes.length > READ_HEADROOM_BYTES) {
+      const end = this.#heldEnd;
+      this.#held = null;
+      this.#heldStart = this.#heldEnd = 0;
+      this.#hold(region, at, end);
+      this.#readBuffer.release(region);
+    }
+  }
+
+  /** Nothing more is delivered; what is held is let go. */
+  stop(): void {
+    this.#isStopped = true;
+    if (!this.#isSplitting) this.#drop();
+  }
+
+  #accept(region: Region, start: number, end: number): void {
+    const at = this.#isPaused ? start : this.#split(region, start, end);
+    if (this.#isStopped) this.#drop();
+    else if (at < end) this.#hold(region, at, end);
+  }
+
+  /** Delivers packet after packet; returns where it had to stop. */
+  #split(region: Region, start: number, end: number): number {
+    const { bytes } = region;
+    const reader = this.#reader!;
+    let at = start;
+    this.#isSplitting = true;
+    while (at < end && !this.#isPaused && !this.#isStopped) {
+      const length = packetBytes(bytes, at, end, this.packetBytesMax);
+      if (length <= 0) {
+        if (length !== NEED_MORE) this.#fail(length === PACKET_TOO_LARGE ? "packetTooLarge" : "malformedPacket");
+        break;
+      }
+      at += length;
+      reader.onPacket(region, at - length, at);
+    }
+    this.#isSplitting = false;
+    return at;
+  }
+
+  #fail(reason: "packetTooLarge" | "malformedPacket" | "quotaExceeded"): void {
+    this.#isStopped = true;
+    this.#reader!.onFault(ReasonCode[reason]);
+  }
+
+  /** Keeps [start, end) behind what is already held. */
+  #hold(region: Region, start: number, end: number): void {
+    const waiting = this.#heldEnd - this.#heldStart;
+    const byteLength = end - start;
+    if (this.#held === null || this.#heldEnd + byteLength > this.#held.bytes.length) {
+      if (!this.#tryMakeRoom(waiting + byteLength)) {
+        this.#drop();
+        this.#fail("quotaExceeded");
+        return;
+      }
+    }
+    copyBytes(this.#held!, this.#heldEnd, region, start, byteLength);
+    this.#heldEnd += byteLength;
+  }
+
+  /** A held region with room for `byteLength` in all, what is held moved to its beginning. */
+  #tryMakeRoom(byteLength: number): boolean {
+    const old = this.#held;
+    const waiting = this.#heldEnd - this.#heldStart;
+    if (old !== null && byteLength <= old.bytes.length && this.#heldStart >= waiting) {
+      copyBytes(old, 0, old, this.#heldStart, waiting);
+    } else {
+      const doubled = old === null ? 0 : Math.min(old.bytes.length * 2, this.packetBytesMax + READ_BUFFER_BYTES);
+      const wanted = Math.max(byteLength, doubled);
+      const region = this.#readBuffer.tryHold(wanted) ?? this.#readBuffer.tryHold(byteLength);
+      if (region === null) return false;
+      if (old !== null) {
+        copyBytes(region, 0, old, this.#heldStart, waiting);
+        this.#readBuffer.release(old);
+      }
+      this.#held = region;
+    }
+    this.#heldStart = 0;
+    this.#heldEnd = waiting;
+    return true;
+  }
+
+  /**
+   * Adds to a held beginning too large for the head-room, no more than its packet needs, and delivers it when it is whole.
+   * Returns where the rest begins.
+   */
+  #extend(region: Region, start: number, end: number): number {
+    const total = packetBytes(this.#held!.bytes, this.#heldStart, FAR_END, this.packetBytesMax);
+    const missing = total - this.waitingBytes; // Not positive when packetBytesMax fell meanwhile: then the split tells.
+    const taken = Math.max(0, Math.min(missing, end - start));
+    this.#hold(region, start, start + taken);
+    if (this.#isStopped || taken < missing) return this.#isStopped ? end : start + taken;
+
+    this.#split(this.#held!, this.#heldStart, this.#heldEnd);
+    this.#drop();
+    return this.#isStopped ? end : start + taken;
+  }
+
+  #drop(): void {
+    if (this.#held !== null) this.#readBuffer.release(this.#held);
+    this.#held = null;
+    this.#heldStart = this.#heldEnd = 0;
+  }
+}
+
+/** An end beyond any packet: makes `packetBytes` answer the length of a packet whose fixed header, at least, is there. */
+const FAR_END = 0x3fff_ffff;

@@ -1,0 +1,46 @@
+/**
+ * The read buffer of a thread: every socket of the thread is read into it, one at a time, and its packets are scanned
+ * where they lie. What must outlive a read (the beginning of a packet whose end has not come) is carried by its
+ * connection and put back in front of the next read.
+ *
+ * ```
+ *   0                       READ_HEADROOM_BYTES                                  + READ_BUFFER_BYTES
+ *   │            carried ─►│ what one read brought                                │
+ * ```
+ */
+import { CARRY_SPARE_MAX, INPUT_BUDGET_BYTES, READ_BUFFER_BYTES, READ_HEADROOM_BYTES } from "../base/limits.ts";
+import { Region } from "../base/region.ts";
+
+export class ReadBuffer {
+  readonly region = Region.allocate(READ_HEADROOM_BYTES + READ_BUFFER_BYTES);
+  /** The part that a socket reads into; it begins at READ_HEADROOM_BYTES of the region. */
+  readonly socketBytes: Buffer = this.region.bytes.subarray(READ_HEADROOM_BYTES);
+  readonly #budgetBytes: number;
+  #heldBytes = 0;
+  readonly #spares: Region[] = [];
+
+  constructor(budgetBytes = INPUT_BUDGET_BYTES) {
+    this.#budgetBytes = budgetBytes;
+  }
+
+  /** Memory that connections hold because their input could not be processed yet. */
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  /** A region of at least `byteLength` for a connection to hold, or null when the budget is used up. */
+  tryHold(byteLength: number): Region | null {
+    const regionBytes = Math.max(byteLength, READ_HEADROOM_BYTES);
+    if (this.#heldBytes + regionBytes > this.#budgetBytes) return null;
+    this.#heldBytes += regionBytes;
+    if (regionBytes > READ_HEADROOM_BYTES) return Region.allocate(regionBytes);
+    return this.#spares.pop() ?? Region.allocate(READ_HEADROOM_BYTES);
+  }
+
+  /** Gives back what `tryHold` gave. */
+  release(region: Region): void {
+    const regionBytes = region.bytes.length;
+    this.#heldBytes -= regionBytes;
+    if (regionBytes === READ_HEADROOM_BYTES && this.#spares.length < CARRY_SPARE_MAX) this.#spares.push(region);
+  }
+}

@@ -1,0 +1,57 @@
+/**
+ * What the connections of one thread share: the read buffer, the output and its list of connections to flush.
+ */
+import { PACKET_BYTES_MAX_DEFAULT } from "../base/limits.ts";
+import type { HandOver } from "./hand-over.ts";
+import { Outputs } from "./outputs.ts";
+import { ReadBuffer } from "./read-buffer.ts";
+import { TcpConnection } from "./tcp-connection.ts";
+
+export interface TransportOptions {
+  /** Called when output was reserved and no flush is due yet: the thread must call `flush` before it sleeps. */
+  readonly wake: () => void;
+  /** Largest packet a client may send, fixed header included. */
+  readonly packetBytesMax?: number;
+  readonly inputBudgetBytes?: number;
+  readonly outputBudgetBytes?: number;
+}
+
+export class Transport {
+  readonly readBuffer: ReadBuffer;
+  readonly outputs: Outputs;
+  readonly #packetBytesMax: number;
+  readonly #connections = new Set<TcpConnection>();
+
+  constructor(options: TransportOptions) {
+    this.readBuffer = new ReadBuffer(options.inputBudgetBytes);
+    this.outputs = new Outputs(options.wake, options.outputBudgetBytes);
+    this.#packetBytesMax = options.packetBytesMax ?? PACKET_BYTES_MAX_DEFAULT;
+  }
+
+  /** Connections whose socket is not yet gone. */
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  /**
+   * Makes a connection of a socket that the main thread handed over; it owns the descriptor from here on. Its handler gets
+   * the first packet from `start`. Throws a system error when the descriptor is not a usable socket.
+   */
+  open(handOver: HandOver): TcpConnection {
+    const connection = new TcpConnection(this.readBuffer, this.outputs, handOver, this.#packetBytesMax, (gone) => {
+      this.#connections.delete(gone);
+    });
+    this.#connections.add(connection);
+    return connection;
+  }
+
+  /** Sends what was reserved since the last flush, once per turn. See Outputs.flush. */
+  flush(): number {
+    return this.outputs.flush();
+  }
+
+  /** Closes every connection at once. */
+  destroy(): void {
+    for (const connection of this.#connections) connection.destroy();
+  }
+}
