@@ -59,8 +59,10 @@ export const LOG_READ_CACHE_BYTES_DEFAULT = 24 * 1024 * 1024;
 export const LOG_REWRITE_BYTES_MIN = 1024 * 1024;
 /** Nothing is rewritten below so many dead bytes: batches that drain in order free themselves soon. */
 export const LOG_DEAD_BYTES_FLOOR = 4 * 1024 * 1024;
-/** A dead part smaller than two of LMDB's pages is not worth a rewrite. */
-export const LOG_REWRITE_GAIN_BYTES_MIN = 8 * 1024;
+/** A smaller dead part is not worth a rewrite. */
+export const LOG_REWRITE_GAIN_BYTES_MIN = 1024;
+/** A rewrite counts as at least so many bytes: 64 small ones a commit, 10 µs each. */
+export const LOG_REWRITE_COST_BYTES_MIN = 16 * 1024;
 /** After a failed commit: the first pause, doubled up to the second; a publisher waits at most that long for its error. */
 export const LOG_RETRY_MS_MIN = 20;
 export const LOG_RETRY_MS_MAX = 500;
@@ -146,3 +148,45 @@ export const PACKET_ID_MEMORY_MS = 5 * 60_000;
 export const FRAMES_PER_TURN = 2_048;
 /** Messages handed out by one queue in one turn. */
 export const HAND_OUTS_PER_TURN = 1_024;
+
+// Control: HTTP
+/** REST and the dashboard are for people and scripts, not for fleets. */
+export const HTTP_CONNECTIONS_MAX = 512;
+/** Node's own default; a basic authentication header takes far less. */
+export const HTTP_HEADER_BYTES_MAX = 16 * 1024;
+/** From the connection, or the request before, to the end of the head. */
+export const HTTP_HEAD_DEADLINE_MS = 10_000;
+/** A whole request: the largest body in 30 s is 2 Mbit/s. */
+export const HTTP_REQUEST_DEADLINE_MS = 30_000;
+/** For the client to take a response: the longest list, in 30 s. */
+export const HTTP_RESPONSE_DEADLINE_MS = 30_000;
+/** Longer than the pauses of a script, shorter than the patience of a proxy (60 s). */
+export const HTTP_KEEP_ALIVE_MS = 55_000;
+/** Requests under way on one connection: nobody pipelines but tests and attackers. */
+export const HTTP_PIPELINED_REQUESTS_MAX = 32;
+/** Bodies of all connections together while they are received. */
+export const HTTP_BODIES_BUDGET_BYTES = 64 * 1024 * 1024;
+/** A refused body is read and thrown away up to this, so that the client gets to read the answer; then it is cut off. */
+export const HTTP_LINGER_BYTES_MAX = 1024 * 1024;
+export const HTTP_LINGER_MS = 1_000;
+
+// Control: REST
+/** A queue's definition with the longest filter and key expression, each character escaped. */
+export const REST_BODY_BYTES_MAX = 512 * 1024;
+/** What a request that needs no body may send nevertheless. */
+export const REST_IDLE_BODY_BYTES_MAX = 16 * 1024;
+/** `POST /publish`: beside the payload, topic and properties; Base64 and JSON's escapes make a payload up to 6 times longer. */
+export const REST_PUBLISH_OVERHEAD_BYTES = 512 * 1024;
+export const REST_PUBLISH_ESCAPE_FACTOR = 2;
+/** `POST /publish/bulk`: one body. */
+export const REST_BULK_BODY_BYTES_MAX = 8 * 1024 * 1024;
+export const REST_BULK_MESSAGES_MAX = 10_000;
+/** Messages of one bulk request that are on their way to the disk together. */
+export const REST_BULK_WINDOW = 256;
+/** A client waits this long for the workers; what was begun goes on. */
+export const REST_ANSWER_DEADLINE_MS = 15_000;
+/** A page of a list, as EMQX. */
+export const REST_PAGE_ITEMS_MAX = 10_000;
+export const REST_PAGE_ITEMS_DEFAULT = 100;
+/** Between two tries to finish a change of a queue that a worker did not follow. */
+export const REGISTRY_REPAIR_MS = 1_000;

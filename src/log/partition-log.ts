@@ -1,5 +1,48 @@
-/** The log of one partition on LMDB: signature first. */
-import type { LogEvents, PartitionLog } from "./contract.ts";
+/**
+ * The log of one partition on LMDB: gathers a batch in an arena while the one before commits, and knows every batch that waits.
+ *
+ * ```
+ *   stage add ─► gathering arena ──seal──► commit in flight ──fsync──► read cache, table of batches
+ *   settle ────► bits in the table ─seal─► bitmap values, removals ──┤
+ *   put ───────► table changes ────seal──► keyed values ─────────────┤   one LMDB transaction
+ *                mostly dead batches ─────► rewritten values ────────┘
+ * ```
+ */
+import { assert } from "../base/assert.ts";
+import {
+  LOG_BATCH_NUMBERS_RESERVED,
+  LOG_READ_CACHE_BYTES_DEFAULT,
+  LOG_RETRY_MS_MAX,
+  LOG_RETRY_MS_MIN,
+} from "../base/limits.ts";
+import { Region } from "../base/region.ts";
+import { totalBytes } from "../frame/message.ts";
+import { Arena } from "./arena.ts";
+import { BatchImage } from "./batch-image.ts";
+import { BatchTable } from "./batch-table.ts";
+import { bytesOfCommit, type Commit, writeCommit } from "./commit.ts";
+import { faultOfCommit } from "./commit-fault.ts";
+import {
+  batchOf,
+  type CommitFault,
+  type LogEvents,
+  type LogStatistics,
+  type MessageLocation,
+  NO_ROOM,
+  type PartitionLog,
+  type Position,
+  RECORDS_PER_BATCH_MAX,
+  type ReadResult,
+  type RecordSummary,
+  type Table,
+} from "./contract.ts";
+import { DamageReport } from "./damage-report.ts";
+import { Environment } from "./environment.ts";
+import { ReadCache } from "./read-cache.ts";
+import { TableChanges, visitTable } from "./record-tables.ts";
+import { recoverBatches } from "./recovery.ts";
+import { Rewriter } from "./rewriter.ts";
+import { ceilingOf, checkFormat } from "./store-format.ts";
 
 export interface PartitionLogOptions {
   /** The partition's own directory (`DATA_DIR/partition-N`); made with mode 0700 when it is missing. */
@@ -13,6 +56,339 @@ export interface PartitionLogOptions {
 }
 
 /** Opens or creates the log. Throws a StoreFault when the store is of a newer version or cannot be opened. */
-export function openPartitionLog(_options: PartitionLogOptions): PartitionLog {
-  throw new Error("not yet");
+export function openPartitionLog(options: PartitionLogOptions): PartitionLog {
+  return new LmdbPartitionLog(options);
 }
+
+class LmdbPartitionLog implements PartitionLog {
+  readonly #directory: string;
+  readonly #partition: number;
+  readonly #events: LogEvents;
+  readonly #schedule: (callback: () => void, afterMs: number) => void;
+  readonly #environment: Environment;
+  readonly #damage: DamageReport;
+  readonly #table = new BatchTable();
+  readonly #rewriter = new Rewriter(this.#table);
+  readonly #cache: ReadCache;
+  readonly #freeArenas: Arena[] = [];
+
+  #arena = new Arena();
+  #puts = new TableChanges();
+  /** Batches whose settled bits changed, and batches to remove, since the last seal. */
+  #dirty: number[] = [];
+  #removals: number[] = [];
+  #indexes = new Map<number, Buffer>();
+  #commit: Commit | undefined;
+  #committed = 0;
+  #ceiling = 0;
+  #isRecovered = false;
+  #isFlushWanted = false;
+  #isClosed = false;
+  /** The pause after a failed commit; 0 when the last one went well. */
+  #retryMs = 0;
+  #isPausing = false;
+  #whenIdle: (() => void) | undefined;
+  #commits = 0;
+  #failedCommits = 0;
+  #rewrites = 0;
+  #removed = 0;
+  #loads = 0;
+
+  constructor(options: PartitionLogOptions) {
+    this.#directory = options.directory;
+    this.#partition = options.partition;
+    this.#events = options.events;
+    this.#schedule = options.schedule ?? ((callback, afterMs) => setTimeout(callback, afterMs).unref());
+    this.#cache = new ReadCache(options.readCacheBytes ?? LOG_READ_CACHE_BYTES_DEFAULT, (image) => {
+      if (image.arena !== undefined) this.#release(image.arena);
+    });
+    this.#environment = Environment.open(options.directory);
+    checkFormat(this.#environment, options.directory, options.partition);
+    this.#damage = new DamageReport(options.events, this.#environment);
+    this.#ceiling = ceilingOf(this.#environment);
+    this.#committed = Math.max(this.#ceiling, this.#environment.lastBatchOf("indexes"));
+    this.#arena.reset(this.#committed + 1);
+  }
+
+  get gathering(): number {
+    return this.#arena.batch;
+  }
+
+  get committed(): number {
+    return this.#committed;
+  }
+
+  get gatheringBytes(): number {
+    return this.#arena.usedBytes;
+  }
+
+  get isCommitting(): boolean {
+    return this.#commit !== undefined;
+  }
+
+  stage(source: Region, offset: number, messageBytes: number): number {
+    if (!this.#isRecovered) this.recover(ignore);
+    assert(totalBytes(source, offset) === messageBytes, "a message's first word is its length");
+    return this.#arena.stage(source, offset, messageBytes);
+  }
+
+  add(
+    target: number,
+    staged: number,
+    flags: number,
+    expiresAtMs: number,
+    keyHashHigh: number,
+    keyHashLow: number,
+  ): Position {
+    const index = this.#arena.add(target, staged, flags, expiresAtMs, keyHashHigh, keyHashLow);
+    return index === NO_ROOM ? NO_ROOM : this.#arena.batch * RECORDS_PER_BATCH_MAX + index;
+  }
+
+  settle(position: Position): void {
+    if (!this.#isRecovered) this.recover(ignore);
+    const batch = batchOf(position);
+    const index = position - batch * RECORDS_PER_BATCH_MAX;
+    if (batch === this.#arena.batch) {
+      this.#arena.settle(index);
+      return;
+    }
+    const table = this.#table;
+    if (!table.find(batch)) return;
+    const live = table.settle(index);
+    if (live < 0) return;
+    if (live > 0) {
+      if (table.markDirty()) this.#dirty.push(batch);
+      this.#rewriter.consider();
+      return;
+    }
+    table.remove(0);
+    this.#removals.push(batch);
+    this.#cache.drop(batch);
+  }
+
+  put(table: Table, key: string, value: Uint8Array | undefined): void {
+    this.#puts.set(table, key, value);
+  }
+
+  flush(): void {
+    if (!this.#isRecovered) this.recover(ignore);
+    if (this.#commit !== undefined || this.#isPausing) {
+      this.#isFlushWanted = true;
+      return;
+    }
+    if (this.#hasWork || this.#rewriter.isDue) this.#begin();
+    else if (this.#arena.records === 0) this.#arena.reset(this.#arena.batch); // Staged for nobody.
+  }
+
+  read(position: Position, into: MessageLocation): ReadResult {
+    if (!this.#isRecovered) this.recover(ignore);
+    const batch = batchOf(position);
+    const index = position - batch * RECORDS_PER_BATCH_MAX;
+    if (batch === this.#arena.batch) {
+      if (!this.#arena.isLive(index)) return "gone";
+      into.region = this.#arena.messages;
+      into.offset = this.#arena.messageOf(index);
+      return "found";
+    }
+    if (!this.#table.find(batch) || !this.#table.isLive(index)) return "gone";
+    const image = this.#imageOf(batch);
+    const offset = image === undefined ? 0 : image.messageOf(index);
+    if (offset === 0) return "damaged";
+    into.region = image!.region;
+    into.offset = offset;
+    return "found";
+  }
+
+  recover(visit: (record: RecordSummary) => void): void {
+    assert(!this.#isRecovered, "a log is recovered once, first of all");
+    this.#isRecovered = true;
+    const repairs = recoverBatches(this.#environment, this.#table, this.#damage, visit);
+    this.#removals = repairs.removals;
+    this.#indexes = repairs.indexes;
+  }
+
+  entries(table: Table, visit: (key: string, value: Buffer) => void): void {
+    visitTable(this.#environment, table, this.#damage, visit);
+  }
+
+  stats(): LogStatistics {
+    return {
+      batches: this.#table.batches,
+      records: this.#table.liveRecords,
+      batchBytes: this.#table.valueBytes,
+      deadBytes: this.#table.deadBytes,
+      commits: this.#commits,
+      failedCommits: this.#failedCommits,
+      rewrites: this.#rewrites,
+      removals: this.#removed,
+      loads: this.#loads,
+      ...this.#environment.pages(),
+      tableBytes: this.#table.memoryBytes,
+      damageCount: this.#damage.count,
+      damage: this.#damage.list,
+    };
+  }
+
+  async close(): Promise<void> {
+    const failedBefore = this.#failedCommits;
+    this.#isClosed = true;
+    while (this.#commit !== undefined || (this.#hasWork && this.#failedCommits === failedBefore)) {
+      const idle = new Promise<void>((resolve) => {
+        this.#whenIdle = resolve;
+      });
+      if (this.#commit === undefined) this.#begin();
+      await idle;
+    }
+    await this.#environment.close();
+  }
+
+  /** Whether a commit has anything to say; rewrites alone are no reason. */
+  get #hasWork(): boolean {
+    return (
+      this.#arena.records > 0 ||
+      !this.#puts.isEmpty ||
+      this.#dirty.length > 0 ||
+      this.#removals.length > 0 ||
+      this.#indexes.size > 0 ||
+      this.#damage.hasAside
+    );
+  }
+
+  /** Seals the gathering batch and starts its commit. */
+  #begin(): void {
+    this.#isFlushWanted = false;
+    const arena = this.#arena;
+    this.#events.onSeal(arena.batch);
+    const commit: Commit = {
+      batch: arena.batch,
+      arena,
+      image: arena.records > arena.settled ? arena.seal() : undefined,
+      puts: this.#puts,
+      dirty: this.#dirty,
+      removals: this.#removals,
+      indexes: this.#indexes,
+      rewrites: this.#rewriter.take(arena.usedBytes, (batch) => this.#imageOf(batch)),
+      partition: this.#partition,
+      ceiling: arena.batch > this.#ceiling ? arena.batch + LOG_BATCH_NUMBERS_RESERVED : this.#ceiling,
+      isCeilingNew: arena.batch > this.#ceiling,
+    };
+    this.#commit = commit;
+    this.#puts = new TableChanges();
+    this.#dirty = [];
+    this.#removals = [];
+    this.#indexes = new Map();
+    this.#arena = this.#freeArenas.pop() ?? new Arena();
+    this.#arena.reset(commit.batch + 1);
+
+    const done = this.#environment.commit((changes) => writeCommit(commit, this.#table, this.#damage, changes));
+    if (commit.image !== undefined) {
+      const settled = arena.settled === 0 ? undefined : arena.settledBits;
+      const live = arena.records - arena.settled;
+      this.#table.append(commit.batch, arena.records, arena.records, live, settled, commit.image.valueBytes);
+    }
+    done.then(
+      () => this.#succeeded(commit),
+      (cause: unknown) => this.#failed(commit, faultOfCommit(cause, this.#directory, bytesOfCommit(commit))),
+    );
+  }
+
+  #succeeded(commit: Commit): void {
+    this.#commit = undefined;
+    this.#committed = commit.batch;
+    this.#ceiling = commit.ceiling;
+    this.#commits += 1;
+    this.#rewrites += commit.rewrites.length;
+    this.#removed += commit.removals.length;
+    this.#retryMs = 0;
+    for (const { batch, image } of commit.rewrites) {
+      if (!this.#table.find(batch)) continue;
+      this.#table.replaceStored(image.entries, image.valueBytes);
+      this.#cache.put(image);
+    }
+    this.#keep(commit);
+    this.#next();
+    this.#events.onCommitted(commit.batch);
+    this.#rest();
+  }
+
+  #failed(commit: Commit, fault: CommitFault): void {
+    this.#commit = undefined;
+    this.#failedCommits += 1;
+    if (commit.image !== undefined && this.#table.find(commit.batch)) this.#table.remove("live");
+    for (const removed of commit.removals) if (removed !== commit.batch) this.#removals.push(removed);
+    for (const [batch, index] of commit.indexes) this.#indexes.set(batch, index);
+    for (const touched of commit.dirty) this.#markDirty(touched);
+    for (const { batch } of commit.rewrites) {
+      this.#markDirty(batch);
+      if (this.#table.find(batch)) this.#rewriter.consider();
+    }
+    this.#release(commit.arena);
+    this.#retryMs = Math.min(LOG_RETRY_MS_MAX, Math.max(LOG_RETRY_MS_MIN, this.#retryMs * 2));
+    this.#isPausing = !this.#isClosed;
+    if (this.#isPausing) {
+      this.#schedule(() => {
+        this.#isPausing = false;
+        if (!this.#isClosed && this.#commit === undefined) this.#next();
+      }, this.#retryMs);
+    }
+    this.#events.onFailed(commit.batch, fault);
+    this.#rest();
+  }
+
+  #markDirty(batch: number): void {
+    if (this.#table.find(batch) && this.#table.markDirty()) this.#dirty.push(batch);
+  }
+
+  /** What was asked for while a commit was under way, what a failed one left, and the rewriter's work, start by themselves. */
+  #next(): void {
+    if (this.#isClosed || this.#isPausing) return;
+    const isRetry = this.#retryMs > 0;
+    if (this.#hasWork ? this.#isFlushWanted || isRetry : this.#rewriter.isDue) this.#begin();
+  }
+
+  #rest(): void {
+    this.#whenIdle?.();
+    this.#whenIdle = undefined;
+  }
+
+  /** Keeps a batch that was just stored for its readers: a small one as a copy, so that its arena gathers again. */
+  #keep(commit: Commit): void {
+    const { image, arena } = commit;
+    if (image === undefined || !this.#table.find(commit.batch)) {
+      this.#release(arena);
+      return;
+    }
+    if (image.valueBytes * 4 > arena.heldBytes) {
+      this.#cache.put(image);
+      return;
+    }
+    const copy = Region.allocate(image.valueBytes);
+    image.region.bytes.copy(copy.bytes, 0, 0, image.valueBytes);
+    this.#cache.put(new BatchImage(commit.batch, copy, undefined));
+    this.#release(arena);
+  }
+
+  #release(arena: Arena): void {
+    if (this.#freeArenas.length < 2) this.#freeArenas.push(arena);
+  }
+
+  /** The batch's value from memory or disk; undefined when it is damaged. */
+  #imageOf(batch: number): BatchImage | undefined {
+    if (this.#commit !== undefined && this.#commit.batch === batch) return this.#commit.image;
+    const kept = this.#cache.get(batch);
+    if (kept !== undefined) return kept;
+    if (this.#table.isDamaged) return undefined;
+    this.#loads += 1;
+    const value = this.#environment.getBatch("batches", batch);
+    const image = value === undefined ? "the value is missing" : BatchImage.of(batch, value);
+    if (image instanceof BatchImage) {
+      this.#cache.put(image);
+      return image;
+    }
+    this.#table.markDamaged();
+    this.#damage.add({ what: "batch", batch, records: this.#table.live, reason: image }, value);
+    return undefined;
+  }
+}
+
+const ignore = (): void => undefined;

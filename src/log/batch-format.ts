@@ -1,0 +1,139 @@
+/**
+ * The bytes of a batch as stored. Each batch is two values: the batch itself, with the messages, and its index, which start-up
+ * reads instead. Both begin with the same header and end with the same entries, so a batch explains itself when its
+ * index is lost, and a raw file can be searched for batches by their magic. Little endian.
+ *
+ * ```
+ *   header                                          batch value:  header · messages · entries
+ *   0  u32  magic          "RSTB" batch, "RSTI" index               index value:  header · entries
+ *   4  u32  checksum       CRC-32 of all that follows this field
+ *   8  u16  version        of this format
+ *  10  u16  messageLayout  version of the messages' layout (frame/message.ts)
+ *  12  u32  records        added to the batch, 1 to 65,536: a record's index is below this
+ *  16  u32  entries        that follow: all records, or fewer in a rewritten batch, sorted by index
+ *  20  u32  entriesOffset  of the first entry in this value; entries end the value
+ *  24  f64  batch          its number
+ *
+ *   entry
+ *   0  u32  offset         of the message in the batch value; records that share a message share it
+ *   4  u32  messageBytes
+ *   8  u32  target
+ *  12  u16  flags          the owner's
+ *  14  u16  index          of the record
+ *  16  f64  expiresAtMs
+ *  24  u32  keyHashHigh
+ *  28  u32  keyHashLow
+ * ```
+ *
+ * A record without an entry is settled. The settled records of a batch that is not rewritten are a value of their own:
+ * u32 checksum of the rest, then one bit per record, the lowest bit of the first byte first.
+ *
+ * These bytes outlive the process. To change them: 1. raise `BATCH_FORMAT_VERSION`; 2. keep a reader of the old version here;
+ * 3. add a migration test with bytes written by the old version.
+ */
+
+import type { Region } from "../base/region.ts";
+import { MESSAGE_LAYOUT_VERSION } from "../frame/message.ts";
+import { checksumOf } from "./checksum.ts";
+import { RECORDS_PER_BATCH_MAX, type RecordSummary } from "./contract.ts";
+
+export const BATCH_FORMAT_VERSION = 1;
+export const HEADER_BYTES = 32;
+export const ENTRY_BYTES = 32;
+export const BATCH_MAGIC = 0x42545352;
+export const INDEX_MAGIC = 0x49545352;
+
+/** Writes the header of a value whose other bytes are in place, checksum included. */
+export function sealValue(
+  region: Region,
+  magic: number,
+  batch: number,
+  records: number,
+  entries: number,
+  entriesOffset: number,
+): void {
+  const { view } = region;
+  view.setUint32(0, magic, true);
+  view.setUint16(8, BATCH_FORMAT_VERSION, true);
+  view.setUint16(10, MESSAGE_LAYOUT_VERSION, true);
+  view.setUint32(12, records, true);
+  view.setUint32(16, entries, true);
+  view.setUint32(20, entriesOffset, true);
+  view.setFloat64(24, batch, true);
+  view.setUint32(4, checksumOf(region.bytes.subarray(8, entriesOffset + entries * ENTRY_BYTES)), true);
+}
+
+/** What is wrong with a stored value, or undefined when it is sound. */
+export function faultOf(region: Region, magic: number, batch: number): string | undefined {
+  const { view, bytes } = region;
+  if (bytes.length < HEADER_BYTES) return `${bytes.length} bytes are less than a header`;
+  if (view.getUint32(0, true) !== magic) return "wrong magic number";
+  if (view.getUint32(4, true) !== checksumOf(bytes.subarray(8))) return "checksum does not match";
+  // From here on the bytes are what was written; these can only differ between versions or be misplaced as a whole.
+  if (view.getUint16(8, true) !== BATCH_FORMAT_VERSION) return `format version ${view.getUint16(8, true)}`;
+  if (view.getUint16(10, true) !== MESSAGE_LAYOUT_VERSION) return `message layout ${view.getUint16(10, true)}`;
+  if (view.getFloat64(24, true) !== batch) return `belongs to batch ${view.getFloat64(24, true)}`;
+  const records = recordsOf(region);
+  const entries = entriesOf(region);
+  if (records === 0 || records > RECORDS_PER_BATCH_MAX || entries > records) return "impossible counts";
+  if (entriesOffsetOf(region) + entries * ENTRY_BYTES !== bytes.length) return "entries do not end the value";
+  return undefined;
+}
+
+export const recordsOf = (region: Region): number => region.view.getUint32(12, true);
+export const entriesOf = (region: Region): number => region.view.getUint32(16, true);
+export const entriesOffsetOf = (region: Region): number => region.view.getUint32(20, true);
+
+/** Writes one entry at `at`. */
+export function writeEntry(
+  region: Region,
+  at: number,
+  offset: number,
+  messageBytes: number,
+  target: number,
+  flags: number,
+  index: number,
+  expiresAtMs: number,
+  keyHashHigh: number,
+  keyHashLow: number,
+): void {
+  const { view } = region;
+  view.setUint32(at, offset, true);
+  view.setUint32(at + 4, messageBytes, true);
+  view.setUint32(at + 8, target, true);
+  view.setUint16(at + 12, flags, true);
+  view.setUint16(at + 14, index, true);
+  view.setFloat64(at + 16, expiresAtMs, true);
+  view.setUint32(at + 24, keyHashHigh, true);
+  view.setUint32(at + 28, keyHashLow, true);
+}
+
+export const entryOffset = (region: Region, at: number): number => region.view.getUint32(at, true);
+export const entryMessageBytes = (region: Region, at: number): number => region.view.getUint32(at + 4, true);
+export const entryIndex = (region: Region, at: number): number => region.view.getUint16(at + 14, true);
+
+/** Fills the summary of the entry at `at`, all but its position. */
+export function readEntry(region: Region, at: number, into: RecordSummary): void {
+  const { view } = region;
+  into.messageBytes = view.getUint32(at + 4, true);
+  into.target = view.getUint32(at + 8, true);
+  into.flags = view.getUint16(at + 12, true);
+  into.expiresAtMs = view.getFloat64(at + 16, true);
+  into.keyHashHigh = view.getUint32(at + 24, true);
+  into.keyHashLow = view.getUint32(at + 28, true);
+}
+
+/** The settled bits of a batch as a value: a copy that nobody else touches. */
+export function encodeSettled(bits: Uint8Array): Buffer {
+  const value = Buffer.allocUnsafe(4 + bits.length);
+  value.set(bits, 4);
+  value.writeUInt32LE(checksumOf(bits), 0);
+  return value;
+}
+
+/** The bits of such a value; undefined when it is damaged. */
+export function decodeSettled(value: Buffer, records: number): Uint8Array | undefined {
+  const bits = value.subarray(4);
+  if (value.length !== 4 + Math.ceil(records / 8) || value.readUInt32LE(0) !== checksumOf(bits)) return undefined;
+  return bits;
+}

@@ -1,0 +1,65 @@
+/** A whole batch value in memory, from the arena that wrote it or from the disk, ready to be read. */
+import { Region } from "../base/region.ts";
+import type { Arena } from "./arena.ts";
+import {
+  BATCH_MAGIC,
+  ENTRY_BYTES,
+  entriesOf,
+  entriesOffsetOf,
+  entryIndex,
+  entryOffset,
+  faultOf,
+  recordsOf,
+} from "./batch-format.ts";
+
+export class BatchImage {
+  readonly batch: number;
+  readonly region: Region;
+  readonly valueBytes: number;
+  readonly entries: number;
+  readonly entriesOffset: number;
+  /** Whose memory this is, to be given back when the image goes; undefined when the image has its own. */
+  readonly arena: Arena | undefined;
+  readonly #isWhole: boolean;
+
+  constructor(batch: number, region: Region, arena: Arena | undefined) {
+    this.batch = batch;
+    this.region = region;
+    this.arena = arena;
+    this.entries = entriesOf(region);
+    this.entriesOffset = entriesOffsetOf(region);
+    this.valueBytes = this.entriesOffset + this.entries * ENTRY_BYTES;
+    this.#isWhole = this.entries === recordsOf(region);
+  }
+
+  /** Checks and wraps a loaded value; what is wrong with it instead when it is damaged. */
+  static of(batch: number, value: Buffer): BatchImage | string {
+    const region = Region.over(value);
+    return faultOf(region, BATCH_MAGIC, batch) ?? new BatchImage(batch, region, undefined);
+  }
+
+  /** Memory that the image holds. */
+  get heldBytes(): number {
+    return this.arena?.heldBytes ?? this.region.bytes.length;
+  }
+
+  /** Where the record's entry lies in the value; 0 when it has none. */
+  entryOf(index: number): number {
+    if (this.#isWhole) return index < this.entries ? this.entriesOffset + index * ENTRY_BYTES : 0;
+    let low = 0;
+    let high = this.entries;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (entryIndex(this.region, this.entriesOffset + middle * ENTRY_BYTES) < index) low = middle + 1;
+      else high = middle;
+    }
+    const at = this.entriesOffset + low * ENTRY_BYTES;
+    return low < this.entries && entryIndex(this.region, at) === index ? at : 0;
+  }
+
+  /** Where the record's message lies in the region; 0 when it is gone from the value. */
+  messageOf(index: number): number {
+    const at = this.entryOf(index);
+    return at === 0 ? 0 : entryOffset(this.region, at);
+  }
+}

@@ -1,0 +1,74 @@
+/** One commit: what its transaction consists of. It is put together at the seal, and no byte of it changes until it ends. */
+import type { Arena } from "./arena.ts";
+import { encodeSettled } from "./batch-format.ts";
+import type { BatchImage } from "./batch-image.ts";
+import type { BatchTable } from "./batch-table.ts";
+import type { DamageReport } from "./damage-report.ts";
+import type { Changes } from "./environment.ts";
+import type { TableChanges } from "./record-tables.ts";
+import type { Rewrite } from "./rewriter.ts";
+import { CEILING_KEY, encodeCeiling, formatChange } from "./store-format.ts";
+
+export interface Commit {
+  readonly batch: number;
+  readonly arena: Arena;
+  /** The batch's value; undefined when no record of it needs storing. */
+  readonly image: BatchImage | undefined;
+  readonly puts: TableChanges;
+  /** Batches whose settled bits changed. */
+  readonly dirty: readonly number[];
+  readonly removals: readonly number[];
+  /** Indexes made again from their batches. */
+  readonly indexes: ReadonlyMap<number, Buffer>;
+  readonly rewrites: readonly Rewrite[];
+  readonly partition: number;
+  /** No batch number up to this is ever given again; stored when it is new. */
+  readonly ceiling: number;
+  readonly isCeilingNew: boolean;
+}
+
+/** Writes a commit; the bits of the batches it touches count as handed over from here on. */
+export function writeCommit(commit: Commit, table: BatchTable, damage: DamageReport, changes: Changes): void {
+  if (commit.isCeilingNew) {
+    const format = formatChange(commit.partition);
+    changes.put("log", format.key, format.value);
+    changes.put("log", CEILING_KEY, encodeCeiling(commit.ceiling));
+  }
+  writeBatch(commit, changes);
+  for (const [batch, index] of commit.indexes) changes.putBatch("indexes", batch, index);
+  for (const { batch, image, index } of commit.rewrites) {
+    if (table.find(batch)) table.clearDirty(); // Records without an entry are settled: no bits are needed.
+    changes.putBatch("batches", batch, image.region.bytes);
+    changes.putBatch("indexes", batch, index);
+    changes.removeBatch("settled", batch);
+  }
+  for (const batch of commit.dirty) {
+    if (table.find(batch) && table.clearDirty()) {
+      changes.putBatch("settled", batch, encodeSettled(table.settledBits));
+    }
+  }
+  for (const batch of commit.removals) {
+    changes.removeBatch("batches", batch);
+    changes.removeBatch("indexes", batch);
+    changes.removeBatch("settled", batch);
+  }
+  commit.puts.write(changes);
+  damage.moveAside(changes);
+}
+
+/** Bytes of the larger values of a commit: what it needs on disk, about. */
+export function bytesOfCommit(commit: Commit): number {
+  let bytes = commit.image === undefined ? 0 : commit.image.valueBytes + commit.arena.indexValue.length;
+  for (const { image, index } of commit.rewrites) bytes += image.valueBytes + index.length;
+  return bytes;
+}
+
+function writeBatch(commit: Commit, changes: Changes): void {
+  const { batch, arena, image } = commit;
+  if (image === undefined) return;
+  changes.putBatch("batches", batch, image.region.bytes.subarray(0, image.valueBytes));
+  changes.putBatch("indexes", batch, arena.indexValue);
+  if (arena.settled === 0) return;
+  const bits = arena.settledBits.subarray(0, Math.ceil(arena.records / 8));
+  changes.putBatch("settled", batch, encodeSettled(bits));
+}

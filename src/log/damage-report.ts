@@ -1,0 +1,44 @@
+/** What was found damaged: counted, told to the owner once, and the bad bytes set aside in the store with the next commit. */
+import { LOG_DAMAGE_LIST_MAX, LOG_QUARANTINE_VALUES_MAX } from "../base/limits.ts";
+import type { Damage, LogEvents } from "./contract.ts";
+import type { Changes, Environment } from "./environment.ts";
+import { keyOf } from "./environment.ts";
+
+export class DamageReport {
+  readonly #events: LogEvents;
+  readonly #list: Damage[] = [];
+  #aside: { readonly name: string; readonly value: Buffer }[] = [];
+  #asideCount: number;
+  count = 0;
+
+  constructor(events: LogEvents, environment: Environment) {
+    this.#events = events;
+    this.#asideCount = environment.countOf("quarantine");
+  }
+
+  get list(): readonly Damage[] {
+    return this.#list;
+  }
+
+  /** Whether bad bytes wait to be set aside. */
+  get hasAside(): boolean {
+    return this.#aside.length > 0;
+  }
+
+  /** Notes a finding; `value` is what was found, undefined when nothing was. */
+  add(damage: Damage, value: Buffer | undefined): void {
+    this.count += 1;
+    if (this.#list.length < LOG_DAMAGE_LIST_MAX) this.#list.push(damage);
+    if (value !== undefined && this.#asideCount < LOG_QUARANTINE_VALUES_MAX) {
+      this.#asideCount += 1;
+      this.#aside.push({ name: `${damage.what}/${damage.key ?? damage.batch}`, value });
+    }
+    this.#events.onDamage?.(damage);
+  }
+
+  /** Puts what waits into a commit. Should that fail, the copies are lost, not the originals' reports. */
+  moveAside(changes: Changes): void {
+    for (const { name, value } of this.#aside) changes.put("quarantine", keyOf(name).bytes, value);
+    this.#aside = [];
+  }
+}
