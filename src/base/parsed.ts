@@ -6,11 +6,14 @@ export type Parsed<T> =
   | { readonly value: T; readonly problem?: undefined }
   | { readonly value?: undefined; readonly problem: string };
 
-/** The text in quotes, shortened, for a fault. */
-export function quoted(text: unknown): string {
-  const whole = typeof text === "string" ? text : (JSON.stringify(text) ?? String(text));
-  const shown = whole.length > QUOTED_CHARACTERS_MAX ? `${whole.slice(0, QUOTED_CHARACTERS_MAX)}…` : whole;
-  return typeof text === "string" ? JSON.stringify(shown) : shown;
+/** What was written, for a fault: a text in quotes and shortened, anything with parts only by what it is. */
+export function quoted(written: unknown): string {
+  if (Array.isArray(written)) return "a list";
+  if (typeof written === "object" && written !== null) return "a mapping";
+  if (typeof written !== "string") return String(written);
+  return JSON.stringify(
+    written.length > QUOTED_CHARACTERS_MAX ? `${written.slice(0, QUOTED_CHARACTERS_MAX)}…` : written,
+  );
 }
 
 const QUOTED_CHARACTERS_MAX = 60;

@@ -21,12 +21,17 @@ export interface ApiKey {
 
 /** The keys of the configured file; without one, the key that the data directory keeps, made here the first time. */
 export function loadApiKeys(file: string | null, dataDirectory: string, randomText: () => string): readonly ApiKey[] {
-  if (file !== null) return parseApiKeys(readKeyFile(file), file);
+  if (file !== null) return parseApiKeyFile(file);
   const ownFile = join(dataDirectory, OWN_KEY_FILE);
   makeOwnKey(ownFile, randomText);
-  const keys = parseApiKeys(readKeyFile(ownFile), ownFile);
+  const keys = parseApiKeyFile(ownFile);
   if (keys.length === 0) throw invalid(`${ownFile}: holds no key; remove the file to get a new one`);
   return keys;
+}
+
+/** The keys of a file. Throws API_KEYS_INVALID with the file, the line and the fault. */
+export function parseApiKeyFile(file: string): readonly ApiKey[] {
+  return parseApiKeys(readKeyFile(file), file);
 }
 
 /** The keys of a text; `name` is what faults call it. The last of several lines with one key counts. */

@@ -61,6 +61,13 @@ export function environmentSource(environment: Environment): Source {
   };
 }
 
+/** Variables that set something in EMQX and nothing here: worth a warning. */
+export function ignoredVariables(environment: Environment): readonly string[] {
+  return Object.keys(environment)
+    .filter((name) => name.startsWith("EMQX_") && name.includes("__") && name !== BOOTSTRAP_VARIABLE)
+    .sort();
+}
+
 const PREFIX = "RESTANTE_";
 const FILE_SUFFIX = "_FILE";
 const BOOTSTRAP_VARIABLE = "EMQX_API_KEY__BOOTSTRAP_FILE";

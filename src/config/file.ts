@@ -2,7 +2,7 @@
  * The settings file: YAML 1.2, nested keys (`mqtt:` with `port:` below it) or dotted ones (`mqtt.port:`). The one door to yaml.
  */
 import { readFileSync } from "node:fs";
-import { isMap, isScalar, LineCounter, parseDocument } from "yaml";
+import { type Document, isMap, isScalar, LineCounter, parseDocument, stringify } from "yaml";
 import { configurationFault, dotted, emptyTree, isSection, isTree, type Source, type Tree, trySet } from "./source.ts";
 
 /** Reads a file. `name` is the path as the user gave it, `path` where it is. Throws CONFIG_INVALID. */
@@ -34,7 +34,7 @@ export function yamlSource(name: string, text: string): Source {
     return `${name}: ${dotted(path)}`;
   };
 
-  const written: unknown = document.toJS({ maxAliasCount: ALIASES_MAX });
+  const written = plainValue(name, document);
   if (written !== null && !isTree(written)) throw configurationFault(`${name}: expected a mapping of keys`);
   const tree = emptyTree();
   const repeated = firstRepeated(tree, written ?? {}, []);
@@ -42,8 +42,24 @@ export function yamlSource(name: string, text: string): Source {
   return { tree, placeOf, spell: dotted, isHidden: () => false };
 }
 
+/** The text of a settings file. */
+export function yamlOf(tree: Tree): string {
+  return stringify(tree);
+}
+
 /** Settings have no use for more; it stops texts that unfold to a huge tree. */
 const ALIASES_MAX = 100;
+/** Deeper than any key, and an end for an alias that holds itself. */
+const DEPTH_MAX = 8;
+
+/** Throws CONFIG_INVALID for aliases of nothing, or of too much. */
+function plainValue(name: string, document: Document): unknown {
+  try {
+    return document.toJS({ maxAliasCount: ALIASES_MAX });
+  } catch (error) {
+    throw configurationFault(`${name}: ${(error as Error).message}`, error);
+  }
+}
 
 /** The line of every key, by its dotted path. */
 function collectLines(
@@ -68,7 +84,7 @@ function firstRepeated(tree: Tree, written: object, above: readonly string[]): r
   for (const [key, value] of Object.entries(written)) {
     const path = [...above, ...key.split(".")];
     if (value === null && isSection(path)) continue; // "queues:" with nothing but comments below it.
-    if (isTree(value) && Object.keys(value).length > 0) {
+    if (isTree(value) && Object.keys(value).length > 0 && path.length < DEPTH_MAX) {
       const repeated = firstRepeated(tree, value, path);
       if (repeated !== undefined) return repeated;
     } else if (!trySet(tree, path, value)) return path;

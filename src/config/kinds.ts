@@ -11,6 +11,8 @@ export interface Kind<T> {
   /** What it wants, as a noun: "an integer from 1 to 100". */
   readonly expected: string;
   parse(written: unknown): Parsed<T>;
+  /** The value as one would write it in the file; `parse` reads it back. */
+  write(value: T): unknown;
 }
 
 /** `"infinity"` instead of a value: no limit. */
@@ -23,6 +25,7 @@ export function orInfinity<T>(kind: Kind<T>): Kind<T | "infinity"> {
       const parsed = kind.parse(written);
       return parsed.problem === undefined ? parsed : mismatch(expected, written);
     },
+    write: (value) => (value === "infinity" ? value : kind.write(value)),
   };
 }
 
@@ -35,15 +38,28 @@ export function integer(min: number, max: number): Kind<number> {
       const isFine = typeof number === "number" && Number.isSafeInteger(number) && number >= min && number <= max;
       return isFine ? { value: number } : mismatch(expected, written);
     },
+    write: asItIs,
   };
 }
 
 export function duration(minMs: number, maxMs: number): Kind<number> {
-  return bounded(`${DURATION_FORM}, ${range(minMs, maxMs, formatDuration)}`, parseDuration, minMs, maxMs);
+  return bounded(
+    `${DURATION_FORM}, ${range(minMs, maxMs, formatDuration)}`,
+    parseDuration,
+    formatDuration,
+    minMs,
+    maxMs,
+  );
 }
 
 export function bytesize(minBytes: number, maxBytes: number): Kind<number> {
-  return bounded(`${BYTESIZE_FORM}, ${range(minBytes, maxBytes, formatBytesize)}`, parseBytesize, minBytes, maxBytes);
+  return bounded(
+    `${BYTESIZE_FORM}, ${range(minBytes, maxBytes, formatBytesize)}`,
+    parseBytesize,
+    formatBytesize,
+    minBytes,
+    maxBytes,
+  );
 }
 
 export function choice<const T extends string>(words: readonly T[]): Kind<T> {
@@ -51,6 +67,7 @@ export function choice<const T extends string>(words: readonly T[]): Kind<T> {
   return {
     expected,
     parse: (written) => (isOneOf(words, written) ? { value: written } : mismatch(expected, written)),
+    write: asItIs,
   };
 }
 
@@ -64,6 +81,7 @@ export function flagOr<const T extends string = never>(...words: readonly T[]): 
       if (written === false || written === "false") return { value: false };
       return isOneOf(words, written) ? { value: written } : mismatch(expected, written);
     },
+    write: asItIs,
   };
 }
 
@@ -78,6 +96,7 @@ export function integerOrAuto(min: number, max: number): Kind<number | "auto"> {
       const parsed = number.parse(written);
       return parsed.problem === undefined ? parsed : mismatch(expected, written);
     },
+    write: asItIs,
   };
 }
 
@@ -88,6 +107,7 @@ export const host: Kind<string> = {
     typeof written === "string" && (isIP(written) !== 0 || HOST_NAME.test(written))
       ? { value: written }
       : mismatch(host.expected, written),
+  write: asItIs,
 };
 
 export const path: Kind<string> = {
@@ -96,12 +116,14 @@ export const path: Kind<string> = {
     typeof written === "string" && written !== "" && !written.includes("\0")
       ? { value: written }
       : mismatch(path.expected, written),
+  write: asItIs,
 };
 
 /** A path or nothing. */
 export const optionalPath: Kind<string | null> = {
   expected: path.expected,
   parse: (written) => (written === null ? { value: null } : path.parse(written)),
+  write: asItIs,
 };
 
 /** Any text but none. */
@@ -109,11 +131,13 @@ export const text: Kind<string> = {
   expected: "a text",
   parse: (written) =>
     typeof written === "string" && written !== "" ? { value: written } : mismatch(text.expected, written),
+  write: asItIs,
 };
 
 function bounded(
   expected: string,
   parse: (written: unknown) => Parsed<number>,
+  format: (value: number) => string,
   min: number,
   max: number,
 ): Kind<number> {
@@ -124,7 +148,12 @@ function bounded(
       const isFine = parsed.problem === undefined && parsed.value >= min && parsed.value <= max;
       return isFine ? parsed : mismatch(expected, written);
     },
+    write: format,
   };
+}
+
+function asItIs(value: unknown): unknown {
+  return value;
 }
 
 function mismatch(expected: string, written: unknown): { readonly problem: string } {

@@ -32,6 +32,8 @@ export interface Leaf {
   /** As one would write it in the file. */
   readonly byDefault: unknown;
   readonly meaning: string;
+  /** A value in force as one would write it in the file. */
+  readonly write: (value: never) => unknown;
 }
 
 export type SettingsTree = z.output<typeof settingsSchema>;
@@ -60,7 +62,7 @@ export function settingsLeaves(): readonly Leaf[] {
   return leavesBelow(settingsSchema, []);
 }
 
-const meanings = z.registry<{ readonly expected: string; readonly meaning: string }>();
+const meanings = z.registry<Pick<Leaf, "expected" | "meaning" | "write">>();
 const MS_PER_HOUR = 3_600_000;
 const GC_INTERVAL_MS_MAX = 4_294_967_295;
 /** More would make even the smallest rings exceed their budget: N(N-1) of them. */
@@ -219,14 +221,14 @@ function section<S extends z.core.$ZodLooseShape>(shape: S) {
 }
 
 function optional<T>(kind: Kind<T>) {
-  return valueOf(kind).optional();
+  return checked(kind).optional();
 }
 
 function setting<T>(kind: Kind<T>, byDefault: unknown, meaning: string) {
-  return valueOf(kind).prefault(byDefault).register(meanings, { expected: kind.expected, meaning });
+  return checked(kind).prefault(byDefault).register(meanings, { expected: kind.expected, meaning, write: kind.write });
 }
 
-function valueOf<T>(kind: Kind<T>) {
+function checked<T>(kind: Kind<T>) {
   return z.unknown().transform((written, context): T => {
     const parsed = kind.parse(written);
     if (parsed.problem === undefined) return parsed.value;
@@ -255,7 +257,7 @@ function autoCreate<S extends z.ZodType>(fields: S, meaning: string) {
       return z.NEVER;
     })
     .prefault(false)
-    .register(meanings, { expected, meaning });
+    .register(meanings, { expected, meaning, write: (value: unknown) => value });
 }
 
 function faultsOf(issue: z.core.$ZodIssue): TreeFault[] {
@@ -264,7 +266,7 @@ function faultsOf(issue: z.core.$ZodIssue): TreeFault[] {
     return issue.keys.map((key) => ({ path: [...path, key], isUnknownKey: true, problem: "unknown key" }));
   }
   const problem = issue.code === "invalid_type" ? "expected a mapping of keys" : issue.message;
-  const isUnknownKey = issue.code === "custom" && issue.params?.["isUnknownKey"] === true;
+  const isUnknownKey = issue.code === "custom" && issue.params?.isUnknownKey === true;
   return [{ path, isUnknownKey, problem }];
 }
 

@@ -14,7 +14,7 @@ import { CONFIG_VARIABLE, type Environment, environmentSource } from "./environm
 import { fileSource } from "./file.ts";
 import { type FlagValues, flagsSource } from "./flags.ts";
 import { readTree, type SettingsTree, settingsLeaves, type TreeFault, workersOfThisMachine } from "./schema.ts";
-import { configurationFault, dotted, merge, type Source } from "./source.ts";
+import { configurationFault, dotted, emptyTree, merge, type Source, type Tree, trySet } from "./source.ts";
 import { suggestionFor } from "./suggestion.ts";
 
 /** Nested as the file. Durations in milliseconds, sizes in bytes, paths absolute; `"infinity"` is no limit. Plain data: it may cross threads. */
@@ -52,6 +52,16 @@ export function loadSettings({ flags, environment, workingDirectory }: SettingsS
   };
   checkBetweenKeys(resolved);
   return deepFreeze(resolved);
+}
+
+/** The settings as a tree that a settings file could hold: durations and sizes as text. */
+export function writtenSettings(settings: Settings): Tree {
+  const tree = emptyTree();
+  for (const { path, write } of settingsLeaves()) {
+    const value = path.reduce<unknown>((below, key) => (below as Tree)[key], settings);
+    trySet(tree, path, write(value as never));
+  }
+  return tree;
 }
 
 type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;

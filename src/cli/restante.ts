@@ -1,0 +1,85 @@
+/** The command line: `restante start | status | check-config`. The one door to commander. */
+import { Command, CommanderError } from "commander";
+import { VERSION } from "../base/version.ts";
+import { parseApiKeyFile } from "../config/api-keys.ts";
+import { ignoredVariables } from "../config/environment.ts";
+import { yamlOf } from "../config/file.ts";
+import { FLAGS, type FlagValues } from "../config/flags.ts";
+import { loadSettings, type Settings, writtenSettings } from "../config/settings.ts";
+import { EXIT_BUG, EXIT_REFUSED, printRefusal, refuse } from "./refusal.ts";
+import { start } from "./start.ts";
+import { describeReady, statusOf } from "./status.ts";
+
+const program = new Command("restante")
+  .description("An MQTT 3.1.1 and 5.0 broker that is also a durable message queue.")
+  .version(VERSION, "--version", "print the version")
+  .helpOption("-h, --help", "print what there is")
+  .helpCommand(false)
+  .exitOverride()
+  .configureOutput({ writeErr: () => undefined });
+
+addSettingFlags(program.command("start").description("start the broker; ends with SIGTERM or SIGINT")).action(
+  async (_, command: Command) => {
+    const settings = settingsOf(command);
+    const loadBroker = async () => (await import("../broker/broker.ts")).startBroker;
+    process.exit(await start(settings, ignoredVariables(process.env), loadBroker));
+  },
+);
+
+addSettingFlags(program.command("status").description("exit with 0 when the broker runs and is ready"))
+  .option("--json", "print a JSON object")
+  .action(async (options: { json?: boolean }, command: Command) => {
+    const report = await statusOf(settingsOf(command).data_dir);
+    if (options.json) console.log(JSON.stringify(report));
+    else if (report.ready && report.broker) console.log(describeReady(report.broker));
+    else printRefusal(report.problem ?? "not ready");
+    process.exitCode = report.ready ? 0 : EXIT_REFUSED;
+  });
+
+addSettingFlags(
+  program.command("check-config").description("print the settings in force, or what is wrong with them"),
+).action((_, command: Command) => {
+  const settings = settingsOf(command);
+  const keys = settings.api_keys === null ? [] : parseApiKeyFile(settings.api_keys);
+  process.stdout.write(yamlOf(writtenSettings(settings)));
+  if (settings.api_keys !== null) console.log(`# ${keys.length} API keys`);
+});
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = exitCodeOf(error);
+}
+
+function addSettingFlags(command: Command): Command {
+  command.option("--config <file>", "settings file (YAML)");
+  for (const { flag, placeholder, path } of FLAGS) command.option(`${flag} ${placeholder}`, `sets ${path.join(".")}`);
+  return command;
+}
+
+function settingsOf(command: Command): Settings {
+  const flags: Record<string, string | undefined> = {};
+  for (const option of command.options) {
+    const value: unknown = command.getOptionValue(option.attributeName());
+    if (option.long && typeof value === "string") flags[option.long] = value;
+  }
+  return loadSettings({
+    flags: flags satisfies FlagValues,
+    environment: process.env,
+    workingDirectory: process.cwd(),
+  });
+}
+
+function exitCodeOf(error: unknown): number {
+  if (error instanceof CommanderError) {
+    if (error.code === "commander.help") printRefusal("which command? start, status or check-config; see restante --help");
+    else if (error.exitCode !== 0) printRefusal(error.message.replace(/^error: /, ""));
+    return error.exitCode;
+  }
+  try {
+    return refuse(error);
+  } catch {
+    console.error(error);
+    return EXIT_BUG;
+  }
+}
