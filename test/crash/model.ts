@@ -11,6 +11,7 @@
 interface Job {
   isOwed: boolean;
   deliveries: number;
+  deliveredInLife: number;
   /** The consumer wrote its PUBACK; in which life of the broker and when (ms). */
   doneInLife: number;
   doneAtMs: number;
@@ -32,7 +33,7 @@ export class QueueModel {
   }
 
   onSent(id: string): void {
-    this.#jobs.set(id, { isOwed: false, deliveries: 0, doneInLife: -1, doneAtMs: 0, holder: 0 });
+    this.#jobs.set(id, { isOwed: false, deliveries: 0, deliveredInLife: -1, doneInLife: -1, doneAtMs: 0, holder: 0 });
   }
 
   onPublisherAcknowledged(id: string): void {
@@ -52,8 +53,10 @@ export class QueueModel {
       const ageMs = Math.round(this.#killedAtMs[job.doneInLife]! - job.doneAtMs);
       this.faults.push(`${id} came again, although acknowledged ${ageMs} ms before a kill`);
     }
-    if (isDup && job.deliveries === 0) this.faults.push(`${id} came first as a repetition`);
+    // The other way round proves nothing: what was delivered may have been cut off on its way.
+    if (!isDup && job.deliveredInLife === this.#life) this.faults.push(`${id} came again without DUP`);
     job.deliveries++;
+    job.deliveredInLife = this.#life;
     job.holder = connection;
     job.doneInLife = -1;
   }
