@@ -13,7 +13,8 @@ import { PublishView } from "../../src/mqtt/publish.ts";
 import { decodeRare } from "../../src/mqtt/rare.ts";
 import { packetBytes } from "../../src/mqtt/scanner.ts";
 import { writeVariableByteInteger } from "../../src/mqtt/variable-byte-integer.ts";
-import { ACKS, bytesOf, FAULTY_ACKS, FAULTY_PUBLISHES, FAULTY_RARE, PUBLISHES, RARE } from "./packets.ts";
+import { ACKS, bytesOf, FAULTY_ACKS, FAULTY_PUBLISHES, PUBLISHES } from "./packets.ts";
+import { FAULTY_RARE, RARE } from "./rare-packets.ts";
 import { ROUNDS } from "./size.ts";
 
 const LEVELS: readonly ProtocolLevel[] = [3, 4, 5];

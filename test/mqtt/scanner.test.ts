@@ -10,7 +10,8 @@ import {
   variableByteIntegerBytes,
   writeVariableByteInteger,
 } from "../../src/mqtt/variable-byte-integer.ts";
-import { ACKS, bytesOf, PUBLISHES, RARE } from "./packets.ts";
+import { ACKS, bytesOf, PUBLISHES } from "./packets.ts";
+import { RARE } from "./rare-packets.ts";
 
 const PACKETS = [...PUBLISHES, ...ACKS, ...RARE].map((entry) => bytesOf(entry.hex));
 const BORDERS = [0, 1, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152, VARIABLE_BYTE_INTEGER_MAX];
