@@ -2,10 +2,12 @@
  * Goal: the process behaves as an operator expects: one per data directory, a status, a clean end, clear refusals.
  * Method: the command line itself, its output and exit codes.
  */
-import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Broker, ENTRY } from "../harness/broker.ts";
+import { isMissing } from "../harness/needs.ts";
 import { Child, type Finished, run } from "../harness/process.ts";
 import { RawClient } from "../harness/raw-mqtt.ts";
 import { request } from "../harness/rest.ts";
@@ -103,40 +105,44 @@ describeWorkers("the process", (workers) => {
     await broker.stop();
     await broker.remove();
   });
+});
 
-  it("refuses a start that it does not understand, naming what is wrong", async () => {
-    const broker = await Broker.start({ workers });
-    await broker.stop();
-    const directory = join(broker.directory, "bad");
-    await mkdir(directory);
-    const file = async (name: string, text: string): Promise<string> => {
-      await writeFile(join(directory, name), text);
-      return join(directory, name);
-    };
-    const start = [
-      "start",
-      "--mqtt-port",
-      "0",
-      "--ws-port",
-      "0",
-      "--http-port",
-      "0",
-      "--data-dir",
-      join(directory, "data"),
-    ];
-    const cases: readonly (readonly [string, readonly string[], Readonly<Record<string, string>>])[] = [
-      ["no_such_key", [...start, "--config", await file("a.yaml", "queues:\n  no_such_key: 1\n")], {}],
-      ["workers", [...start, "--workers", "none"], {}],
-      ["RESTANTE_QUEUES__MAX_QUEUE_COUNT", start, { RESTANTE_QUEUES__MAX_QUEUE_COUNT: "many" }],
-      ["keys.txt", [...start, "--api-keys", await file("keys.txt", "no colon in this line\n")], {}],
-      ["--no-such-flag", [...start, "--no-such-flag"], {}],
-    ];
-    for (const [named, args, environment] of cases) {
-      const finished = await restante(args, environment);
-      expect([named, finished.code === 0]).toEqual([named, false]);
-      expect(outputOf(finished)).toContain(named);
-      expect(outputOf(finished).split("\n")).toHaveLength(1);
-    }
-    await broker.remove();
+describe.skipIf(isMissing("broker"))("the command line", () => {
+  let directory: string;
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), "restante-test-"));
+  });
+  afterAll(() => rm(directory, { recursive: true }));
+
+  const start = ["start", "--mqtt-port", "0", "--ws-port", "0", "--http-port", "0"];
+  const files = { "a.yaml": "queues:\n  no_such_key: 1\n", "keys.txt": "no colon in this line\n" };
+  const faults: readonly (readonly [string, readonly string[], Readonly<Record<string, string>>])[] = [
+    ["no_such_key", ["--config", "a.yaml"], {}],
+    ["workers", ["--workers", "none"], {}],
+    ["RESTANTE_QUEUES__MAX_QUEUE_COUNT", [], { RESTANTE_QUEUES__MAX_QUEUE_COUNT: "many" }],
+    ["keys.txt", ["--api-keys", "keys.txt"], {}],
+    ["--no-such-flag", ["--no-such-flag"], {}],
+  ];
+  it.each(faults)("refuses a start with one line that names %s", async (named, args, environment) => {
+    for (const [name, text] of Object.entries(files)) await writeFile(join(directory, name), text);
+    const found = args.map((word) => (word in files ? join(directory, word) : word));
+    const finished = await restante([...start, "--data-dir", join(directory, "data"), ...found], environment);
+    expect(finished.code).toBeGreaterThan(0);
+    expect(outputOf(finished)).toContain(named);
+    expect(outputOf(finished).split("\n")).toHaveLength(1);
+  });
+
+  it("tells its version", async () => {
+    const { version } = JSON.parse(await readFile("package.json", "utf8")) as { version: string };
+    const finished = await restante(["--version"]);
+    expect([finished.code, outputOf(finished)]).toEqual([0, expect.stringContaining(version)]);
+  });
+
+  it("checks a configuration", async () => {
+    await writeFile(join(directory, "good.yaml"), "workers: 2\n");
+    await writeFile(join(directory, "bad.yaml"), "workers: many\n");
+    expect((await restante(["check-config", "--config", join(directory, "good.yaml")])).code).toBe(0);
+    const bad = await restante(["check-config", "--config", join(directory, "bad.yaml")]);
+    expect([bad.code === 0, outputOf(bad)]).toEqual([false, expect.stringContaining("workers")]);
   });
 });

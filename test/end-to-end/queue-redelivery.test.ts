@@ -66,6 +66,7 @@ describeWorkers("redelivery", (workers) => {
     const first = await consumer(name, clientId, options);
     expect((await takeAll(first, 3)).map(shape)).toEqual(["a", "b", "c"]);
     await end(first, clientId);
+    await eventually("all are back", async () => (await ledgerOf(broker, name)).waiting === 3);
     const producer = await open(unique("producer"));
     await producer.publishSettled(name, "d", { qos: 1 });
     await producer.end();
