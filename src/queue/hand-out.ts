@@ -62,15 +62,16 @@ export function handOut(state: QueueState, position: number, holder: number): vo
   aside.give(slot, holder);
 }
 
-/** Takes back what could not be delivered after all: as if it had never been handed out. */
-export function takeBack(state: QueueState, position: number): void {
+/** Takes back what could not be delivered after all, as it was shown: as if it had never been handed out. */
+export function takeBack(state: QueueState, position: number, excluded: number): void {
   const { aside } = state;
   const slot = aside.findIn(IN_FLIGHT, position);
   if (slot === NO_SLOT) return;
-  aside.move(slot, RETURNED);
-  aside.holders[slot] = NO_HOLDER;
+  aside.move(slot, excluded === NO_HOLDER ? RETURNED : HELD);
+  aside.holders[slot] = excluded;
   aside.attempts[slot]! -= 1;
-  state.returned.push(position);
+  if (excluded === NO_HOLDER) state.returned.push(position);
+  else state.held.push(position);
   noteAsideExpiry(state, aside.expiries[slot]!);
 }
 

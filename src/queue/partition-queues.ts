@@ -2,6 +2,7 @@
  * The queues of one partition, and what the partition's log has to do with them. Of a thousand queues only those that
  * a batch touched are visited when it is sealed and when it ends.
  */
+import { assert } from "../base/assert.ts";
 import type { PartitionLog, RecordSummary } from "../log/contract.ts";
 import type { QueueRecord } from "./definition.ts";
 import type { HashSeed } from "./key-hash.ts";
@@ -32,9 +33,9 @@ export class PartitionQueues {
   /** Adds a queue, new or to be recovered. `onAvailable` is called whenever there may be something new to hand out. */
   open(record: QueueRecord, onAvailable: () => void): Queue {
     const seed: HashSeed = { high: this.#random32(), low: this.#random32() };
-    const entry: Entry = { queue: undefined as unknown as Queue, isChanged: false };
-    const events = { onAvailable, onChanged: () => this.#touch(entry) };
-    entry.queue = new Queue({ record, log: this.#log, seed, events });
+    const onChanged = (): void => this.#touch(entry);
+    const queue = new Queue({ record, log: this.#log, seed, events: { onAvailable, onChanged } });
+    const entry: Entry = { queue, isChanged: false };
     this.#byTarget.set(record.target, entry);
     return entry.queue;
   }
@@ -62,15 +63,19 @@ export class PartitionQueues {
       if (queue === undefined) onStranger(record);
       else queue.recoverRecord(record);
     });
-    for (const [target, entry] of this.#byTarget) entry.queue.recovered(ledgers.get(String(target)), nowMs);
+    for (const [target, { queue }] of this.#byTarget) {
+      queue.recovered(ledgers.get(String(target)), nowMs);
+      ledgers.delete(String(target));
+    }
+    for (const key of ledgers.keys()) this.#log.put("ledgers", key, undefined); // Of queues that are gone.
   }
 
   /** For the log's `onSeal`. */
   onSeal(): void {
+    assert(this.#committing.length === 0, "one batch is committed at a time");
     const touched = this.#changed;
     this.#changed = this.#committing;
     this.#committing = touched;
-    this.#changed.length = 0;
     for (const entry of touched) {
       entry.isChanged = false;
       entry.queue.seal();
@@ -112,6 +117,6 @@ export class PartitionQueues {
 }
 
 interface Entry {
-  queue: Queue;
+  readonly queue: Queue;
   isChanged: boolean;
 }

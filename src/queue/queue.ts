@@ -143,9 +143,9 @@ export class Queue {
     handOut(this.#state, position, holder);
   }
 
-  /** The hand-out did not happen. */
-  takeBack(position: Position): void {
-    takeBack(this.#state, position);
+  /** The hand-out did not happen; `excluded` as the offer said. */
+  takeBack(position: Position, excluded: number): void {
+    takeBack(this.#state, position, excluded);
   }
 
   park(position: Position): void {

@@ -1,0 +1,52 @@
+/**
+ * The owner's side of a credit table: which consumer has which slot, and the round that follows what they settled.
+ */
+import { CREDIT_TABLE_SLOTS } from "../base/limits.ts";
+import type { Consumer } from "./consumer.ts";
+import type { CreditTable } from "./credit.ts";
+import type { Dispatcher } from "./dispatcher.ts";
+
+export class CreditReader {
+  readonly table: CreditTable;
+  readonly #consumers: (Consumer | undefined)[] = [];
+  readonly #dispatchers: (Dispatcher | undefined)[] = [];
+  readonly #dirty = new Int32Array(CREDIT_TABLE_SLOTS);
+
+  constructor(table: CreditTable) {
+    this.table = table;
+  }
+
+  /** The consumer of a slot, if it is this generation's. */
+  consumerOf(slot: number, generation: number): Consumer | undefined {
+    const consumer = this.#consumers[slot];
+    return consumer?.generation === (generation & 0xffff) ? consumer : undefined;
+  }
+
+  dispatcherOf(slot: number): Dispatcher | undefined {
+    return this.#dispatchers[slot];
+  }
+
+  /** With `dispatcher.attach`. */
+  add(consumer: Consumer, dispatcher: Dispatcher): void {
+    this.#consumers[consumer.slot] = consumer;
+    this.#dispatchers[consumer.slot] = dispatcher;
+  }
+
+  /** With `dispatcher.detach`. */
+  remove(consumer: Consumer): void {
+    if (this.#consumers[consumer.slot] !== consumer) return;
+    this.#consumers[consumer.slot] = undefined;
+    this.#dispatchers[consumer.slot] = undefined;
+  }
+
+  /** Takes over what consumers settled or paused since the last call; once before a burst of pumps. Returns how many. */
+  refresh(): number {
+    const count = this.table.takeDirty(this.#dirty);
+    for (let index = 0; index < count; index += 1) {
+      const slot = this.#dirty[index]!;
+      const consumer = this.#consumers[slot];
+      if (consumer !== undefined) this.#dispatchers[slot]!.refresh(consumer);
+    }
+    return count;
+  }
+}
