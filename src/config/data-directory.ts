@@ -57,11 +57,9 @@ export async function openDataDirectory(path: string): Promise<DataDirectory> {
     throw unusable(`cannot open ${file}: ${codeOf(error)}`, error);
   }
   try {
-    // A `status` that looks at this moment holds the lock for an instant.
-    for (let attempt = 0; !tryLock(fd, file); attempt += 1) {
-      const record = recordIn(file);
-      if (record !== undefined && attempt > 0) throw inUse(path, record.pid);
-      if (attempt === ATTEMPTS_MAX) throw inUse(path, record?.pid);
+    // A `status` that looks at this moment holds the lock for an instant; a broker holds it longer.
+    for (let attempt = 1; !tryLock(fd, file); attempt += 1) {
+      if (attempt === ATTEMPTS_MAX) throw inUse(path, recordIn(file)?.pid);
       await new Promise((resolve) => setTimeout(resolve, ATTEMPT_PAUSE_MS));
     }
     ftruncateSync(fd);
@@ -107,8 +105,8 @@ export function readRunning(path: string): RunningState {
 }
 
 const LOCK_FILE = "broker.lock";
-const ATTEMPTS_MAX = 5;
-const ATTEMPT_PAUSE_MS = 20;
+const ATTEMPTS_MAX = 10;
+const ATTEMPT_PAUSE_MS = 10;
 const PRIVATE_MODE = 0o700;
 const OTHERS_MASK = 0o077;
 

@@ -67,10 +67,11 @@ const MS_PER_HOUR = 3_600_000;
 const GC_INTERVAL_MS_MAX = 4_294_967_295;
 /** More would make even the smallest rings exceed their budget: N(N-1) of them. */
 const WORKERS_MAX = 64;
-/** [MQTT-2.1.4]: the largest packet that a Remaining Length can say, with its own header. */
+/** The largest Remaining Length (MQTT 5.0, section 1.5.5) with the header that says it. */
 const PACKET_BYTES_MAX = 268_435_460;
 const PACKET_BYTES_MIN = 1024;
-const TIMER_MS_MAX = 2_147_483_647;
+/** Below the 2^31 ms that a timer can count. */
+const TIMER_MS_MAX = 24 * 24 * MS_PER_HOUR;
 
 const queueFields = {
   data_retention_period: optional(duration(1, UNBOUNDED)),
