@@ -25,15 +25,15 @@ export interface ApiKey {
   readonly key: string;
   readonly secret: string;
   readonly role: ApiRole;
-  /** Left out = all; empty = none. */
-  readonly scopes?: readonly ApiScope[];
+  /** Left out = all; empty = none. Those that are no `ApiScope` open nothing. */
+  readonly scopes?: readonly string[];
 }
 
 /** An authenticated caller; its name is safe to log. */
 export interface Caller {
   readonly name: string;
   readonly role: ApiRole;
-  readonly scopes: ReadonlySet<ApiScope> | "all";
+  readonly scopes: ReadonlySet<string> | "all";
 }
 
 interface Entry {

@@ -5,17 +5,36 @@
  *   HTTP server ─► pipeline (route, authenticate, schema, ready, handler) ─► registry ─► Workers (commands)
  * ```
  */
-
+import { assert } from "../base/assert.ts";
+import {
+  HTTP_BODIES_BUDGET_BYTES,
+  HTTP_CONNECTIONS_MAX,
+  HTTP_HEAD_DEADLINE_MS,
+  HTTP_HEADER_BYTES_MAX,
+  HTTP_KEEP_ALIVE_MS,
+  HTTP_PIPELINED_REQUESTS_MAX,
+  HTTP_REQUEST_DEADLINE_MS,
+  HTTP_RESPONSE_DEADLINE_MS,
+  REGISTRY_REPAIR_MS,
+  REST_ANSWER_DEADLINE_MS,
+} from "../base/limits.ts";
 import type { Workers } from "../worker/commands.ts";
-import type { ApiKey } from "./api-keys.ts";
+import { type ApiKey, ApiKeys } from "./api-keys.ts";
 import type { HttpAddress, HttpBounds } from "./http.ts";
 import type { ControlLog } from "./log.ts";
-import type { QueuesConfig } from "./queues-config.ts";
+import { createNodeHttpServer } from "./node-http.ts";
+import { createPipeline } from "./pipeline.ts";
+import { publishRoutes } from "./publish-routes.ts";
+import { queueRoutes } from "./queue-routes.ts";
+import { type QueuesConfig, QueuesConfigStore, queuesConfigRoutes } from "./queues-config.ts";
+import { Registry } from "./registry.ts";
+import { type Route, RouteTable } from "./route.ts";
+import { type StatusRouteOptions, statusRoute } from "./status-route.ts";
 
 export interface ControlOptions {
   readonly workers: Workers;
   readonly apiKeys: readonly ApiKey[];
-  /** `queues.*` of the settings, as EMQX's `mq.*`. */
+  /** `queues.*` of the settings. */
   readonly queuesConfig: QueuesConfig;
   /** As EMQX names nodes, for `GET /status`. */
   readonly nodeName: string;
@@ -27,18 +46,83 @@ export interface ControlOptions {
   /** Hears of bugs; the thread's owner decides to stop. */
   readonly onFault: (fault: unknown) => void;
   readonly bounds?: Partial<HttpBounds>;
+  readonly answerDeadlineMs?: number;
 }
 
 export interface Control {
-  /** Opens the HTTP listener; until `setReady` everything but 404, 405, 401 and 403 is answered 503. */
+  /** Opens the HTTP listener; what needs the workers is answered 503 until `setReady(true)`. Rejects with LISTEN_FAILED. */
   listen(host: string, port: number): Promise<HttpAddress>;
   /** Loads the registry from every worker (`recovered`), announces every queue to all workers. Once, before `setReady`. */
   recover(): Promise<void>;
   /** True when every listener of the broker accepts; false at the start of a stop. */
   setReady(isReady: boolean): void;
-  close(): Promise<void>;
+  /** Accepts nothing more, lets requests end for `graceMs`, then cuts them. */
+  close(graceMs?: number): Promise<void>;
 }
 
-export function createControl(_options: ControlOptions): Control {
-  throw new Error("in the next commit");
+const BASE = "/api/v5";
+const CLOSE_GRACE_MS = 1_000;
+
+const BOUNDS: HttpBounds = {
+  connectionsMax: HTTP_CONNECTIONS_MAX,
+  headerBytesMax: HTTP_HEADER_BYTES_MAX,
+  headDeadlineMs: HTTP_HEAD_DEADLINE_MS,
+  requestDeadlineMs: HTTP_REQUEST_DEADLINE_MS,
+  responseDeadlineMs: HTTP_RESPONSE_DEADLINE_MS,
+  keepAliveMs: HTTP_KEEP_ALIVE_MS,
+  pipelinedRequestsMax: HTTP_PIPELINED_REQUESTS_MAX,
+  bodiesBytesMax: HTTP_BODIES_BUDGET_BYTES,
+};
+
+export function createControl(options: ControlOptions): Control {
+  const { log, onFault } = options;
+  let isReady = false;
+  let hasRecovered = false;
+  const registry = new Registry(options);
+  const routes = controlRoutes(options, registry, () => isReady);
+  const handler = createPipeline({
+    routes,
+    apiKeys: new ApiKeys(options.apiKeys),
+    isReady: () => isReady,
+    answerDeadlineMs: options.answerDeadlineMs ?? REST_ANSWER_DEADLINE_MS,
+    log,
+  });
+  const server = createNodeHttpServer({ handler, onFault, bounds: { ...BOUNDS, ...options.bounds } });
+  const repairing = setInterval(() => {
+    if (registry.isIncomplete) registry.repair().catch(onFault);
+  }, REGISTRY_REPAIR_MS);
+
+  return {
+    listen: (host, port) => server.listen(host, port),
+    async recover() {
+      await registry.recover();
+      hasRecovered = true;
+    },
+    setReady(ready) {
+      assert(!ready || hasRecovered, "the registry is loaded before requests are served");
+      isReady = ready;
+    },
+    async close(graceMs = CLOSE_GRACE_MS) {
+      isReady = false;
+      clearInterval(repairing);
+      await server.close(graceMs);
+    },
+  };
+}
+
+/** Every route there is, for the pipeline and for the test that walks them. */
+export function controlRoutes(options: ControlOptions, registry: Registry, isReady: () => boolean): RouteTable {
+  const { workers, queuesConfig, payloadBytesMax, nodeName } = options;
+  const config = new QueuesConfigStore(queuesConfig);
+  const status: StatusRouteOptions = { nodeName, isReady };
+  const below: readonly Route[] = [
+    statusRoute("/status", status),
+    ...queuesConfigRoutes(config, () => registry.size),
+    ...queueRoutes({ registry, config }),
+    ...publishRoutes({ workers, payloadBytesMax }),
+  ];
+  return new RouteTable([
+    statusRoute("/status", status),
+    ...below.map((route) => ({ ...route, pattern: `${BASE}${route.pattern}` })),
+  ]);
 }
