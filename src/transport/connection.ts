@@ -27,11 +27,14 @@ export interface ConnectionHandler {
    * it wants to keep it copies. After `pauseReading`, `end` or `destroy` no further packet comes.
    */
   onPacket(region: Region, start: number, end: number): void;
-  /** The bytes are not MQTT packets, or one is too large: 0x81 or 0x95. No packet follows; the handler answers and ends. */
+  /**
+   * The bytes are not MQTT packets (0x81), one is too large (0x95), or the thread's budget for unfinished packets is used up
+   * (0x97). No packet follows; the connection is still open for an answer, and the handler ends it.
+   */
   onFault(reasonCode: number): void;
-  /** Output fell below the low mark after `isWritable` had been false. */
+  /** Output fell below the low mark after `isWritable` had answered false. Comes from the flush or from the event loop. */
   onDrained(): void;
-  /** `bytesWritten` reached the mark of `watchWritten`. */
+  /** `bytesWritten` reached the mark of `watchWritten`. Comes from the flush or from the event loop. */
   onWritten(): void;
   /** Exactly once, from the event loop, after everything else. */
   onClosed(cause: CloseCause): void;
@@ -41,7 +44,7 @@ export interface Connection {
   /** "ip:port" of the other side, as in the message layout. */
   readonly peer: string;
   readonly remoteAddress: string;
-  /** False from the first `end` or `destroy`, fault or end of the stream: what is reserved from then on goes nowhere. */
+  /** False from the first `end` or `destroy`, the peer's FIN or a broken bound: what is reserved from then on goes nowhere. */
   readonly isOpen: boolean;
 
   /** Names the handler and hands it the packets that came with the connection. Once; calls `onPacket` before it returns. */

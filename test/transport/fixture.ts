@@ -111,7 +111,9 @@ export class Bench {
   }
 
   /** A client that has sent `bytes` (CONNECT unless told) and the connection that came of it, started with a recorder. */
-  async pair(bytes: Buffer = connectPacket("c")): Promise<{ client: Socket; connection: TcpConnection; recorder: Recorder }> {
+  async pair(
+    bytes: Buffer = connectPacket("c"),
+  ): Promise<{ client: Socket; connection: TcpConnection; recorder: Recorder }> {
     const before = this.arrived.length;
     const client = await this.dial();
     client.write(bytes);
@@ -137,10 +139,14 @@ export function write(connection: Connection, packet: Buffer): void {
 }
 
 /** Collects what a client receives. */
-export function collect(client: Socket): { readonly bytes: () => Buffer; ended: boolean } {
+export function collect(client: Socket): { bytes(): Buffer; byteLength(): number; ended: boolean } {
   const parts: Buffer[] = [];
-  const collected = { bytes: () => Buffer.concat(parts), ended: false };
-  client.on("data", (part: Buffer) => parts.push(part));
+  let byteLength = 0;
+  const collected = { bytes: () => Buffer.concat(parts), byteLength: () => byteLength, ended: false };
+  client.on("data", (part: Buffer) => {
+    parts.push(part);
+    byteLength += part.length;
+  });
   client.on("end", () => {
     collected.ended = true;
   });

@@ -53,30 +53,36 @@ const cuts = fc.array(
 describe("packet input", () => {
   test("gives the same packets however they are cut and whenever it is paused", () => {
     fc.assert(
-      fc.property(packetSizes, cuts, fc.array(fc.boolean(), { minLength: 1, maxLength: 40 }), fc.nat(), (sizes, parts, pauses, headShare) => {
-        const packets = sizes.map((byteLength, number) => numberedPacket(number, byteLength));
-        const stream = Buffer.concat(packets);
-        const { readBuffer, input, reader, read } = inputOf();
-        let turn = 0;
-        reader.onEach = () => {
-          if (pauses[turn++ % pauses.length]) input.pause();
-        };
-        let at = headShare % (stream.length + 1);
-        input.start(reader, Uint8Array.from(stream.subarray(0, at)));
-        for (let round = 0; at < stream.length; round += 1) {
-          while (input.isPaused) input.resume(); // A paused connection reads nothing.
-          const part = Math.min(parts[round % parts.length]!, READ_BUFFER_BYTES);
-          read(stream.subarray(at, at + part));
-          at += part;
-        }
-        while (input.isPaused) input.resume();
+      fc.property(
+        packetSizes,
+        cuts,
+        fc.array(fc.boolean(), { minLength: 1, maxLength: 40 }),
+        fc.nat(),
+        (sizes, parts, pauses, headShare) => {
+          const packets = sizes.map((byteLength, number) => numberedPacket(number, byteLength));
+          const stream = Buffer.concat(packets);
+          const { readBuffer, input, reader, read } = inputOf();
+          let turn = 0;
+          reader.onEach = () => {
+            if (pauses[turn++ % pauses.length]) input.pause();
+          };
+          let at = headShare % (stream.length + 1);
+          input.start(reader, Uint8Array.from(stream.subarray(0, at)));
+          for (let round = 0; at < stream.length; round += 1) {
+            while (input.isPaused) input.resume(); // A paused connection reads nothing.
+            const part = Math.min(parts[round % parts.length]!, READ_BUFFER_BYTES);
+            read(stream.subarray(at, at + part));
+            at += part;
+          }
+          while (input.isPaused) input.resume();
 
-        expect(reader.faults).toEqual([]);
-        expect(reader.packets.length).toBe(packets.length);
-        for (const [index, packet] of packets.entries()) expect(reader.packets[index]!.equals(packet)).toBe(true);
-        expect(input.waitingBytes).toBe(0);
-        expect(readBuffer.heldBytes).toBe(0);
-      }),
+          expect(reader.faults).toEqual([]);
+          expect(reader.packets.length).toBe(packets.length);
+          for (const [index, packet] of packets.entries()) expect(reader.packets[index]!.equals(packet)).toBe(true);
+          expect(input.waitingBytes).toBe(0);
+          expect(readBuffer.heldBytes).toBe(0);
+        },
+      ),
       { numRuns: 150 * size },
     );
   });
