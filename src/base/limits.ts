@@ -190,3 +190,16 @@ export const REST_PAGE_ITEMS_MAX = 10_000;
 export const REST_PAGE_ITEMS_DEFAULT = 100;
 /** Between two tries to finish a change of a queue that a worker did not follow. */
 export const REGISTRY_REPAIR_MS = 1_000;
+/** Retained messages of one worker: a full index refuses new topics. */
+export const RETAINED_MESSAGES_MAX = 10_000_000;
+export const RETAINED_BYTES_MAX = 4 * 1024 * 1024 * 1024;
+/** Topic levels looked at in one step of a scan of retained messages. */
+export const RETAINED_SCAN_STEPS = 4_096;
+/** Retained messages given to another worker per turn and subscription. */
+export const RECALLED_FRAMES_PER_TURN = 64;
+/** What a worker takes from memory for one message assembled from chunks: the largest packet and its envelope. */
+export const ENVELOPE_BYTES_MAX = 256 * 1024;
+/** How often queues look at their deadlines: redispatch, expiry. */
+export const QUEUE_TICK_MS = 50;
+/** How often idle things are looked through: remembered matches, packet identifiers, refusal pauses. */
+export const HOUSEKEEPING_MS = 60_000;

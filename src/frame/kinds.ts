@@ -10,7 +10,6 @@
  * | SETTLE | consumer's worker → queue's worker | the consumer acknowledged or rejected |
  * | ATTACH | consumer's worker → queue's worker | a consumer wants messages of a queue |
  * | DETACH | consumer's worker → queue's worker | it is gone, or takes nothing more |
- * | DETACHED | queue's worker → consumer's worker | the queue was deleted: the attachment is void |
  * | ROUTE | a worker → every other | whether I have anyone for this filter |
  * | ROUTED | the other → that worker | applied |
  * | RECALL | subscriber's worker → every other | which retained messages match this filter? |
@@ -26,13 +25,12 @@ export const DELIVER = 3;
 export const SETTLE = 4;
 export const ATTACH = 5;
 export const DETACH = 6;
-export const DETACHED = 7;
-export const ROUTE = 8;
-export const ROUTED = 9;
-export const RECALL = 10;
-export const RECALLED = 11;
-export const RELEASE = 12;
-export const CHUNK = 13;
+export const ROUTE = 7;
+export const ROUTED = 8;
+export const RECALL = 9;
+export const RECALLED = 10;
+export const RELEASE = 11;
+export const CHUNK = 12;
 
 /**
  * PUBLISH: `origin u32 · sequence u32 · flags u32 · packet identifier u32 · message`.
@@ -112,11 +110,14 @@ export function writeSettle(
 export interface AttachBody {
   readonly slot: number;
   readonly generation: number;
-  readonly queue: string;
+  readonly partition: number;
+  /** The queue's number in its partition. */
+  readonly target: number;
   readonly clientId: string;
   readonly qos: 0 | 1;
-  readonly window: number;
+  readonly receiveMaximum: number;
   readonly packetBytesMax: number;
+  readonly subscriptionIdentifierBytes: number;
 }
 
 export interface DetachBody {
@@ -124,11 +125,6 @@ export interface DetachBody {
   readonly generation: number;
   /** False: unsubscribed, what is in flight stays with the consumer. True: gone, everything goes back. */
   readonly gone: boolean;
-}
-
-export interface DetachedBody {
-  readonly slot: number;
-  readonly generation: number;
 }
 
 /** What a worker has for a filter: nothing, only what dies with its connection, something that is stored. */
@@ -159,8 +155,10 @@ export interface RecalledBody {
   readonly message?: Uint8Array;
 }
 
+/** RELEASE is answered by STORED with this origin and sequence. */
 export interface ReleaseBody {
-  readonly token: number;
+  readonly origin: number;
+  readonly sequence: number;
   readonly clientId: string;
   readonly packetId: number;
 }

@@ -7,6 +7,7 @@ import { writePubrel } from "../mqtt/acks.ts";
 import { LEVEL_5 } from "../mqtt/packet-type.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
 import { pump } from "./deliver.ts";
+import { IN_MEMORY } from "./inbox.ts";
 import { RELEASED, SENT_QOS1, SENT_QOS2 } from "./outgoing.ts";
 import { type Attendance, FROM_INBOX, type Session } from "./session.ts";
 
@@ -19,8 +20,8 @@ export function onPuback(session: Session, attendance: Attendance, packetId: num
   const owner = outgoing.ownerOf(packetId);
   const position = outgoing.positionOf(packetId);
   outgoing.finish(packetId);
-  if (owner === FROM_INBOX) session.store?.settle(position);
-  else host.settle(owner, position, reasonCode < 0x80);
+  if (owner !== FROM_INBOX) host.settle(owner, position, reasonCode < 0x80);
+  else if (position !== IN_MEMORY) session.store?.settle(position);
   pump(session);
 }
 
@@ -33,7 +34,7 @@ export function onPubrec(session: Session, attendance: Attendance, packetId: num
     return;
   }
   const position = outgoing.positionOf(packetId);
-  if (state === SENT_QOS2) session.store?.settle(position); // The client has it: from here on it is never sent again.
+  if (state === SENT_QOS2 && position !== IN_MEMORY) session.store?.settle(position); // The client has it: from here on it is never sent again.
   if (reasonCode >= 0x80) {
     outgoing.finish(packetId); // [MQTT-4.3.3-4]: refused, the identifier is free.
     pump(session);

@@ -59,6 +59,12 @@ export class AcknowledgementLine {
     return sequence;
   }
 
+  /** Takes the newest entry back: its PUBLISH was not taken after all, and nobody knows of it. */
+  withdraw(sequence: number): void {
+    assert(((sequence + 1) >>> 0) === this.#tail, "only the newest entry is withdrawn");
+    this.#tail = sequence;
+  }
+
   /** One more must answer for this entry. */
   expect(sequence: number): void {
     this.#pending[sequence & this.#mask]! += 1;

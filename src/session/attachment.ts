@@ -22,12 +22,13 @@ export class Attachment {
   readonly subscription: Subscription;
   /** 0 or 1: what the deliveries are sent with. */
   readonly qos: 0 | 1;
-  /** Where the queue lives and which slot this attachment has there; set when it is bound. */
-  queueName = "";
+  /** The queue's worker and this attachment's slot there; -1 while there is no such queue, or the client is away. */
   worker = -1;
   slot = -1;
   generation = 0;
   pauseReason: "session_window_full" | "socket_full" | null = null;
+  /** Sent and not settled. */
+  unsettled = 0;
   /** Unsubscribed: it takes nothing more and ends with its last delivery. */
   isDraining = false;
   readonly held: Held[] = [];
@@ -68,6 +69,7 @@ export class Attachment {
   clear(): void {
     this.held.length = 0;
     this.written.length = 0;
+    this.unsettled = 0;
     this.pauseReason = null;
   }
 }

@@ -122,6 +122,7 @@ function attend(session: Session, connection: ClientConnection, packet: ConnectP
     aliases: [],
     lastReceivedMs: host.nowMs(),
     resend: [],
+    recalls: [],
     deferred: undefined,
     isClosing: false,
   };

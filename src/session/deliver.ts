@@ -5,7 +5,7 @@
  * the inbox and the attachments take turns.
  */
 import type { Region } from "../base/region.ts";
-import { expiresAtMsOf, topicOf, totalBytes } from "../frame/message.ts";
+import { clientIdOf, expiresAtMsOf, qosOf, topicOf, totalBytes } from "../frame/message.ts";
 import { writePubrel } from "../mqtt/acks.ts";
 import { publishBytesOf, writePublish } from "../mqtt/encoder.ts";
 import { LEVEL_5 } from "../mqtt/packet-type.ts";
@@ -115,6 +115,10 @@ export function deliverFromQueue(
 ): void {
   const { attendance } = session;
   if (attendance === undefined || attendance.isClosing) return; // The queue takes it back with the attachment.
+  if (attachment.isDraining) {
+    session.host.settle(attachment, position, false); // Assigned before the queue knew: others take it.
+    return;
+  }
   const reason = attachment.held.length > 0 ? attachment.pauseReason : pauseReasonOf(session, attendance, attachment);
   if (attachment.held.length > 0 || reason !== null) {
     attachment.hold(position, redelivered, message, offset, totalBytes(message, offset));
@@ -152,6 +156,7 @@ function sendFromQueue(
   const { options } = attachment.subscription;
   const isRetain = options.retainAsPublished && (message.bytes[offset + 4]! & 0b100) !== 0;
   const identifiers = attachment.identifiers;
+  attachment.unsettled += 1;
   if (attachment.qos === 0) {
     send(session, attendance, message, offset, 0, isRetain, false, 0, identifiers);
     attachment.written.push({ position, mark: attendance.connection.bytesReserved });
@@ -186,6 +191,7 @@ export function pump(session: Session): void {
     repeat(session, attendance, attendance.resend.shift()!);
   }
   if (attendance.resend.length > 0) return;
+  if (attendance.recalls.length > 0) sendRetained(session, attendance);
   let isBusy = true;
   while (isBusy && canSend(session, attendance)) {
     isBusy = session.inbox.length > 0 && sendNext(session, attendance);
@@ -203,6 +209,24 @@ export function pump(session: Session): void {
       const reason = pauseReasonOf(session, attendance, attachment);
       setPause(session, attachment, reason ?? (isClear ? null : attachment.pauseReason));
     }
+  }
+}
+
+/** Retained messages of new subscriptions, as fast as the client reads [MQTT-3.3.1-8]. */
+function sendRetained(session: Session, attendance: Attendance): void {
+  const recalls = attendance.recalls.splice(0);
+  for (const recall of recalls) {
+    const { subscription } = recall;
+    const { options } = subscription;
+    const identifiers = options.identifier === 0 ? undefined : [options.identifier];
+    while (canSend(session, attendance) && session.subscriptions.get(subscription.filter) === subscription) {
+      const message = recall.next();
+      if (message === undefined) break;
+      if (options.noLocal && clientIdOf(message, 0) === session.clientId) continue; // [MQTT-3.8.3-3]
+      deliver(session, message, 0, Math.min(options.qos, qosOf(message, 0)), true, identifiers);
+    }
+    if (session.subscriptions.get(subscription.filter) !== subscription) recall.close();
+    else if (!recall.isDone) attendance.recalls.push(recall);
   }
 }
 
@@ -251,8 +275,8 @@ function repeat(session: Session, attendance: Attendance, packetId: number): voi
     return;
   }
   const position = outgoing.positionOf(packetId);
-  if (session.store?.read(position, found) !== "found") {
-    host.counters.droppedDamaged += 1;
+  if (position === IN_MEMORY || session.store?.read(position, found) !== "found") {
+    host.counters.droppedDamaged += position === IN_MEMORY ? 0 : 1;
     outgoing.finish(packetId);
     return;
   }

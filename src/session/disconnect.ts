@@ -51,11 +51,8 @@ export function leave(session: Session, attendance: Attendance): void {
   const { host, outgoing } = session;
   attendance.isClosing = true;
   host.closeOrigin(attendance.origin);
-  for (const subscription of session.subscriptions.values()) {
-    if (subscription.attachment !== undefined) host.detach(subscription.attachment, true);
-  }
-  for (const attachment of session.attachments) host.detach(attachment, true); // Draining ones.
-  session.attachments.clear();
+  for (const recall of attendance.recalls.splice(0)) recall.close();
+  for (const attachment of [...session.attachments]) host.detach(attachment);
   for (const packetId of outgoing.inOrder()) {
     if (outgoing.ownerOf(packetId) !== FROM_INBOX || !session.isDurable) outgoing.finish(packetId);
   }

@@ -74,6 +74,19 @@ export interface SessionCounters {
   unknownAcknowledgements: number;
 }
 
+/** An answer of `publish`. */
+export const NO_ROOM_NOW = -1;
+
+/** The retained messages of one new subscription, given one by one as the client takes them. */
+export interface Recall {
+  readonly subscription: Subscription;
+  /** The next one; undefined when there is none now. The message stays valid until the next call. */
+  next(): Region | undefined;
+  /** Nothing more will come. */
+  readonly isDone: boolean;
+  close(): void;
+}
+
 export interface SessionHost {
   readonly limits: SessionLimits;
   readonly counters: SessionCounters;
@@ -83,13 +96,12 @@ export interface SessionHost {
   /** Something happened outside a turn: let one come. */
   wake(): void;
 
-  /** Whether a message of so many bytes can be taken by every log and ring it may have to go to. */
-  hasRoom(messageBytes: number): boolean;
   /** The session's reading is paused for want of room: resume it when there is some. */
   park(session: Session): void;
   /**
    * Routes a message to everyone who wants it. Everyone who still has to store it is added to `line` by `expect` and resolves
-   * it later. Returns what is known now: success, "no matching subscribers", or an error.
+   * it later. Returns what is known now: success, "no matching subscribers", or an error; NO_ROOM_NOW when a log or a ring it
+   * has to go to is full: then nothing has happened. `sequence` is -1 when nobody waits for an answer.
    */
   publish(message: Region, offset: number, from: Session | undefined, sequence: number, flags: number, packetId: number): number;
   /** PUBREL of a session that outlives its connection: `done` when the identifier is forgotten on disk. */
@@ -100,9 +112,10 @@ export interface SessionHost {
 
   /** The session has this subscription now: route to it. `done` when every worker knows. */
   subscribe(subscription: Subscription, previous: Subscription | undefined, done: () => void): void;
+  /** An attachment takes nothing more; what is in flight stays with it until it is settled. */
   unsubscribe(subscription: Subscription): void;
-  /** Gives every retained message that matches, one by one; `visit` must not keep the bytes. */
-  recallRetained(filter: string, visit: (message: Region, offset: number) => void): void;
+  /** The retained messages that match a subscription; `more` whenever some have come from elsewhere. */
+  recall(subscription: Subscription, more: () => void): Recall;
 
   /** The session of a client ID, connected or away. */
   find(clientId: string): Session | undefined;
@@ -120,8 +133,8 @@ export interface SessionHost {
   save(session: Session, done: ((fault: "stored" | "failed") => void) | undefined): void;
   /** Attaches a queue subscription of a resumed session again. */
   attach(attachment: Attachment): void;
-  /** The consumer is gone, and everything goes back; or it is unsubscribed, and what is in flight stays with it. */
-  detach(attachment: Attachment, isGone: boolean): void;
+  /** The consumer is gone: everything it has goes back to the queue. */
+  detach(attachment: Attachment): void;
 
   /** A consumer acknowledged (or rejected) a message of a queue. */
   settle(attachment: Attachment, position: number, accepted: boolean): void;

@@ -20,13 +20,11 @@ import { ReasonCode } from "../mqtt/reason-codes.ts";
 import { publishPolicyOf } from "../mqtt/topics.ts";
 import { OWES_PUBACK, OWES_PUBREC } from "./acknowledgement-line.ts";
 import { TOPIC_ALIAS_MAXIMUM } from "../base/limits.ts";
+import { NO_ROOM_NOW } from "./ports.ts";
 import type { Attendance, Session } from "./session.ts";
 
 /** What became of a packet: done, or to be given again later; else the reason code to disconnect with. */
 export type Taken = "taken" | "later" | number;
-
-/** What a message takes beside its PUBLISH packet, at most in practice: header, client ID, user name, peer. */
-const ENVELOPE_BYTES = 512;
 
 const view = new PublishView();
 /** Where a message is laid out before it is routed; grows to the largest seen. One per thread. */
@@ -40,7 +38,6 @@ export function onPublish(session: Session, attendance: Attendance, region: Regi
   const { host } = session;
   const fault = view.parse(region, start, end, attendance.protocolLevel);
   if (fault !== 0) return fault;
-  if (!host.hasRoom(end - start + ENVELOPE_BYTES)) return "later";
   const { line } = attendance;
   if (view.qos !== 0 && line.isFull) {
     return attendance.protocolLevel === LEVEL_5 ? ReasonCode.receiveMaximumExceeded : "later"; // [MQTT-3.3.4-9]
@@ -74,14 +71,16 @@ export function onPublish(session: Session, attendance: Attendance, region: Regi
   }
 
   layOut(session, attendance, region, topicRegion, topicAt, topicBytes);
-  if (view.qos === 0) {
-    host.publish(scratch, 0, session, -1, 0, 0);
-    return "taken";
-  }
-  if (view.qos === 2) session.inboundIds.add(view.packetId);
+  if (view.qos === 0) return host.publish(scratch, 0, session, -1, 0, 0) === NO_ROOM_NOW ? "later" : "taken";
   const sequence = line.open(view.packetId, view.qos === 1 ? OWES_PUBACK : OWES_PUBREC);
   const flags = view.qos === 2 && session.isDurable ? EXACTLY_ONCE | (view.isDup ? MAY_BE_KNOWN : 0) : 0;
-  line.resolve(sequence, host.publish(scratch, 0, session, sequence, flags, view.packetId));
+  const reasonCode = host.publish(scratch, 0, session, sequence, flags, view.packetId);
+  if (reasonCode === NO_ROOM_NOW) {
+    line.withdraw(sequence);
+    return "later";
+  }
+  if (view.qos === 2) session.inboundIds.add(view.packetId);
+  line.resolve(sequence, reasonCode);
   return "taken";
 }
 

@@ -15,7 +15,7 @@ import type { AcknowledgementLine } from "./acknowledgement-line.ts";
 import type { Attachment } from "./attachment.ts";
 import { Inbox } from "./inbox.ts";
 import { Outgoing } from "./outgoing.ts";
-import type { ClientConnection, SessionHost, SessionStore } from "./ports.ts";
+import type { ClientConnection, Recall, SessionHost, SessionStore } from "./ports.ts";
 import type { Subscription } from "./subscription.ts";
 
 /** The owner of an in-flight delivery that came from the session's inbox and not from a queue. */
@@ -40,6 +40,8 @@ export interface Attendance {
   lastReceivedMs: number;
   /** Deliveries of an earlier connection that still have to be sent again, in order, by packet identifier. */
   resend: number[];
+  /** Retained messages that new subscriptions still have to be given. */
+  readonly recalls: Recall[];
   /** A PUBLISH for which there was no room: reading is paused until it is taken. */
   deferred: Region | undefined;
   isClosing: boolean;
@@ -68,7 +70,11 @@ export class Session {
   /** Any of its subscriptions has an identifier: deliveries must look for it. */
   hasIdentifiers = false;
 
-  constructor(clientId: string, host: SessionHost, lastPacketId: number) {
+  /** The partition that its client ID hashes to. */
+  readonly homePartition: number;
+
+  constructor(clientId: string, homePartition: number, host: SessionHost, lastPacketId: number) {
+    this.homePartition = homePartition;
     this.clientId = clientId;
     this.clientIdBytes = Buffer.from(clientId);
     this.host = host;

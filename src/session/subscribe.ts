@@ -5,21 +5,19 @@
  *   SUBSCRIBE ──► router and queues here ──► every other worker has applied it, the session is on disk ──► SUBACK ──► retained
  * ```
  */
-import type { Region } from "../base/region.ts";
-import { clientIdOf, isRetain, qosOf } from "../frame/message.ts";
 import { LEVEL_5 } from "../mqtt/packet-type.ts";
 import type { SubscribePacket, SubscriptionRequest, UnsubscribePacket } from "../mqtt/packets.ts";
 import { encodeRare } from "../mqtt/rare.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
 import { parseSubscription } from "../mqtt/subscription-filter.ts";
 import { Attachment } from "./attachment.ts";
-import { deliver } from "./deliver.ts";
+import { pump } from "./deliver.ts";
 import type { Attendance, Session } from "./session.ts";
 import { Subscription, type SubscriptionOptions } from "./subscription.ts";
 
 export function onSubscribe(session: Session, attendance: Attendance, packet: SubscribePacket): void {
   const reasonCodes: number[] = [];
-  const recalls: { subscription: Subscription }[] = [];
+  const recalls: Subscription[] = [];
   let pending = 2; // One mark of our own, one for the disk; one more for every subscription that others must hear of.
   let failed = false;
   const done = (): void => {
@@ -29,7 +27,10 @@ export function onSubscribe(session: Session, attendance: Attendance, packet: Su
       ? reasonCodes.map(() => (attendance.protocolLevel === LEVEL_5 ? ReasonCode.implementationSpecificError : 0x80))
       : reasonCodes;
     sendRare(attendance, { kind: "suback", packetId: packet.packetId, reasonCodes: answer });
-    for (const { subscription } of recalls) sendRetained(session, subscription);
+    for (const subscription of recalls) {
+      attendance.recalls.push(session.host.recall(subscription, () => pump(session)));
+    }
+    if (recalls.length > 0) pump(session);
   };
 
   for (const request of packet.filters) {
@@ -40,7 +41,7 @@ export function onSubscribe(session: Session, attendance: Attendance, packet: Su
     pending += 1;
     const { isNew, subscription } = outcome;
     const wantsRetained = options.retainHandling === 0 || (options.retainHandling === 1 && isNew); // [MQTT-3.3.1-10]
-    if (wantsRetained && subscription.attachment === undefined) recalls.push({ subscription });
+    if (wantsRetained && subscription.attachment === undefined) recalls.push(subscription);
   }
   if (session.isDurable) {
     session.host.save(session, (fault) => {
@@ -118,18 +119,6 @@ export function establish(
 function noteIdentifiers(session: Session): void {
   session.hasIdentifiers = false;
   for (const { options } of session.subscriptions.values()) session.hasIdentifiers ||= options.identifier !== 0;
-}
-
-/** The retained messages of a new subscription, as its options say. */
-function sendRetained(session: Session, subscription: Subscription): void {
-  session.host.recallRetained(subscription.filter, (message: Region, offset: number) => {
-    if (session.subscriptions.get(subscription.filter) !== subscription) return;
-    const { options } = subscription;
-    if (options.noLocal && clientIdOf(message, offset) === session.clientId) return; // [MQTT-3.8.3-3]
-    const qos = Math.min(options.qos, qosOf(message, offset));
-    const identifiers = options.identifier === 0 ? undefined : [options.identifier];
-    deliver(session, message, offset, qos, isRetain(message, offset), identifiers); // [MQTT-3.3.1-8]
-  });
 }
 
 export function onUnsubscribe(session: Session, attendance: Attendance, packet: UnsubscribePacket): void {

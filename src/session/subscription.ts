@@ -20,9 +20,17 @@ export class Subscription {
   /** Present for a subscription to a queue. */
   attachment: Attachment | undefined = undefined;
 
+  /** Its identifier, in the form deliveries take; undefined = none. */
+  get identifiers(): readonly number[] | undefined {
+    return this.#identifiers;
+  }
+
+  #identifiers: readonly number[] | undefined;
+
   constructor(session: Session, filter: string, options: SubscriptionOptions) {
     this.session = session;
     this.filter = filter;
     this.options = options;
+    this.#identifiers = options.identifier === 0 ? undefined : [options.identifier];
   }
 }

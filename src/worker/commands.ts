@@ -12,6 +12,7 @@
  * | publish | the worker of the client ID `http_api` | the worst reason code of all who store it |
  * | recovered | every worker, first of all | the queues its partitions hold |
  */
+import type { PlainError } from "../base/errors.ts";
 import type { QueueDefinition, QueueRecord } from "../queue/definition.ts";
 
 export interface PublishCommand {
@@ -101,4 +102,16 @@ export interface Workers {
   call<K extends Command["kind"]>(worker: number, command: Extract<Command, { kind: K }>): Promise<ReplyTo<K>>;
   /** The worker that owns a client ID. */
   workerOf(clientId: string): number;
+}
+
+/** A command on its port, and its reply. */
+export interface CommandRequest {
+  readonly number: number;
+  readonly command: Command;
+}
+
+export interface CommandReply {
+  readonly number: number;
+  readonly reply?: unknown;
+  readonly fault?: PlainError;
 }

@@ -54,10 +54,10 @@ export class Joins {
   readonly #entries: { worker: number; origin: number; sequence: number; pending: number; reason: number }[] = [];
   readonly #free: number[] = [];
 
-  /** A place for an answer that `pending` partitions owe. */
-  open(worker: number, origin: number, sequence: number, pending: number): number {
+  /** A place for an answer that `pending` partitions owe; `reason` is the worst that is known already. */
+  open(worker: number, origin: number, sequence: number, pending: number, reason: number): number {
     const place = this.#free.pop() ?? this.#entries.length;
-    this.#entries[place] = { worker, origin, sequence, pending, reason: 0 };
+    this.#entries[place] = { worker, origin, sequence, pending, reason };
     return place;
   }
 

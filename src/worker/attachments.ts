@@ -1,0 +1,146 @@
+/**
+ * The consumers of this worker: the attachments of its sessions to queues, wherever those live.
+ *
+ * ```
+ *   SUBSCRIBE ─► bound by address ─ queue is there, or the moment it is created ─► slot of the credit table ─► ATTACH
+ *   gone ─► DETACH, everything goes back        unsubscribed ─► DETACH draining ─ last settlement ─► DETACH gone
+ * ```
+ */
+import { CreditSlots, NO_CREDIT_SLOT } from "../dispatch/credit-slots.ts";
+import { CreditTable, NOT_PAUSED, SESSION_WINDOW_FULL, SOCKET_FULL } from "../dispatch/credit.ts";
+import { ATTACH, type AttachBody, DETACH, type DetachBody } from "../frame/kinds.ts";
+import { variableByteIntegerBytes } from "../mqtt/variable-byte-integer.ts";
+import type { QueueRecord } from "../queue/definition.ts";
+import { parseQueueAddress } from "../queue/queue-address.ts";
+import type { QueueBinding, QueueRegistry } from "../queue/registry.ts";
+import { Attachment } from "../session/attachment.ts";
+import type { Subscription } from "../session/subscription.ts";
+import type { Partner } from "./partner.ts";
+
+export class Attachments {
+  readonly #registry: QueueRegistry;
+  readonly #partners: readonly Partner[];
+  /** By the queue's worker. */
+  readonly #slots: readonly CreditSlots[];
+  readonly #bySlot: readonly (Attachment | undefined)[][];
+  readonly #bindings = new Map<Attachment, QueueBinding>();
+
+  /** `partners` and `credit` by worker, this one's own included. */
+  constructor(registry: QueueRegistry, partners: readonly Partner[], credit: readonly ArrayBufferLike[]) {
+    this.#registry = registry;
+    this.#partners = partners;
+    this.#slots = credit.map((memory) => new CreditSlots(new CreditTable(memory)));
+    this.#bySlot = credit.map(() => []);
+  }
+
+  /** Ties an attachment to its queue; it attaches now, or the moment the queue is created. */
+  bind(attachment: Attachment): void {
+    const address = parseQueueAddress(attachment.subscription.filter);
+    if (address === undefined || address === "malformed") return;
+    const binding = this.#registry.bind(address, (record) => this.#replace(attachment.subscription, binding, record));
+    this.#bindings.set(attachment, binding);
+    attachment.subscription.session.attachments.add(attachment);
+    if (binding.record !== undefined) this.#attach(attachment, binding.record);
+  }
+
+  /** The consumer is gone. */
+  detach(attachment: Attachment): void {
+    this.#unbind(attachment);
+    this.#release(attachment, true);
+    attachment.subscription.session.attachments.delete(attachment);
+  }
+
+  /** The consumer takes nothing more; what it was sent stays with it. */
+  drain(attachment: Attachment): void {
+    this.#unbind(attachment);
+    if (!attachment.isBound || attachment.unsettled === 0) {
+      this.detach(attachment);
+      return;
+    }
+    attachment.isDraining = true;
+    this.#send(attachment, false);
+    for (const { position } of attachment.held.splice(0)) this.settle(attachment, position, false, false);
+  }
+
+  /** An acknowledgement or rejection of something that came from the queue. `wasSent`: it had reached the client. */
+  settle(attachment: Attachment, position: number, accepted: boolean, wasSent: boolean): void {
+    if (!attachment.isBound) return; // The queue was deleted meanwhile.
+    if (wasSent) attachment.unsettled -= 1;
+    this.#slots[attachment.worker]!.table.addSettled(attachment.slot, 1);
+    this.#partners[attachment.worker]!.settle(attachment.slot, attachment.generation, position, accepted);
+    if (attachment.isDraining && attachment.unsettled === 0) this.detach(attachment);
+  }
+
+  pause(attachment: Attachment, reason: "session_window_full" | "socket_full" | null): void {
+    if (!attachment.isBound) return;
+    const value = reason === null ? NOT_PAUSED : reason === "socket_full" ? SOCKET_FULL : SESSION_WINDOW_FULL;
+    this.#slots[attachment.worker]!.table.setPaused(attachment.slot, value);
+  }
+
+  /** The attachment a DELIVER speaks of; undefined when it has ended meanwhile. */
+  find(worker: number, slot: number, generation: number): Attachment | undefined {
+    const attachment = this.#bySlot[worker]![slot];
+    return attachment?.generation === generation ? attachment : undefined;
+  }
+
+  #attach(attachment: Attachment, record: QueueRecord): void {
+    const { session, options } = attachment.subscription;
+    const { attendance } = session;
+    if (attendance === undefined) return;
+    const worker = record.partition % this.#partners.length;
+    const slots = this.#slots[worker]!;
+    const slot = slots.open();
+    if (slot === NO_CREDIT_SLOT) return; // As if the queue were not there: bounded consumers per pair of workers.
+    attachment.worker = worker;
+    attachment.slot = slot;
+    attachment.generation = slots.generationOf(slot);
+    this.#bySlot[worker]![slot] = attachment;
+    const body: AttachBody = {
+      slot,
+      generation: attachment.generation,
+      partition: record.partition,
+      target: record.target,
+      clientId: session.clientId,
+      qos: attachment.qos,
+      receiveMaximum: attendance.window,
+      packetBytesMax: Math.min(attendance.packetBytesMax, Number.MAX_SAFE_INTEGER),
+      subscriptionIdentifierBytes: options.identifier === 0 ? 0 : 1 + variableByteIntegerBytes(options.identifier),
+    };
+    this.#partners[worker]!.control(ATTACH, body);
+  }
+
+  /** The queue went, came, or is another: an attachment of its own, so that nothing of the old one settles at the new. */
+  #replace(subscription: Subscription, binding: QueueBinding, record: QueueRecord | undefined): void {
+    const { session, attachment: old } = subscription;
+    if (old === undefined) return;
+    this.#bindings.delete(old);
+    this.#release(old, false);
+    session.attachments.delete(old);
+    const attachment = new Attachment(subscription, old.qos);
+    subscription.attachment = attachment;
+    this.#bindings.set(attachment, binding);
+    session.attachments.add(attachment);
+    if (record !== undefined) this.#attach(attachment, record);
+  }
+
+  #unbind(attachment: Attachment): void {
+    this.#bindings.get(attachment)?.close();
+    this.#bindings.delete(attachment);
+  }
+
+  /** Gives up the slot; `tells` the queue's worker unless the queue is gone. */
+  #release(attachment: Attachment, tells: boolean): void {
+    if (!attachment.isBound) return;
+    if (tells) this.#send(attachment, true);
+    this.#slots[attachment.worker]!.close(attachment.slot);
+    this.#bySlot[attachment.worker]![attachment.slot] = undefined;
+    attachment.worker = -1;
+    attachment.slot = -1;
+    attachment.clear();
+  }
+
+  #send(attachment: Attachment, gone: boolean): void {
+    const body: DetachBody = { slot: attachment.slot, generation: attachment.generation, gone };
+    this.#partners[attachment.worker]!.control(DETACH, body);
+  }
+}

@@ -1,0 +1,373 @@
+/**
+ * From one message to everyone who wants it.
+ *
+ * ```
+ *   match ─┬─ subscribers here: straight, or a record in their session's partition
+ *          ├─ queues here: a record in their partition                        ┐ one copy of the message per partition,
+ *          ├─ retained, if its topic lives here: a keyed value of its partition ┘ one waiter per partition
+ *          └─ other workers: PUBLISH, answered by STORED when they store any of it
+ * ```
+ *
+ * First everyone's room is looked at, then everything is done: a message is taken whole or not at all.
+ */
+import { hashBytes } from "../base/hash.ts";
+import type { Region } from "../base/region.ts";
+import { ANSWER_WANTED, EXACTLY_ONCE, MAY_BE_KNOWN } from "../frame/kinds.ts";
+import {
+  clientIdOf,
+  expiresAtMsOf,
+  isRetain,
+  qosOf,
+  topicBytesOf,
+  topicOffset,
+  totalBytes,
+} from "../frame/message.ts";
+import { NO_ROOM } from "../log/contract.ts";
+import { ReasonCode } from "../mqtt/reason-codes.ts";
+import { NO_ROOM as QUEUE_NO_ROOM, REFUSED_KEY, REFUSED_LIMIT } from "../queue/accept.ts";
+import type { Queue } from "../queue/queue.ts";
+import type { FilterIndex } from "../router/filter-index.ts";
+import type { Match } from "../router/match.ts";
+import { deliver } from "../session/deliver.ts";
+import { DELIVERY_RETAIN } from "../session/inbox.ts";
+import { NO_ROOM_NOW } from "../session/ports.ts";
+import type { Session } from "../session/session.ts";
+import type { Subscription } from "../session/subscription.ts";
+import type { Partition } from "./partition.ts";
+import type { Partner } from "./partner.ts";
+import type { RetainedMessages } from "./retained-messages.ts";
+import { inboundKeyOf } from "./session-record.ts";
+import { JOIN, type Joins } from "./waiters.ts";
+
+/** What a queue needs beside itself to be routed to. */
+export interface RoutedQueue {
+  readonly queue: Queue;
+  readonly partition: Partition;
+}
+
+const NOT_STAGED = -2;
+/** The partition has this QoS 2 message already, from before a crash. */
+const KNOWN = -3;
+
+/** Per partition of this worker, while one message is routed. */
+interface Staging {
+  readonly partition: Partition;
+  staged: number;
+  /** Something of the message is in its gathering batch. */
+  isTouched: boolean;
+}
+
+export interface PublishingParts {
+  readonly worker: number;
+  readonly partitionCount: number;
+  readonly partitions: ReadonlyMap<number, Partition>;
+  readonly partners: readonly Partner[];
+  readonly index: FilterIndex<Subscription, RoutedQueue>;
+  readonly retained: RetainedMessages;
+  readonly joins: Joins;
+  readonly nowMs: () => number;
+  /** The publisher waits for one more answer. */
+  readonly expect: (origin: number, sequence: number) => void;
+}
+
+export class Publishing {
+  readonly #parts: PublishingParts;
+  readonly #staging: readonly Staging[];
+  readonly #byPartition = new Map<number, Staging>();
+  #key = "";
+
+  constructor(parts: PublishingParts) {
+    this.#parts = parts;
+    this.#staging = [...parts.partitions.values()].map((partition) => ({
+      partition,
+      staged: NOT_STAGED,
+      isTouched: false,
+    }));
+    for (const staging of this.#staging) this.#byPartition.set(staging.partition.number, staging);
+  }
+
+  /**
+   * Takes a message from a publisher of this worker; see SessionHost.publish. `origin` and `sequence` name who waits for answers;
+   * sequence -1: nobody.
+   */
+  publish(
+    message: Region,
+    offset: number,
+    from: Session | undefined,
+    origin: number,
+    sequence: number,
+    flags: number,
+    packetId: number,
+  ): number {
+    const { worker, index } = this.#parts;
+    const bytes = totalBytes(message, offset);
+    const match = index.match(message, topicOffset(offset), topicBytesOf(message, offset));
+    const retainer = isRetain(message, offset) ? this.#retainerOf(message, offset) : worker;
+    if (!this.#hasRoom(match, retainer, bytes)) return NO_ROOM_NOW;
+
+    let reason = this.#routeHere(match, message, offset, bytes, from, flags, packetId);
+    if (from !== undefined && (flags & EXACTLY_ONCE) !== 0) this.#keepInbound(from);
+    this.#awaitPartitions(worker, origin, sequence, ReasonCode.success);
+    for (let place = 0; place < match.workers.length; place += 1) {
+      const other = match.workers[place]!;
+      const wantsAnswer = sequence >= 0 && (match.durable[place] === true || other === retainer);
+      this.#send(other, message, offset, bytes, origin, sequence, flags, packetId, wantsAnswer);
+    }
+    if (retainer !== worker && !match.workers.includes(retainer)) {
+      this.#send(retainer, message, offset, bytes, origin, sequence, flags, packetId, sequence >= 0);
+    }
+    if (reason === ReasonCode.noMatchingSubscribers && match.workers.length > 0) reason = ReasonCode.success;
+    return reason;
+  }
+
+  /** Takes a message that another worker sent for this one's own; false when there is no room: it is offered again. */
+  take(
+    from: number,
+    origin: number,
+    sequence: number,
+    flags: number,
+    packetId: number,
+    message: Region,
+    offset: number,
+  ): boolean {
+    const { index } = this.#parts;
+    const bytes = totalBytes(message, offset);
+    for (const { partition } of this.#staging) if (!partition.hasRoom(bytes)) return false;
+    const match = index.match(message, topicOffset(offset), topicBytesOf(message, offset));
+    const reason = this.#routeHere(match, message, offset, bytes, undefined, flags, packetId);
+    this.#awaitPartitions(from, origin, (flags & ANSWER_WANTED) === 0 ? -1 : sequence, reason);
+    return true;
+  }
+
+  /** Forgets a QoS 2 identifier in every partition here; `from` is answered when that is on disk. */
+  release(from: number, origin: number, sequence: number, clientId: string, packetId: number): void {
+    const key = inboundKeyOf(clientId, packetId);
+    for (const staging of this.#staging) {
+      staging.isTouched = staging.partition.inbound.delete(key);
+      if (staging.isTouched) staging.partition.put("inbound", key, undefined);
+    }
+    this.#awaitPartitions(from, origin, sequence, ReasonCode.success);
+  }
+
+  #send(
+    other: number,
+    message: Region,
+    offset: number,
+    bytes: number,
+    origin: number,
+    sequence: number,
+    flags: number,
+    packetId: number,
+    wantsAnswer: boolean,
+  ): void {
+    if (wantsAnswer) this.#parts.expect(origin, sequence);
+    const answerFlag = wantsAnswer ? ANSWER_WANTED : 0;
+    this.#parts.partners[other]!.publish(origin, sequence, flags | answerFlag, packetId, message, offset, bytes);
+  }
+
+  #hasRoom(match: Match<Subscription, RoutedQueue>, retainer: number, bytes: number): boolean {
+    const { partners, worker } = this.#parts;
+    for (const { partition } of this.#staging) if (!partition.hasRoom(bytes)) return false;
+    for (const other of match.workers) if (!partners[other]!.hasRoom(bytes)) return false;
+    return retainer === worker || partners[retainer]!.hasRoom(bytes);
+  }
+
+  /** The worker where a topic's retained message lives. */
+  #retainerOf(message: Region, offset: number): number {
+    return this.#homeOf(message, offset) % this.#parts.partners.length;
+  }
+
+  #homeOf(message: Region, offset: number): number {
+    const start = topicOffset(offset);
+    return hashBytes(message.bytes, start, start + topicBytesOf(message, offset)) % this.#parts.partitionCount;
+  }
+
+  /** Everything of a message that concerns this worker. */
+  #routeHere(
+    match: Match<Subscription, RoutedQueue>,
+    message: Region,
+    offset: number,
+    bytes: number,
+    from: Session | undefined,
+    flags: number,
+    packetId: number,
+  ): number {
+    for (const staging of this.#staging) {
+      staging.staged = NOT_STAGED;
+      staging.isTouched = false;
+    }
+    if ((flags & EXACTLY_ONCE) !== 0) {
+      this.#key = inboundKeyOf(clientIdOf(message, offset), packetId);
+      if ((flags & MAY_BE_KNOWN) !== 0) {
+        for (const staging of this.#staging) if (staging.partition.inbound.has(this.#key)) staging.staged = KNOWN;
+      }
+    } else {
+      this.#key = "";
+    }
+    const { subscribers, queues } = match;
+    let reason: number = ReasonCode.noMatchingSubscribers;
+    if (subscribers.length > 0) {
+      reason = ReasonCode.success;
+      this.#toSubscribers(match, message, offset, bytes, from);
+    }
+    for (let index = 0; index < queues.length; index += 1) {
+      const outcome = this.#toQueue(queues[index]!, message, offset, bytes);
+      if (outcome > reason || reason === ReasonCode.noMatchingSubscribers) reason = outcome;
+    }
+    if (isRetain(message, offset)) this.#retain(message, offset, bytes);
+    return reason;
+  }
+
+  #toQueue({ queue, partition }: RoutedQueue, message: Region, offset: number, bytes: number): number {
+    const staging = this.#byPartition.get(partition.number)!;
+    const staged = this.#stage(staging, message, offset, bytes);
+    if (staged === KNOWN) return ReasonCode.success;
+    if (staged === NO_ROOM) return ReasonCode.implementationSpecificError;
+    switch (queue.accept(message, offset, staged, this.#parts.nowMs())) {
+      case REFUSED_LIMIT:
+        return ReasonCode.quotaExceeded;
+      case REFUSED_KEY:
+      case QUEUE_NO_ROOM:
+        return ReasonCode.implementationSpecificError;
+      default:
+        if (queue.waitsForCommit) staging.isTouched = true;
+        return ReasonCode.success;
+    }
+  }
+
+  #toSubscribers(
+    match: Match<Subscription, RoutedQueue>,
+    message: Region,
+    offset: number,
+    bytes: number,
+    from: Session | undefined,
+  ): void {
+    const { subscribers } = match;
+    const publishedQos = qosOf(message, offset);
+    const isRetained = isRetain(message, offset);
+    for (let index = 0; index < subscribers.length; index += 1) {
+      const subscription = subscribers[index]!;
+      const { session, options } = subscription;
+      if (match.hasOverlap && subscribers[index + 1]?.session === session) {
+        index = this.#toOverlapping(subscribers, index, message, offset, bytes, from);
+        continue;
+      }
+      if (options.noLocal && session === from) continue; // [MQTT-3.8.3-3]
+      const qos = options.qos < publishedQos ? options.qos : publishedQos; // [MQTT-3.8.4-8]
+      const withRetain = isRetained && options.retainAsPublished; // [MQTT-3.3.1-12] [MQTT-3.3.1-13]
+      this.#toSession(session, message, offset, bytes, qos, withRetain, subscription.identifiers);
+    }
+  }
+
+  /** One session with several matching subscriptions gets one copy: the highest QoS, all identifiers [MQTT-3.3.4-4]. */
+  #toOverlapping(
+    subscribers: readonly Subscription[],
+    first: number,
+    message: Region,
+    offset: number,
+    bytes: number,
+    from: Session | undefined,
+  ): number {
+    const { session } = subscribers[first]!;
+    let qos = -1;
+    let withRetain = false;
+    const identifiers: number[] = [];
+    let last = first;
+    for (; subscribers[last]?.session === session; last += 1) {
+      const { options } = subscribers[last]!;
+      if (options.noLocal && session === from) continue;
+      qos = Math.max(qos, options.qos);
+      withRetain ||= options.retainAsPublished;
+      if (options.identifier !== 0) identifiers.push(options.identifier);
+    }
+    if (qos >= 0) {
+      const granted = Math.min(qos, qosOf(message, offset));
+      const isRetained = withRetain && isRetain(message, offset);
+      const known = identifiers.length === 0 ? undefined : identifiers;
+      this.#toSession(session, message, offset, bytes, granted, isRetained, known);
+    }
+    return last - 1;
+  }
+
+  #toSession(
+    session: Session,
+    message: Region,
+    offset: number,
+    bytes: number,
+    qos: number,
+    withRetain: boolean,
+    identifiers: readonly number[] | undefined,
+  ): void {
+    if (qos === 0 || !session.isDurable) {
+      deliver(session, message, offset, qos, withRetain, identifiers);
+      return;
+    }
+    const staging = this.#byPartition.get(session.homePartition)!;
+    const staged = this.#stage(staging, message, offset, bytes);
+    if (staged < 0) return; // Known from before a crash; or, after the look at everyone's room, more records than a batch holds.
+    const flags = qos | (withRetain ? DELIVERY_RETAIN : 0);
+    const { partition } = staging;
+    const position = partition.log.add(session.target, staged, flags, expiresAtMsOf(message, offset), 0, 0);
+    if (position === NO_ROOM) return;
+    partition.company.deliverAfterCommit(session, position, bytes, flags);
+    staging.isTouched = true;
+  }
+
+  /** The message's one copy in a partition's gathering batch, with its QoS 2 identifier if it has one. */
+  #stage(staging: Staging, message: Region, offset: number, bytes: number): number {
+    if (staging.staged !== NOT_STAGED) return staging.staged;
+    const { partition } = staging;
+    staging.staged = partition.log.stage(message, offset, bytes);
+    if (this.#key !== "" && staging.staged >= 0) this.#keepKey(staging);
+    return staging.staged;
+  }
+
+  #keepKey(staging: Staging): void {
+    const { partition } = staging;
+    const key = this.#key;
+    partition.inbound.add(key);
+    partition.log.put("inbound", key, PRESENT);
+    partition.company.afterCommit((outcome) => {
+      if (outcome === "failed") partition.inbound.delete(key); // With its message: a repeat is stored as new.
+    });
+    staging.isTouched = true;
+  }
+
+  /** The identifier in the publisher's own partition, so that a session read back knows it. */
+  #keepInbound(from: Session): void {
+    const staging = this.#byPartition.get(from.homePartition);
+    if (staging === undefined || staging.partition.inbound.has(this.#key)) return;
+    this.#keepKey(staging);
+  }
+
+  #retain(message: Region, offset: number, bytes: number): void {
+    const staging = this.#byPartition.get(this.#homeOf(message, offset));
+    if (staging === undefined) return; // Another worker's.
+    this.#parts.retained.set(staging.partition, message, offset, bytes);
+    staging.isTouched = true;
+  }
+
+  /** Whoever waits is answered when all touched partitions have committed; at once if there is none. */
+  #awaitPartitions(worker: number, origin: number, sequence: number, reason: number): void {
+    if (sequence < 0) return;
+    const isOwn = worker === this.#parts.worker;
+    let touched = 0;
+    for (const { isTouched } of this.#staging) if (isTouched) touched += 1;
+    if (isOwn || (touched === 1 && reason < 0x80)) {
+      for (const { partition, isTouched } of this.#staging) {
+        if (!isTouched) continue;
+        if (isOwn) this.#parts.expect(origin, sequence);
+        partition.company.waiters.add(worker, origin, sequence);
+      }
+      return;
+    }
+    if (touched === 0) {
+      this.#parts.partners[worker]!.stored(origin, sequence, reason);
+      return;
+    }
+    const place = this.#parts.joins.open(worker, origin, sequence, touched, reason);
+    for (const { partition, isTouched } of this.#staging) if (isTouched) partition.company.waiters.add(JOIN, place, 0);
+  }
+}
+
+const PRESENT = Buffer.alloc(1);
