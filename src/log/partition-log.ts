@@ -11,6 +11,7 @@
 import { assert } from "../base/assert.ts";
 import {
   LOG_BATCH_NUMBERS_RESERVED,
+  LOG_DEAD_BYTES_FLOOR,
   LOG_READ_CACHE_BYTES_DEFAULT,
   LOG_RETRY_MS_MAX,
   LOG_RETRY_MS_MIN,
@@ -53,6 +54,8 @@ export interface PartitionLogOptions {
   readonly schedule?: (callback: () => void, afterMs: number) => void;
   /** Bytes of batches kept in memory for reading; `LOG_READ_CACHE_BYTES_DEFAULT` unless given. */
   readonly readCacheBytes?: number;
+  /** Settled bytes on disk below which nothing is rewritten; `LOG_DEAD_BYTES_FLOOR` unless given. */
+  readonly deadBytesFloor?: number;
 }
 
 /** Opens or creates the log. Throws a StoreFault when the store is of a newer version or cannot be opened. */
@@ -68,7 +71,7 @@ class LmdbPartitionLog implements PartitionLog {
   readonly #environment: Environment;
   readonly #damage: DamageReport;
   readonly #table = new BatchTable();
-  readonly #rewriter = new Rewriter(this.#table);
+  readonly #rewriter: Rewriter;
   readonly #cache: ReadCache;
   readonly #freeArenas: Arena[] = [];
 
@@ -99,6 +102,7 @@ class LmdbPartitionLog implements PartitionLog {
     this.#partition = options.partition;
     this.#events = options.events;
     this.#schedule = options.schedule ?? ((callback, afterMs) => setTimeout(callback, afterMs).unref());
+    this.#rewriter = new Rewriter(this.#table, options.deadBytesFloor ?? LOG_DEAD_BYTES_FLOOR);
     this.#cache = new ReadCache(options.readCacheBytes ?? LOG_READ_CACHE_BYTES_DEFAULT, (image) => {
       if (image.arena !== undefined) this.#release(image.arena);
     });

@@ -49,9 +49,11 @@ export function readStoreDescriptor(dataDirectory: string): StoreDescriptor | un
     throw new StoreFault("store_unavailable", `cannot read ${path}`, "check its owner and mode", cause);
   }
   const { format, partitions } = parse(text, path);
-  if (!Number.isSafeInteger(format) || !Number.isSafeInteger(partitions)) throw damaged(path, undefined);
-  if (format > STORE_FORMAT) throw newerStore(dataDirectory, format);
-  if (partitions < 1 || partitions > LOG_PARTITIONS_MAX) throw damaged(path, undefined);
+  if (!Number.isSafeInteger(format)) throw damaged(path, undefined);
+  if (format > STORE_FORMAT) throw newerStore(dataDirectory, format); // Whatever else it says.
+  if (!Number.isSafeInteger(partitions) || partitions < 1 || partitions > LOG_PARTITIONS_MAX) {
+    throw damaged(path, undefined);
+  }
   return { format, partitions };
 }
 
@@ -107,7 +109,7 @@ export async function openPartitions(
 
 function parse(text: string, path: string): StoreDescriptor {
   try {
-    return JSON.parse(text) as StoreDescriptor;
+    return { ...(JSON.parse(text) as StoreDescriptor) };
   } catch (cause) {
     throw damaged(path, cause);
   }

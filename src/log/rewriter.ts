@@ -6,12 +6,7 @@
  * together are few: what drains in order removes itself, and rewriting it would only write it twice.
  */
 
-import {
-  LOG_DEAD_BYTES_FLOOR,
-  LOG_REWRITE_BYTES_MIN,
-  LOG_REWRITE_COST_BYTES_MIN,
-  LOG_REWRITE_GAIN_BYTES_MIN,
-} from "../base/limits.ts";
+import { LOG_REWRITE_BYTES_MIN, LOG_REWRITE_COST_BYTES_MIN, LOG_REWRITE_GAIN_BYTES_MIN } from "../base/limits.ts";
 import { Region } from "../base/region.ts";
 import {
   BATCH_MAGIC,
@@ -36,11 +31,14 @@ export interface Rewrite {
 
 export class Rewriter {
   readonly #table: BatchTable;
+  readonly #deadBytesFloor: number;
   #waiting: number[] = [];
   #next = 0;
 
-  constructor(table: BatchTable) {
+  /** Nothing is rewritten while the settled records' bytes are no more than `deadBytesFloor`. */
+  constructor(table: BatchTable, deadBytesFloor: number) {
     this.#table = table;
+    this.#deadBytesFloor = deadBytesFloor;
   }
 
   /** Of the batch that the table has found: it may have become worth a rewrite. */
@@ -54,7 +52,7 @@ export class Rewriter {
   /** Whether the dead bytes are so many that a commit should carry rewrites. */
   get isDue(): boolean {
     const { deadBytes, valueBytes } = this.#table;
-    return this.#next < this.#waiting.length && deadBytes > LOG_DEAD_BYTES_FLOOR && deadBytes * 4 > valueBytes;
+    return this.#next < this.#waiting.length && deadBytes > this.#deadBytesFloor && deadBytes * 4 > valueBytes;
   }
 
   /**
