@@ -38,9 +38,6 @@ export interface Leaf {
 
 export type SettingsTree = z.output<typeof settingsSchema>;
 
-/** Fields of a queue that a subscription creates: only what was written; the queue's own defaults fill the rest. */
-export type AutoCreatedFields = z.output<typeof lastValueFields>;
-
 /** A fault in a tree: where, and in words. */
 export interface TreeFault {
   readonly path: readonly string[];
