@@ -14,7 +14,7 @@
  * Filters with another beginning leave the stamp alone; so do all but one in 16,384 that merely share a number.
  */
 import { assert } from "../base/assert.ts";
-import { TOPIC_BYTES_MAX } from "../base/limits.ts";
+import { MATCH_CACHE_ENTRIES_MAX, TOPIC_BYTES_MAX } from "../base/limits.ts";
 import { Region } from "../base/region.ts";
 import { ROUTE_NONE, type RouteState } from "../frame/kinds.ts";
 import { hashOfByte, LevelTrie, NO_NODE } from "./level-trie.ts";
@@ -34,6 +34,9 @@ export class FilterIndex<S extends object, Q extends object> {
   readonly #trie: LevelTrie<Route<S, Q>>;
   readonly #walk: TopicWalk<Route<S, Q>>;
   readonly #cache = new MatchCache<Match<S, Q>>();
+  /** Matches of several routes, by the first: topics that match the same filters share one. */
+  readonly #shared = new Map<Route<S, Q>, Match<S, Q>>();
+  #sharedSize = 0;
   readonly #changes = new Int32Array(CHANGE_COUNTS);
   /** The bytes of the filter that a call is about. */
   readonly #filter = Region.allocate(TOPIC_BYTES_MAX);
@@ -141,6 +144,7 @@ export class FilterIndex<S extends object, Q extends object> {
   /** Forgets matches that were not used since the last call; once a minute or so, so that they keep no ended session alive. */
   trim(): void {
     this.#cache.turnOver();
+    this.#forgetShared();
   }
 
   /** The match of a topic that is not remembered, or whose remembered match may have changed. */
@@ -165,11 +169,10 @@ export class FilterIndex<S extends object, Q extends object> {
     let size = 1;
     if (match === undefined) {
       match = matchOf(routes.slice(0, count), this.#sessionOf);
-      const first = routes[0]!;
-      if (count === 1) first.alone = match;
+      if (count === 1) routes[0]!.alone = match;
       else {
-        first.shared = match;
         size = sizeOf(match);
+        this.#share(routes[0]!, match, size);
       }
     }
     if (entry === NOT_REMEMBERED) this.#cache.remember(hash, region, topicOffset, topicBytes, stamp, match, size);
@@ -180,8 +183,20 @@ export class FilterIndex<S extends object, Q extends object> {
   /** The match of these routes (the first `count`) if it was made for another topic. */
   #madeBefore(routes: readonly Route<S, Q>[], count: number): Match<S, Q> | undefined {
     if (count === 0) return EMPTY_MATCH;
-    const made = count === 1 ? routes[0]!.alone : routes[0]!.shared;
+    const first = routes[0]!;
+    const made = count === 1 ? first.alone : this.#shared.get(first);
     return made !== undefined && isCurrent(made, routes, count) ? made : undefined;
+  }
+
+  #share(first: Route<S, Q>, match: Match<S, Q>, size: number): void {
+    if (this.#sharedSize + size > MATCH_CACHE_ENTRIES_MAX) this.#forgetShared();
+    this.#shared.set(first, match);
+    this.#sharedSize += size;
+  }
+
+  #forgetShared(): void {
+    this.#shared.clear();
+    this.#sharedSize = 0;
   }
 
   #nodeOf(filter: string): number {
@@ -221,7 +236,6 @@ export class FilterIndex<S extends object, Q extends object> {
     this.#version += 1;
     route.version = this.#version;
     route.alone = undefined;
-    route.shared = undefined;
     const { bytes } = this.#filter;
     let hash = this.#trie.seed;
     let beginning = hash;

@@ -21,9 +21,8 @@ export class Route<S extends object, Q extends object> {
   subscribers: S[] = NOBODY;
   /** `worker * 2 + (durable ? 1 : 0)`, ascending. */
   remotes: number[] = NOBODY;
-  /** The match of the topics that match this filter alone, and the last one of several filters with this one first. */
+  /** The match of all topics that match this filter alone, if any was asked for since the last change. */
   alone: Match<S, Q> | undefined = undefined;
-  shared: Match<S, Q> | undefined = undefined;
   #durable = 0;
   #places: Map<S, number> | undefined = undefined;
 
@@ -40,9 +39,10 @@ export class Route<S extends object, Q extends object> {
   /** Adds a subscriber, or changes whether it is durable. */
   addSubscriber(subscriber: S, durable: boolean): void {
     this.removeSubscriber(subscriber);
-    if (this.subscribers === NOBODY) this.subscribers = [];
     const last = this.subscribers.length;
-    this.subscribers.push(subscriber);
+    // A literal takes one place; the first push of an empty array would take seventeen.
+    if (last === 0) this.subscribers = [subscriber];
+    else this.subscribers.push(subscriber);
     this.#places?.set(subscriber, last);
     if (this.#places === undefined && this.subscribers.length >= PLACES_FROM) {
       this.#places = new Map(this.subscribers.map((each, place) => [each, place]));
@@ -65,7 +65,10 @@ export class Route<S extends object, Q extends object> {
     const last = this.subscribers.pop()!;
     if (hole < this.subscribers.length) this.#move(last, hole);
     this.#places?.delete(subscriber);
-    if (this.subscribers.length === 0) this.#places = undefined;
+    if (this.subscribers.length === 0) {
+      this.subscribers = NOBODY;
+      this.#places = undefined;
+    }
     return true;
   }
 
