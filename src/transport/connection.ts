@@ -72,7 +72,10 @@ export interface Connection {
   reserve(byteLength: number): number;
   /** Bytes ever reserved: after a packet was written, its mark. */
   readonly bytesReserved: number;
-  /** Bytes that the kernel has taken; a reservation whose mark is at or below it has left this process. */
+  /**
+   * Bytes that the kernel has taken; a reservation whose mark is at or below it has left this process. What was reserved on
+   * a connection that is no longer open counts as reserved and never as written.
+   */
   readonly bytesWritten: number;
   /** bytesReserved - bytesWritten. */
   readonly queuedBytes: number;

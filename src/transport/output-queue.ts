@@ -154,6 +154,7 @@ export class OutputQueue {
     if (!this.#isEnded && this.queuedBytes > OUTPUT_CONNECTION_BYTES_MAX) this.cutOff("slowReader");
     if (!this.#isEnded && !this.#outputs.arena.hasRoomFor(byteLength)) this.#outputs.relieve();
     if (this.#isEnded) {
+      this.#reservedBefore += byteLength; // Its mark is never reached: nothing may pass for written that went nowhere.
       this.region = this.#outputs.scratchFor(byteLength);
       return 0;
     }

@@ -6,7 +6,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { OUTPUT_CONNECTION_BYTES_MAX, OUTPUT_HIGH_BYTES } from "../../src/base/limits.ts";
 import type { Connection } from "../../src/transport/connection.ts";
-import { Bench, collect, connectPacket, numberedPacket, pause, type Recorder, size, until, write } from "./fixture.ts";
+import { Bench, collect, connectPacket, numberedPacket, pause, Recorder, size, until, write } from "./fixture.ts";
 
 let bench: Bench;
 beforeEach(async () => {
@@ -113,6 +113,20 @@ describe("reading", () => {
     expect(bench.transport.connectionCount).toBe(0);
   });
 
+  test("a peer that resets before its connection is opened here is an ordinary close", async () => {
+    const client = await bench.dial();
+    client.write(connectPacket("c"));
+    await until(() => bench.arrived.length === 1);
+    client.resetAndDestroy();
+    await pause(10);
+    const connection = bench.transport.open(bench.arrived[0]!);
+    const recorder = new Recorder();
+    connection.start(recorder);
+    await until(() => recorder.closed.length > 0);
+    expect(recorder.packets.length).toBe(1);
+    expect(recorder.closed).toEqual(["peer"]);
+  });
+
   test("what came before the peer's FIN is delivered and its answer sent", async () => {
     const { client, connection, recorder } = await bench.pair();
     const seen = collect(client);
@@ -170,7 +184,7 @@ describe("writing", () => {
 
   test("a session that writes only while writable is told when to go on, and everything arrives", async () => {
     const { client, connection, recorder } = await bench.pair();
-    const packets = streamOf(20_000, () => 1_000);
+    const packets = streamOf(10_000, () => 1_000);
     let next = 0;
     let mostQueued = 0;
     const pump = () => {
@@ -203,7 +217,7 @@ describe("writing", () => {
     for (let number = 0; stuck.recorder.closed.length === 0; number += 1) {
       const packet = numberedPacket(number, 3_000);
       write(stuck.connection, packet);
-      mostQueued = Math.max(mostQueued, stuck.connection.queuedBytes);
+      if (stuck.connection.isOpen) mostQueued = Math.max(mostQueued, stuck.connection.queuedBytes);
       if (number % 10 === 0) {
         write(good.connection, packet);
         expected.push(packet);
@@ -213,7 +227,7 @@ describe("writing", () => {
     }
     expect(stuck.recorder.closed).toEqual(["slowReader"]);
     expect(mostQueued).toBeGreaterThan(OUTPUT_CONNECTION_BYTES_MAX);
-    expect(mostQueued).toBeLessThan(OUTPUT_CONNECTION_BYTES_MAX + 2 * 16_384);
+    expect(mostQueued).toBeLessThan(OUTPUT_CONNECTION_BYTES_MAX + 16_384);
     await until(() => seen.byteLength() === Buffer.concat(expected).length);
     expect(seen.bytes().equals(Buffer.concat(expected))).toBe(true);
     await until(() => bench.transport.outputs.arena.usedBytes === 0);
@@ -237,6 +251,28 @@ describe("writing", () => {
     for (const { connection } of others) expect(connection.isOpen).toBe(true);
   });
 
+  test("sessions that write only while writable never use the budget up, however many peers are stuck", async () => {
+    await bench.stop();
+    const outputBudgetBytes = 4 * 1024 * 1024;
+    bench = await Bench.start({ transport: { outputBudgetBytes } });
+    const pairs = [];
+    for (let index = 0; index < 20; index += 1) pairs.push(await bench.pair());
+    const { arena } = bench.transport.outputs;
+    const packet = numberedPacket(0, 5_000);
+    let mostUsed = 0;
+    for (const { client, connection } of pairs) {
+      client.pause();
+      while (connection.isWritable) {
+        write(connection, packet);
+        mostUsed = Math.max(mostUsed, arena.usedBytes);
+        if (connection.queuedBytes > 14_000) bench.transport.flush();
+      }
+    }
+    expect(mostUsed).toBeGreaterThan(outputBudgetBytes / 2);
+    expect(mostUsed).toBeLessThan(outputBudgetBytes);
+    for (const { connection } of pairs) expect(connection.isOpen).toBe(true);
+  });
+
   test("what is reserved after the end goes nowhere and harms nobody", async () => {
     const { client, connection, recorder } = await bench.pair();
     const seen = collect(client);
@@ -249,6 +285,8 @@ describe("writing", () => {
     expect(seen.bytes().equals(numberedPacket(1, 50))).toBe(true);
     expect(connection.isOpen).toBe(false);
     expect(connection.isWritable).toBe(false);
+    expect(connection.bytesWritten).toBe(numberedPacket(1, 50).length);
+    expect(connection.bytesReserved).toBeGreaterThan(200_100); // So that nothing behind the end passes for written.
     client.destroy();
     await until(() => recorder.closed.length > 0);
     write(connection, numberedPacket(3, 50));
