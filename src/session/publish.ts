@@ -175,5 +175,9 @@ export function publishWill(session: Session, will: Will, protocolLevel: number)
     scratch.bytes.set(part, at);
     at += part.length;
   }
-  host.publish(scratch, 0, session, -1, 0, 0);
+  const isTaken = host.publish(scratch, 0, session, -1, 0, 0) !== NO_ROOM_NOW;
+  if (!isTaken) host.scheduleWill(session, will, protocolLevel, WILL_RETRY_S);
 }
+
+/** A will that found no room is tried again after this many seconds. */
+const WILL_RETRY_S = 0.05;

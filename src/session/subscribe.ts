@@ -89,8 +89,15 @@ function subscribe(
   return { reasonCode: granted, subscription, isNew };
 }
 
-/** Makes the subscription, or replaces the options of the one there is [MQTT-3.8.4-3]; used for restored sessions too. */
-export function establish(
+/** The QoS that a subscription to a queue is served with; undefined for an ordinary filter. */
+export function consumerQosOf(filter: string, options: SubscriptionOptions): 0 | 1 | undefined {
+  const { kind } = parseSubscription(filter);
+  if (kind === "legacyQueue") return 1;
+  return kind === "queue" ? (Math.min(options.qos, 1) as 0 | 1) : undefined;
+}
+
+/** Makes the subscription, or replaces the options of the one there is [MQTT-3.8.4-3]. */
+function establish(
   session: Session,
   filter: string,
   options: SubscriptionOptions,
@@ -98,9 +105,8 @@ export function establish(
 ): { subscription: Subscription; isNew: boolean } {
   const previous = session.subscriptions.get(filter);
   const subscription = new Subscription(session, filter, options);
-  const parsed = parseSubscription(filter);
-  if (parsed.kind === "queue" || parsed.kind === "legacyQueue") {
-    const qos = parsed.kind === "legacyQueue" ? 1 : (Math.min(options.qos, 1) as 0 | 1);
+  const qos = consumerQosOf(filter, options);
+  if (qos !== undefined) {
     if (previous?.attachment?.qos === qos) {
       previous.options = options;
       previous.attachment.refreshIdentifiers();

@@ -9,6 +9,8 @@ const PLACES_MAX = 1 << PLACE_BITS;
 const GENERATIONS = 1 << (32 - PLACE_BITS);
 
 export interface Origin {
+  /** One more answer will come. */
+  expect(sequence: number): void;
   resolve(sequence: number, reasonCode: number): void;
 }
 

@@ -16,6 +16,7 @@
 import type { MessagePort } from "node:worker_threads";
 import type { Mesh } from "../ring/mesh.ts";
 import type { SessionLimits } from "../session/ports.ts";
+import type { HandOver } from "../transport/hand-over.ts";
 import type { RouteSummary } from "./route-announcer.ts";
 
 export interface WorkerData {
@@ -39,10 +40,7 @@ export type ToWorker =
   | { readonly kind: "begin"; readonly routes: readonly (readonly RouteSummary[])[] }
   | {
       readonly kind: "connection";
-      readonly fd: number;
-      /** Everything read so far, CONNECT first. */
-      readonly head: Uint8Array;
-      readonly peer: string;
+      readonly handOver: HandOver;
       /** For a client that sent no client ID. */
       readonly assignedClientId: string;
     }

@@ -1,0 +1,136 @@
+/**
+ * Answers the control worker's commands on this worker; see commands.ts for what each means.
+ */
+import type { MessagePort } from "node:worker_threads";
+import { CodedError } from "../base/errors.ts";
+import { encodeStructured } from "../base/structured.ts";
+import type { QueueRecord } from "../queue/definition.ts";
+import { layOutCommand } from "./command-message.ts";
+import type { Command, CommandReply, CommandRequest, PublishCommand } from "./commands.ts";
+import type { Partition } from "./partition.ts";
+import type { BrokerWorker } from "./worker.ts";
+
+export class CommandServer {
+  readonly #port: MessagePort;
+  readonly #worker: BrokerWorker;
+  readonly #recovered: readonly QueueRecord[];
+
+  constructor(port: MessagePort, worker: BrokerWorker, recovered: readonly QueueRecord[]) {
+    this.#port = port;
+    this.#worker = worker;
+    this.#recovered = recovered;
+    port.on("message", (request: CommandRequest) => this.#serve(request));
+  }
+
+  close(): void {
+    this.#port.close();
+  }
+
+  #serve({ number, command }: CommandRequest): void {
+    this.#worker.wake();
+    this.#run(command).then(
+      (reply) => this.#port.postMessage({ number, reply } satisfies CommandReply),
+      (error: unknown) => {
+        if (!(error instanceof CodedError)) throw error; // A bug: the process stops.
+        this.#port.postMessage({ number, fault: error.toPlain() } satisfies CommandReply);
+      },
+    );
+  }
+
+  async #run(command: Command): Promise<unknown> {
+    const worker = this.#worker;
+    switch (command.kind) {
+      case "recovered":
+        return { partitions: [...worker.partitions.keys()], queues: this.#recovered };
+      case "createQueue": {
+        const partition = worker.partitions.get(command.partition)!;
+        const target = partition.takeTarget();
+        const { definition, createdAtMs } = command;
+        const record: QueueRecord = { definition, partition: command.partition, target, createdAtMs };
+        await this.#store(partition, record.definition.name, encodeStructured(record));
+        worker.createQueue(record);
+        return record;
+      }
+      case "updateQueue": {
+        const { record } = command;
+        await this.#store(this.#partitionOf(record), record.definition.name, encodeStructured(record));
+        worker.owner.update(record);
+        return record;
+      }
+      case "deleteQueue": {
+        const { record } = command;
+        worker.removeQueue(record);
+        await this.#store(this.#partitionOf(record), record.definition.name, undefined);
+        return null;
+      }
+      case "announceQueue":
+        await new Promise<void>((resolve) => worker.announceQueue(command.record, resolve));
+        return null;
+      case "retractQueue":
+        worker.retractQueue(command.name);
+        return null;
+      case "queueStatus": {
+        const dispatcher = worker.owner.dispatcherOf(command.record);
+        if (dispatcher === undefined) throw new CodedError("NOT_FOUND", "Message queue not found");
+        return dispatcher.status(worker.nowMs());
+      }
+      case "publish":
+        return { reasonCode: await this.#publish(command) };
+    }
+  }
+
+  #partitionOf(record: QueueRecord): Partition {
+    return this.#worker.partitions.get(record.partition)!;
+  }
+
+  /** Sets or removes a queue's definition and waits for the disk. */
+  #store(partition: Partition, name: string, value: Uint8Array | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      partition.put("queues", name, value);
+      partition.company.afterCommit((outcome) => {
+        if (outcome === "stored") resolve();
+        else reject(new CodedError("IO_ERROR", "The queue's definition could not be stored"));
+      });
+      this.#worker.wake();
+    });
+  }
+
+  /** Publishes for REST; resolves with the worst reason code when everyone has answered. */
+  #publish(command: PublishCommand): Promise<number> {
+    const { origins, publishing } = this.#worker;
+    const message = layOutCommand(command, this.#worker.nowMs());
+    return new Promise((resolve) => {
+      let pending = 1;
+      let worst = -1;
+      const number = origins.open({
+        expect: () => {
+          pending += 1;
+        },
+        resolve: (_sequence, reasonCode) => {
+          worst = worse(worst, reasonCode);
+          pending -= 1;
+          if (pending > 0) return;
+          origins.close(number);
+          resolve(worst);
+        },
+      });
+      const attempt = (): void => {
+        const reasonCode = publishing.publish(message, 0, undefined, number, 0, 0, 0);
+        if (reasonCode < 0) setTimeout(attempt, RETRY_MS); // No room now.
+        else origins.find(number)?.resolve(0, reasonCode);
+        this.#worker.wake();
+      };
+      attempt();
+    });
+  }
+}
+
+const RETRY_MS = 5;
+const NO_MATCHING_SUBSCRIBERS = 0x10;
+
+/** Errors over success over "no matching subscribers". */
+function worse(one: number, other: number): number {
+  if (one < 0 || one === NO_MATCHING_SUBSCRIBERS) return other;
+  return other >= 0x80 ? Math.max(one, other) : one;
+}
+

@@ -1,0 +1,124 @@
+/**
+ * The entry of a worker thread: makes the worker, ties it to its sockets and ports, and follows main; see thread-protocol.ts.
+ */
+import { parentPort, workerData } from "node:worker_threads";
+import { closeDescriptor } from "../base/posix.ts";
+import { createLogger, type LogLevel } from "../base/logger.ts";
+import { newCreditMemory } from "../dispatch/credit.ts";
+import { isCommitFailedRejection } from "../log/commit-fault.ts";
+import { Doorbell } from "../ring/doorbell.ts";
+import { ringOf } from "../ring/mesh.ts";
+import { Transport } from "../transport/transport.ts";
+import { CommandServer } from "./command-server.ts";
+import { RingPartner } from "./ring-partner.ts";
+import type { FromWorker, ToWorker, WorkerData } from "./thread-protocol.ts";
+import { BrokerWorker } from "./worker.ts";
+import { ENVELOPE_BYTES_MAX } from "../base/limits.ts";
+
+const data = workerData as WorkerData;
+const main = parentPort!;
+const log = createLogger(data.logLevel as LogLevel, { worker: data.worker });
+
+// lmdb-js rejects a promise of its own beside the one it gave; every other unhandled rejection is a bug and ends the process.
+process.on("unhandledRejection", (reason) => {
+  if (!isCommitFailedRejection(reason)) throw reason;
+});
+
+const tell = (message: FromWorker): void => main.postMessage(message);
+const doorbells: Doorbell[] = [];
+const transport = new Transport({ wake: () => worker.wake(), packetBytesMax: data.limits.packetBytesMax });
+const worker = new BrokerWorker({
+  worker: data.worker,
+  workers: data.workers,
+  partitions: data.partitions,
+  dataDirectory: data.dataDirectory,
+  limits: data.limits,
+  connect: (other, handler) => {
+    const doorbell = new Doorbell(data.doorbells[other]!, () => worker.wake());
+    doorbells.push(doorbell);
+    const out = ringOf(data.mesh, data.worker, other);
+    const back = ringOf(data.mesh, other, data.worker);
+    return new RingPartner(other, handler, out, back, doorbell, data.limits.packetBytesMax + ENVELOPE_BYTES_MAX);
+  },
+  ...creditOf(),
+  nowMs: () => Date.now(),
+  random: () => Math.random(),
+  flushOutput: () => transport.flush(),
+  onFault: (fields, message) => log.error(fields, message),
+});
+
+/** Credit tables by the other worker; one memory of its own for consumers and queues that are both here. */
+function creditOf(): { creditOut: ArrayBufferLike[]; creditIn: ArrayBufferLike[] } {
+  const own = newCreditMemory(false);
+  const table = (owner: number, consumers: number): ArrayBufferLike =>
+    owner === consumers ? own : data.creditTables[owner * data.workers + consumers]!;
+  const workers = Array.from({ length: data.workers }, (_, other) => other);
+  return {
+    creditOut: workers.map((owner) => table(owner, data.worker)),
+    creditIn: workers.map((consumers) => table(data.worker, consumers)),
+  };
+}
+
+const { queues, routes } = worker.recover();
+const commands = new CommandServer(data.commands, worker, queues);
+
+main.on("message", (message: ToWorker) => {
+  switch (message.kind) {
+    case "begin":
+      worker.begin(message.routes);
+      tell({ kind: "begun" });
+      break;
+    case "connection":
+      onConnection(message);
+      break;
+    case "stop":
+      void stop(message.graceMs);
+      break;
+  }
+});
+
+let isStopping = false;
+
+function onConnection(message: Extract<ToWorker, { kind: "connection" }>): void {
+  const { handOver, assignedClientId } = message;
+  if (isStopping) {
+    closeDescriptor(handOver.fd);
+    tell({ kind: "closed" });
+    return;
+  }
+  try {
+    const connection = transport.open(handOver);
+    const client = worker.newClient(connection, assignedClientId);
+    connection.start({
+      onPacket: (region, start, end) => client.onPacket(region, start, end),
+      onFault: (reasonCode) => client.onFault(reasonCode),
+      onDrained: () => client.onDrained(),
+      onWritten: () => client.onWritten(),
+      onClosed: () => {
+        client.onClosed();
+        tell({ kind: "closed" });
+      },
+    });
+  } catch (error) {
+    log.warn({ err: error }, "a connection could not be opened");
+    closeDescriptor(handOver.fd);
+    tell({ kind: "closed" });
+  }
+}
+
+/** Disconnects, waits for the sockets to take it, commits and closes. */
+async function stop(graceMs: number): Promise<void> {
+  isStopping = true;
+  worker.disconnectAll();
+  const endMs = Date.now() + graceMs;
+  while (transport.connectionCount > 0 && Date.now() < endMs) await new Promise((resolve) => setTimeout(resolve, 10));
+  transport.destroy();
+  while (transport.connectionCount > 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  commands.close();
+  await worker.close();
+  for (const doorbell of doorbells) doorbell.close();
+  tell({ kind: "stopped" });
+  main.close();
+}
+
+tell({ kind: "opened", routes });

@@ -1,0 +1,363 @@
+/**
+ * The sessions of this worker, and what they need of it: the one implementation of `SessionHost`.
+ */
+import { randomInt } from "node:crypto";
+import { homePartitionOf } from "../base/hash.ts";
+import { PACKET_ID_MEMORY_MS, REFUSAL_PAUSE_MS_MAX, REFUSAL_PAUSE_MS_MIN } from "../base/limits.ts";
+import type { Region } from "../base/region.ts";
+import { TimerEntry, type TimerWheel } from "../base/timer-wheel.ts";
+import { RELEASE, type ReleaseBody } from "../frame/kinds.ts";
+import type { Will } from "../mqtt/packets.ts";
+import { ReasonCode } from "../mqtt/reason-codes.ts";
+import type { FilterIndex } from "../router/filter-index.ts";
+import type { AcknowledgementLine } from "../session/acknowledgement-line.ts";
+import type { Attachment } from "../session/attachment.ts";
+import { disconnect } from "../session/disconnect.ts";
+import { IN_MEMORY } from "../session/inbox.ts";
+import type { Recall, SessionCounters, SessionHost, SessionLimits } from "../session/ports.ts";
+import { publishWill } from "../session/publish.ts";
+import { type Attendance, FROM_INBOX, Session } from "../session/session.ts";
+import type { Subscription } from "../session/subscription.ts";
+import type { Attachments } from "./attachments.ts";
+import type { Origins } from "./origins.ts";
+import type { Partition } from "./partition.ts";
+import type { Partner } from "./partner.ts";
+import type { Publishing, RoutedQueue } from "./publishing.ts";
+import type { RetainedMessages } from "./retained-messages.ts";
+import type { RouteAnnouncer } from "./route-announcer.ts";
+import { encodeSession } from "./session-record.ts";
+
+export interface SessionDeskParts {
+  readonly worker: number;
+  readonly limits: SessionLimits;
+  readonly partitionCount: number;
+  readonly partitions: ReadonlyMap<number, Partition>;
+  readonly partners: readonly Partner[];
+  readonly index: FilterIndex<Subscription, RoutedQueue>;
+  readonly announcer: RouteAnnouncer;
+  readonly attachments: Attachments;
+  readonly origins: Origins;
+  readonly retained: RetainedMessages;
+  readonly publishing: Publishing;
+  readonly wheel: TimerWheel;
+  readonly nowMs: () => number;
+  readonly random: () => number;
+  readonly wake: () => void;
+}
+
+/** Timers of one session: made when first needed. */
+interface SessionTimers {
+  expiry?: TimerEntry;
+  will?: TimerEntry;
+}
+
+export class SessionDesk implements SessionHost {
+  readonly limits: SessionLimits;
+  readonly counters: SessionCounters = {
+    droppedNotWritable: 0,
+    droppedInboxFull: 0,
+    droppedExpired: 0,
+    droppedTooLarge: 0,
+    droppedOffline: 0,
+    droppedDamaged: 0,
+    droppedReservedTopic: 0,
+    unknownAcknowledgements: 0,
+  };
+  readonly #parts: SessionDeskParts;
+  readonly #sessions = new Map<string, Session>();
+  readonly #parked = new Set<Session>();
+  readonly #timers = new Map<Session, SessionTimers>();
+  /** The last packet identifier of clients without a lasting session, and until when it is kept. */
+  readonly #packetIds = new Map<string, { readonly last: number; readonly untilMs: number }>();
+  readonly #refusals = new Map<string, { readonly pauseMs: number; readonly untilMs: number }>();
+
+  constructor(parts: SessionDeskParts) {
+    this.#parts = parts;
+    this.limits = parts.limits;
+  }
+
+  get sessions(): IterableIterator<Session> {
+    return this.#sessions.values();
+  }
+
+  /** Sessions whose PUBLISH waits for room. */
+  get parked(): ReadonlySet<Session> {
+    return this.#parked;
+  }
+
+  nowMs(): number {
+    return this.#parts.nowMs();
+  }
+
+  random(): number {
+    return this.#parts.random();
+  }
+
+  wake(): void {
+    this.#parts.wake();
+  }
+
+  park(session: Session): void {
+    this.#parked.add(session);
+  }
+
+  unpark(session: Session): void {
+    this.#parked.delete(session);
+  }
+
+  publish(
+    message: Region,
+    offset: number,
+    from: Session | undefined,
+    sequence: number,
+    flags: number,
+    packetId: number,
+  ): number {
+    const origin = from?.attendance?.origin ?? 0;
+    return this.#parts.publishing.publish(message, offset, from, origin, sequence, flags, packetId);
+  }
+
+  release(session: Session, packetId: number, done: () => void): void {
+    const { origins, partners, worker, publishing } = this.#parts;
+    let pending = 0;
+    const origin = origins.open({
+      expect: () => {
+        pending += 1;
+      },
+      resolve: () => {
+        pending -= 1;
+        if (pending > 0) return;
+        origins.close(origin);
+        done();
+      },
+    });
+    pending = 1;
+    publishing.release(worker, origin, 0, session.clientId, packetId);
+    const body: ReleaseBody = { origin, sequence: 0, clientId: session.clientId, packetId };
+    for (const partner of partners) {
+      if (partner.worker === worker) continue;
+      pending += 1;
+      partner.control(RELEASE, body);
+    }
+    origins.find(origin)?.resolve(0, ReasonCode.success);
+  }
+
+  openOrigin(line: AcknowledgementLine): number {
+    return this.#parts.origins.open(line);
+  }
+
+  closeOrigin(origin: number): void {
+    this.#parts.origins.close(origin);
+  }
+
+  subscribe(subscription: Subscription, previous: Subscription | undefined, done: () => void): void {
+    const { index, announcer, attachments } = this.#parts;
+    if (subscription.attachment !== undefined) {
+      attachments.bind(subscription.attachment);
+      done();
+      return;
+    }
+    const { filter, session } = subscription;
+    if (previous !== undefined) index.removeSubscriber(filter, previous);
+    index.addSubscriber(filter, subscription, session.isDurable);
+    announcer.tell(filter, index.stateOf(filter), done);
+  }
+
+  unsubscribe(subscription: Subscription): void {
+    const { index, announcer, attachments } = this.#parts;
+    if (subscription.attachment !== undefined) {
+      attachments.drain(subscription.attachment);
+      return;
+    }
+    index.removeSubscriber(subscription.filter, subscription);
+    announcer.tell(subscription.filter, index.stateOf(subscription.filter), () => {});
+  }
+
+  recall(subscription: Subscription, more: () => void): Recall {
+    return this.#parts.retained.recall(subscription, more);
+  }
+
+  attach(attachment: Attachment): void {
+    this.#parts.attachments.bind(attachment);
+  }
+
+  detach(attachment: Attachment): void {
+    this.#parts.attachments.detach(attachment);
+  }
+
+  settle(attachment: Attachment, position: number, accepted: boolean): void {
+    this.#parts.attachments.settle(attachment, position, accepted, true);
+  }
+
+  pause(attachment: Attachment, reason: "session_window_full" | "socket_full" | null): void {
+    this.#parts.attachments.pause(attachment, reason);
+  }
+
+  find(clientId: string): Session | undefined {
+    return this.#sessions.get(clientId);
+  }
+
+  begin(clientId: string): Session {
+    const last = this.#packetIds.get(clientId)?.last ?? randomInt(1, 65_536);
+    this.#packetIds.delete(clientId);
+    return this.restore(clientId, last);
+  }
+
+  /** A session, new or read back from the store. */
+  restore(clientId: string, lastPacketId: number): Session {
+    const home = homePartitionOf(clientId, this.#parts.partitionCount);
+    const session = new Session(clientId, home, this, lastPacketId);
+    this.#sessions.set(clientId, session);
+    return session;
+  }
+
+  #homeOf(session: Session): Partition {
+    return this.#parts.partitions.get(session.homePartition)!;
+  }
+
+  save(session: Session, done: ((outcome: "stored" | "failed") => void) | undefined): void {
+    const partition = this.#homeOf(session);
+    if (session.target === 0) this.#makeDurable(session, partition);
+    const { outgoing } = session;
+    const inFlight = session.isConnected
+      ? []
+      : outgoing
+          .inOrder()
+          .map((packetId) => [packetId, outgoing.stateOf(packetId), outgoing.positionOf(packetId)] as const);
+    const record = encodeSession({
+      version: 1,
+      clientId: session.clientId,
+      target: session.target,
+      expiryS: session.expiryS === Number.POSITIVE_INFINITY ? null : session.expiryS,
+      awaySinceMs: session.awaySinceMs,
+      lastPacketId: outgoing.lastPacketId,
+      subscriptions: [...session.subscriptions.values()].map(({ filter, options }) => [filter, options] as const),
+      inFlight,
+    });
+    partition.put("sessions", session.clientId, record);
+    if (done !== undefined) partition.company.afterCommit(done);
+    if (session.awaySinceMs !== 0) this.watchExpiry(session);
+    this.wake();
+  }
+
+  /** From now on the session's messages are stored. */
+  #makeDurable(session: Session, partition: Partition): void {
+    const { index, announcer } = this.#parts;
+    session.target = partition.takeTarget();
+    session.store = partition.log;
+    partition.sessions.set(session.target, session);
+    for (const subscription of session.subscriptions.values()) {
+      if (subscription.attachment !== undefined) continue;
+      index.addSubscriber(subscription.filter, subscription, true);
+      announcer.tell(subscription.filter, index.stateOf(subscription.filter), () => {});
+    }
+  }
+
+  /** The session ends when its time away is over [MQTT-3.1.2-23]. */
+  watchExpiry(session: Session): void {
+    if (session.expiryS === Number.POSITIVE_INFINITY) return;
+    const timers = this.#timersOf(session);
+    timers.expiry ??= new TimerEntry(() => {
+      if (!session.isConnected && this.#sessions.get(session.clientId) === session) this.end(session);
+    });
+    this.#parts.wheel.schedule(timers.expiry, session.awaySinceMs + session.expiryS * 1000);
+  }
+
+  end(session: Session): void {
+    const { wheel } = this.#parts;
+    if (this.#sessions.get(session.clientId) !== session) return;
+    this.#sessions.delete(session.clientId);
+    this.#parked.delete(session);
+    const timers = this.#timers.get(session);
+    if (timers?.expiry?.isScheduled) wheel.cancel(timers.expiry);
+    if (timers?.will?.isScheduled) {
+      wheel.cancel(timers.will);
+      timers.will.onDue(this.nowMs()); // [MQTT-3.1.2-10]: at the latest with the session.
+    }
+    this.#timers.delete(session);
+    for (const subscription of session.subscriptions.values()) {
+      if (subscription.attachment === undefined) this.unsubscribe(subscription);
+    }
+    for (const attachment of [...session.attachments]) this.detach(attachment);
+    const untilMs = this.nowMs() + PACKET_ID_MEMORY_MS;
+    this.#packetIds.set(session.clientId, { last: session.outgoing.lastPacketId, untilMs });
+    if (session.isDurable) this.#forgetStored(session);
+    this.wake();
+  }
+
+  /** Removes everything of a session from its partition, in one batch. */
+  #forgetStored(session: Session): void {
+    const partition = this.#homeOf(session);
+    const { outgoing } = session;
+    session.inbox.forEach((position) => {
+      if (position !== IN_MEMORY) partition.log.settle(position);
+    });
+    for (const packetId of outgoing.inOrder()) {
+      const position = outgoing.positionOf(packetId);
+      if (outgoing.ownerOf(packetId) === FROM_INBOX && position !== IN_MEMORY) partition.log.settle(position);
+    }
+    partition.put("sessions", session.clientId, undefined);
+    partition.sessions.delete(session.target);
+    for (const packetId of session.inboundIds) this.release(session, packetId, () => {});
+    session.target = 0;
+  }
+
+  scheduleWill(session: Session, will: Will, protocolLevel: number, delayS: number): void {
+    if (delayS <= 0) {
+      publishWill(session, will, protocolLevel);
+      return;
+    }
+    const timers = this.#timersOf(session);
+    timers.will = new TimerEntry(() => publishWill(session, will, protocolLevel));
+    this.#parts.wheel.schedule(timers.will, this.nowMs() + delayS * 1000); // [MQTT-3.1.3-9]
+  }
+
+  cancelWill(session: Session): void {
+    const timers = this.#timers.get(session);
+    if (timers?.will?.isScheduled) this.#parts.wheel.cancel(timers.will);
+    if (timers?.expiry?.isScheduled) this.#parts.wheel.cancel(timers.expiry);
+    this.#timers.delete(session);
+  }
+
+  #timersOf(session: Session): SessionTimers {
+    let timers = this.#timers.get(session);
+    if (timers === undefined) {
+      timers = {};
+      this.#timers.set(session, timers);
+    }
+    return timers;
+  }
+
+  watchKeepAlive(session: Session, attendance: Attendance): void {
+    if (attendance.keepAliveMs === 0) return;
+    const { wheel } = this.#parts;
+    const entry = new TimerEntry((nowMs) => {
+      if (session.attendance !== attendance || attendance.isClosing) return;
+      const dueMs = attendance.lastReceivedMs + attendance.keepAliveMs;
+      if (dueMs > nowMs || attendance.deferred !== undefined) {
+        wheel.schedule(entry, Math.max(dueMs, nowMs + 1000)); // While we do not read, silence is ours.
+        return;
+      }
+      disconnect(session, attendance, ReasonCode.keepAliveTimeout);
+      this.wake();
+    });
+    wheel.schedule(entry, attendance.lastReceivedMs + attendance.keepAliveMs);
+  }
+
+  closeAfterPause(session: Session, attendance: Attendance): void {
+    const { wheel } = this.#parts;
+    const nowMs = this.nowMs();
+    const last = this.#refusals.get(session.clientId);
+    const pauseMs = last === undefined ? REFUSAL_PAUSE_MS_MIN : Math.min(last.pauseMs * 2, REFUSAL_PAUSE_MS_MAX);
+    this.#refusals.set(session.clientId, { pauseMs, untilMs: nowMs + pauseMs + REFUSAL_PAUSE_MS_MAX });
+    attendance.isClosing = true;
+    attendance.connection.pauseReading();
+    wheel.schedule(new TimerEntry(() => attendance.connection.destroy()), nowMs + pauseMs);
+  }
+
+  /** Forgets what is only kept for a while. */
+  keepHouse(nowMs: number): void {
+    for (const [clientId, { untilMs }] of this.#packetIds) if (untilMs <= nowMs) this.#packetIds.delete(clientId);
+    for (const [clientId, { untilMs }] of this.#refusals) if (untilMs <= nowMs) this.#refusals.delete(clientId);
+  }
+}

@@ -1,0 +1,465 @@
+/**
+ * One worker: everything that lives on its thread, and its turn.
+ *
+ * ```
+ *   sockets ─ packets ─┐                                                  ┌─ logs: flush
+ *   rings ── frames ───┼─► sessions, router, queues ─► pump ─► end of turn ┼─ connections: flush
+ *   commits, timers ───┘                                                  └─ rings: publish, ring the bell
+ * ```
+ *
+ * A turn is bounded and awaits nothing. It runs once after the sockets of a poll were read (setImmediate), again while there
+ * is work, and then the worker sleeps until a socket, a bell, a commit or a timer wakes it.
+ */
+import { FRAMES_PER_TURN, HOUSEKEEPING_MS, QUEUE_TICK_MS } from "../base/limits.ts";
+import type { Region } from "../base/region.ts";
+import { TimerEntry, TimerWheel } from "../base/timer-wheel.ts";
+import {
+  ATTACH,
+  type AttachBody,
+  DETACH,
+  type DetachBody,
+  RECALL,
+  RECALLED,
+  type RecallBody,
+  type RecalledBody,
+  RELEASE,
+  type ReleaseBody,
+  ROUTE,
+  ROUTED,
+  type RouteBody,
+  type RoutedBody,
+} from "../frame/kinds.ts";
+import { partitionDirectoryOf, partitionsOf } from "../log/partitions.ts";
+import { ReasonCode } from "../mqtt/reason-codes.ts";
+import type { QueueRecord } from "../queue/definition.ts";
+import { QueueRegistry } from "../queue/registry.ts";
+import { FilterIndex } from "../router/filter-index.ts";
+import { Client } from "../session/client.ts";
+import { Attachment } from "../session/attachment.ts";
+import { deliverFromQueue, deliverStored, pump } from "../session/deliver.ts";
+import { disconnect } from "../session/disconnect.ts";
+import type { ClientConnection, SessionLimits } from "../session/ports.ts";
+import { retryDeferred } from "../session/receive.ts";
+import type { Session } from "../session/session.ts";
+import { consumerQosOf } from "../session/subscribe.ts";
+import type { Subscription } from "../session/subscription.ts";
+import { Attachments } from "./attachments.ts";
+import { LocalPartner } from "./local-partner.ts";
+import { Origins } from "./origins.ts";
+import { Partition } from "./partition.ts";
+import type { Partner, PartnerHandler } from "./partner.ts";
+import { Publishing, type RoutedQueue } from "./publishing.ts";
+import { QueueOwner } from "./queue-owner.ts";
+import { recoverPartition } from "./recovery.ts";
+import { RetainedMessages } from "./retained-messages.ts";
+import type { RingPartner } from "./ring-partner.ts";
+import { RouteAnnouncer, type RouteSummary } from "./route-announcer.ts";
+import { SessionDesk } from "./session-desk.ts";
+import { JOIN, Joins } from "./waiters.ts";
+
+export interface WorkerOptions {
+  readonly worker: number;
+  readonly workers: number;
+  readonly partitions: number;
+  readonly dataDirectory: string;
+  readonly limits: SessionLimits;
+  /** Makes the partner of another worker. */
+  readonly connect: (other: number, handler: PartnerHandler) => RingPartner;
+  /** Credit of this worker's consumers at other workers' queues, by queue's worker; and of others' consumers here. */
+  readonly creditOut: readonly ArrayBufferLike[];
+  readonly creditIn: readonly ArrayBufferLike[];
+  readonly nowMs: () => number;
+  readonly random: () => number;
+  /** Sends what connections have reserved. */
+  readonly flushOutput: () => void;
+  readonly onFault: (fields: object, message: string) => void;
+}
+
+export class BrokerWorker implements PartnerHandler {
+  readonly desk: SessionDesk;
+  readonly owner: QueueOwner;
+  readonly registry = new QueueRegistry();
+  readonly partitions = new Map<number, Partition>();
+  readonly publishing: Publishing;
+  readonly origins = new Origins();
+  readonly #options: WorkerOptions;
+  readonly #partners: Partner[] = [];
+  readonly #rings: RingPartner[] = [];
+  readonly #index: FilterIndex<Subscription, RoutedQueue>;
+  readonly #routed = new Map<QueueRecord["definition"]["name"], RoutedQueue>();
+  readonly #announcer: RouteAnnouncer;
+  readonly #attachments: Attachments;
+  readonly #retained: RetainedMessages;
+  readonly #joins = new Joins();
+  readonly #wheel: TimerWheel;
+  readonly #queueTick: TimerEntry;
+  readonly #toPump = new Set<Session>();
+  #nowMs: number;
+  #isTurnDue = false;
+  #isAwake = true;
+  #timer: NodeJS.Timeout | undefined;
+  #timerMs = Number.POSITIVE_INFINITY;
+  #isStopped = false;
+
+  constructor(options: WorkerOptions) {
+    const { worker, workers } = options;
+    this.#options = options;
+    this.#nowMs = options.nowMs();
+    const nowMs = (): number => this.nowMs();
+    const wake = (): void => this.wake();
+    this.#wheel = new TimerWheel(this.#nowMs);
+    for (const number of partitionsOf(worker, workers, options.partitions)) {
+      this.partitions.set(number, this.#openPartition(number));
+    }
+    for (let other = 0; other < workers; other += 1) {
+      if (other === worker) {
+        this.#partners.push(new LocalPartner(worker, this));
+        continue;
+      }
+      const partner = options.connect(other, this);
+      this.#partners.push(partner);
+      this.#rings.push(partner);
+    }
+    const seed = (): number => Math.floor(options.random() * 2 ** 32);
+    this.#index = new FilterIndex((subscription) => subscription.session, seed());
+    this.#announcer = new RouteAnnouncer(this.#rings);
+    this.#attachments = new Attachments(this.registry, this.#partners, options.creditOut);
+    this.#retained = new RetainedMessages(worker, options.partitions, this.#partners, seed(), nowMs);
+    this.owner = new QueueOwner(this.partitions, this.#partners, options.creditIn);
+    this.publishing = new Publishing({
+      worker,
+      partitionCount: options.partitions,
+      partitions: this.partitions,
+      partners: this.#partners,
+      index: this.#index,
+      retained: this.#retained,
+      joins: this.#joins,
+      nowMs,
+      expect: (origin, sequence) => this.origins.find(origin)?.expect(sequence),
+    });
+    this.desk = new SessionDesk({
+      worker,
+      limits: options.limits,
+      partitionCount: options.partitions,
+      partitions: this.partitions,
+      partners: this.#partners,
+      index: this.#index,
+      announcer: this.#announcer,
+      attachments: this.#attachments,
+      origins: this.origins,
+      retained: this.#retained,
+      publishing: this.publishing,
+      wheel: this.#wheel,
+      nowMs,
+      random: options.random,
+      wake,
+    });
+    this.#queueTick = new TimerEntry((now) => {
+      this.owner.onDeadline(now);
+      this.#wheel.schedule(this.#queueTick, now + QUEUE_TICK_MS);
+    });
+  }
+
+  #openPartition(number: number): Partition {
+    const directory = partitionDirectoryOf(this.#options.dataDirectory, number);
+    return new Partition(number, directory, this.#options.random, {
+      onAnswer: (worker, origin, sequence, outcome) => {
+        const reason = outcome === "stored" ? ReasonCode.success : ReasonCode.implementationSpecificError;
+        if (worker !== JOIN) this.#answer(worker, origin, sequence, reason);
+        else this.#joins.resolve(origin, reason, (to, from, at, worst) => this.#answer(to, from, at, worst));
+      },
+      onDelivery: (session, position, messageBytes, flags) => {
+        if (!session.isDurable) {
+          this.partitions.get(number)?.log.settle(position); // The session ended while its message was on its way to the disk.
+          return;
+        }
+        deliverStored(session, position, messageBytes, flags);
+        this.#toPump.add(session);
+      },
+      onCommit: () => this.wake(),
+      onFault: (partition, fault) =>
+        this.#options.onFault({ partition, kind: fault.kind, err: fault.cause }, "a commit failed; publishers were told"),
+    });
+  }
+
+  #answer(worker: number, origin: number, sequence: number, reason: number): void {
+    if (worker === this.#options.worker) this.onStored(origin, sequence, reason);
+    else this.#partners[worker]!.stored(origin, sequence, reason);
+  }
+
+  /** Reads everything back; returns its queues and what to tell the other workers of its routes. */
+  recover(): { queues: QueueRecord[]; routes: RouteSummary[] } {
+    const queues: QueueRecord[] = [];
+    for (const partition of this.partitions.values()) {
+      const found = recoverPartition(partition, {
+        desk: this.desk,
+        openQueue: (record) => this.#openQueue(record),
+        route: (subscription) => this.#restoreRoute(subscription),
+        nowMs: this.#nowMs,
+      });
+      queues.push(...found);
+      this.#retained.recover(partition);
+    }
+    this.#queueTick.onDue(this.#nowMs);
+    return { queues, routes: this.#announcer.start() };
+  }
+
+  #restoreRoute(subscription: Subscription): void {
+    const { filter, options } = subscription;
+    const qos = consumerQosOf(filter, options);
+    if (qos !== undefined) {
+      subscription.attachment = new Attachment(subscription, qos); // Bound when the client is back.
+      return;
+    }
+    this.#index.addSubscriber(filter, subscription, true);
+    this.#announcer.tell(filter, this.#index.stateOf(filter), () => {});
+  }
+
+  /** The routes of all workers, by worker: this one's own are passed over. */
+  begin(routes: readonly (readonly RouteSummary[])[]): void {
+    for (const [worker, summaries] of routes.entries()) {
+      if (worker === this.#options.worker) continue;
+      for (const { filter, state } of summaries) this.#index.setRemote(filter, worker, state);
+    }
+    this.wake();
+  }
+
+  // Clients.
+
+  /** A client for a connection; the caller ties it to the connection's events. */
+  newClient(connection: ClientConnection, assignedClientId: string): Client {
+    return new Client(this.desk, connection, assignedClientId);
+  }
+
+  // Queues, as the control worker commands.
+
+  #openQueue(record: QueueRecord): void {
+    const queue = this.owner.open(record);
+    const routed = { queue, partition: this.partitions.get(record.partition)! };
+    const { name, topic_filter: filter } = record.definition;
+    this.#routed.set(name, routed);
+    this.#index.addQueue(filter, routed);
+    this.#announcer.tell(filter, this.#index.stateOf(filter), () => {});
+  }
+
+  /** A new queue of this worker: recovered as empty, not yet routed to. */
+  createQueue(record: QueueRecord): void {
+    const queue = this.owner.open(record);
+    queue.recovered(undefined, this.nowMs());
+    this.#routed.set(record.definition.name, { queue, partition: this.partitions.get(record.partition)! });
+  }
+
+  /** Every worker knows the queue from here on; its own worker routes to it. `done` when all have heard of that route. */
+  announceQueue(record: QueueRecord, done: () => void): void {
+    this.registry.set(record);
+    const routed = this.#isMine(record) ? this.#routed.get(record.definition.name) : undefined;
+    if (routed === undefined) {
+      done();
+      return;
+    }
+    const filter = record.definition.topic_filter;
+    this.#index.addQueue(filter, routed);
+    this.#announcer.tell(filter, this.#index.stateOf(filter), done);
+    this.wake();
+  }
+
+  retractQueue(name: string): void {
+    const record = this.registry.get(name);
+    if (record === undefined) return;
+    if (this.#isMine(record)) this.#unroute(record);
+    this.registry.remove(name);
+    this.wake();
+  }
+
+  removeQueue(record: QueueRecord): void {
+    this.#unroute(record);
+    this.#routed.delete(record.definition.name);
+    this.owner.remove(record);
+    this.wake();
+  }
+
+  #unroute(record: QueueRecord): void {
+    const routed = this.#routed.get(record.definition.name);
+    if (routed === undefined) return;
+    const filter = record.definition.topic_filter;
+    if (this.#index.removeQueue(filter, routed)) {
+      this.#announcer.tell(filter, this.#index.stateOf(filter), () => {});
+    }
+  }
+
+  #isMine(record: QueueRecord): boolean {
+    return record.partition % this.#options.workers === this.#options.worker;
+  }
+
+  // What other workers, or this one, ask.
+
+  onPublish(
+    from: number,
+    origin: number,
+    sequence: number,
+    flags: number,
+    packetId: number,
+    message: Region,
+    offset: number,
+  ): boolean {
+    return this.publishing.take(from, origin, sequence, flags, packetId, message, offset);
+  }
+
+  onStored(origin: number, sequence: number, reason: number): void {
+    this.origins.find(origin)?.resolve(sequence, reason);
+  }
+
+  onDeliver(
+    from: number,
+    slot: number,
+    generation: number,
+    position: number,
+    redelivered: boolean,
+    message: Region,
+    offset: number,
+  ): void {
+    const attachment = this.#attachments.find(from, slot, generation);
+    if (attachment === undefined) return; // It has ended; its queue has taken the message back.
+    deliverFromQueue(attachment.subscription.session, attachment, position, redelivered, message, offset);
+  }
+
+  onSettle(from: number, slot: number, generation: number, position: number, accepted: boolean): void {
+    this.owner.onSettle(from, slot, generation, position, accepted, this.nowMs());
+  }
+
+  onControl(from: number, kind: number, body: object): void {
+    switch (kind) {
+      case ATTACH:
+        this.owner.onAttach(from, body as AttachBody);
+        break;
+      case DETACH:
+        this.owner.onDetach(from, body as DetachBody);
+        break;
+      case ROUTE: {
+        const { filter, state, token } = body as RouteBody;
+        this.#index.setRemote(filter, from, state);
+        this.#partners[from]!.control(ROUTED, { token } satisfies RoutedBody);
+        break;
+      }
+      case ROUTED:
+        this.#announcer.onRouted((body as RoutedBody).token);
+        break;
+      case RECALL:
+        this.#retained.onRecall(from, body as RecallBody);
+        break;
+      case RECALLED:
+        this.#retained.onRecalled(body as RecalledBody);
+        break;
+      case RELEASE: {
+        const { origin, sequence, clientId, packetId } = body as ReleaseBody;
+        this.publishing.release(from, origin, sequence, clientId, packetId);
+        break;
+      }
+    }
+  }
+
+  // Turns.
+
+  /** Milliseconds since the epoch; one value for everything until the next turn. */
+  nowMs(): number {
+    if (!this.#isTurnDue) this.#nowMs = this.#options.nowMs();
+    return this.#nowMs;
+  }
+
+  /** Lets a turn come after the events that are being handled. */
+  wake(): void {
+    if (this.#isTurnDue || this.#isStopped) return;
+    this.#nowMs = this.#options.nowMs();
+    this.#isTurnDue = true;
+    if (!this.#isAwake) {
+      this.#isAwake = true;
+      for (const ring of this.#rings) ring.wake();
+    }
+    setImmediate(this.#turnLater);
+  }
+
+  readonly #turnLater = (): void => {
+    if (!this.#isStopped) this.turn();
+  };
+
+  /** One turn. */
+  turn(): void {
+    this.#isTurnDue = true;
+    this.#nowMs = this.#options.nowMs();
+    let isBusy = false;
+    for (const ring of this.#rings) if (ring.drain(FRAMES_PER_TURN) > 0) isBusy = true;
+    this.#wheel.advance(this.#nowMs);
+    this.#retryParked();
+    if (this.#toPump.size > 0) {
+      const sessions = [...this.#toPump];
+      this.#toPump.clear();
+      for (const session of sessions) pump(session);
+    }
+    if (this.owner.pump(this.#nowMs, this.#options.random)) isBusy = true;
+    if (this.#retained.turn()) isBusy = true;
+    for (const { log } of this.partitions.values()) log.flush();
+    this.#options.flushOutput();
+    for (const partner of this.#partners) partner.endTurn();
+    this.#isTurnDue = false;
+    if (isBusy || !this.#fallAsleep()) this.wake();
+    else this.#setTimer();
+  }
+
+  #retryParked(): void {
+    for (const session of this.desk.parked) {
+      const { attendance } = session;
+      if (attendance === undefined || attendance.isClosing || retryDeferred(session, attendance)) {
+        if (attendance?.deferred === undefined) this.desk.unpark(session);
+      }
+    }
+  }
+
+  /** Arms the bells; false when something came meanwhile. */
+  #fallAsleep(): boolean {
+    if (this.#rings.length === 0) return true;
+    const isWaiting = this.desk.parked.size > 0 || this.owner.isBlocked;
+    for (const ring of this.#rings) if (ring.awaitSpace(isWaiting)) return false;
+    for (const ring of this.#rings) {
+      if (ring.armSleep()) continue;
+      for (const armed of this.#rings) armed.wake();
+      return false;
+    }
+    this.#isAwake = false;
+    return true;
+  }
+
+  #setTimer(): void {
+    const nextMs = this.#wheel.nextDeadlineMs();
+    if (nextMs === this.#timerMs && this.#timer !== undefined) return;
+    clearTimeout(this.#timer);
+    this.#timerMs = nextMs;
+    this.#timer = undefined;
+    if (nextMs === Number.POSITIVE_INFINITY) return;
+    const inMs = Math.min(HOUSEKEEPING_MS, Math.max(1, nextMs - this.#nowMs));
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#timerMs = Number.POSITIVE_INFINITY;
+      this.wake();
+    }, inMs);
+  }
+
+  // The end.
+
+  /** Tells every client to go; what lasts is kept as they leave. */
+  disconnectAll(): void {
+    for (const session of this.desk.sessions) {
+      const { attendance } = session;
+      if (attendance === undefined) continue;
+      session.will = undefined; // A planned stop is no reason for wills.
+      disconnect(session, attendance, ReasonCode.serverShuttingDown);
+    }
+    this.wake();
+  }
+
+  /** After the last connection is gone. */
+  async close(): Promise<void> {
+    this.#isStopped = true;
+    clearTimeout(this.#timer);
+    await Promise.all([...this.partitions.values()].map(({ log }) => log.close()));
+  }
+}
