@@ -55,7 +55,10 @@ export interface RecordSummary {
 }
 
 export interface LogEvents {
-  /** Called inside `flush`, just before the batch is sealed: the owner puts its changed ledgers and cursors now. */
+  /**
+   * Called just before a batch is sealed: the owner puts its changed ledgers and cursors now. Inside `flush`, or from the event loop
+   * when the log starts the next commit itself; then before `onCommitted` of the one that ended, so that the disk does not wait.
+   */
   onSeal(batch: number): void;
   /** The batch is on disk. Called from the event loop, never from inside a call into the log; batches in order. */
   onCommitted(batch: number): void;
@@ -119,7 +122,7 @@ export interface PartitionLog {
 
   /**
    * Copies a message into the gathering batch, once for all its targets; returns a handle for `add`, valid until
-   * the next `flush`, or NO_ROOM.
+   * the next `flush` or the end of the turn, or NO_ROOM. `messageBytes` is what the message's own first word says.
    */
   stage(source: Region, offset: number, messageBytes: number): number;
   /**

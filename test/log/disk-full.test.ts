@@ -89,6 +89,8 @@ console.log(JSON.stringify(report));
 clearInterval(alive);
 `;
 
+const run = (command: string, ...flags: string[]): Buffer => execFileSync(command, flags, { stdio: "pipe" });
+
 let place: Place;
 
 beforeAll(() => {
@@ -103,7 +105,7 @@ it("answers a full disk and goes on when there is space", ({ skip }) => {
   const mounted = join(place.directory, "small");
   mkdirSync(mounted);
   try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=4m", "tmpfs", mounted], { stdio: "pipe" });
+    run("mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", mounted);
   } catch (cause) {
     console.log(`skipped, a tmpfs cannot be mounted here: ${(cause as Error).message.trim()}`);
     skip();
@@ -127,6 +129,6 @@ it("answers a full disk and goes on when there is space", ({ skip }) => {
       damage: 0,
     });
   } finally {
-    execFileSync("umount", ["-l", mounted]);
+    run("umount", "-l", mounted);
   }
 });
