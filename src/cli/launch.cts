@@ -4,7 +4,7 @@
  * an ES module uses it. Measured on Node 20: set from an ES module, UV_THREADPOOL_SIZE changes nothing.
  *
  * Each commit of a partition holds a pool thread for its fdatasync, so the pool must be larger than the number of partitions,
- * which is not known yet: as many as there are cores, and as a smaller machine may have inherited.
+ * whose number is not known yet: one per core, or 16 where the data may come from a larger machine.
  */
 const { availableParallelism } = require("node:os") as typeof import("node:os");
 

@@ -72,8 +72,9 @@ function settingsOf(command: Command): Settings {
 
 function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) {
-    if (error.code === "commander.help") printRefusal("which command? start, status or check-config; see restante --help");
-    else if (error.exitCode !== 0) printRefusal(error.message.replace(/^error: /, ""));
+    const isWithoutVerb = error.code === "commander.help";
+    const text = isWithoutVerb ? "which command? start, status or check-config; see restante --help" : error.message;
+    if (error.exitCode !== 0) printRefusal(text.replace(/^error: /, ""));
     return error.exitCode;
   }
   try {

@@ -39,8 +39,6 @@ describe("refusals", () => {
     [[], "which command?"],
     [["begin"], "unknown command 'begin'"],
     [["start", "--mqttport", "1"], "unknown option '--mqttport' (Did you mean --mqtt-port?)"],
-    [["start", "--mqtt-port"], "argument missing"],
-    [["start", "now"], "too many arguments"],
     [["start", "--mqtt-port", "x"], "--mqtt-port: expected an integer from 0 to 65535"],
     [["start", "--config", "/nowhere.yaml"], "cannot read the settings file /nowhere.yaml: ENOENT"],
     [["start", "--data-dir", "/dev/null"], "/dev/null: a file is in the way"],
