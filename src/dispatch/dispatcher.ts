@@ -193,7 +193,7 @@ export class Dispatcher {
 
     const offer = this.#offer;
     for (let parked = 0; handed < bound && parked < ASIDE_LOOK_MAX && this.#strategy.count > 0; ) {
-      if (!this.queue.peek(nowMs, offer)) return handed;
+      if (!this.queue.peek(nowMs, offer)) break;
       const consumer = this.#choose(random, undefined);
       if (consumer !== undefined) {
         if (this.#deliver(consumer, link)) handed += 1;
@@ -202,7 +202,8 @@ export class Dispatcher {
         parked += 1;
       }
     }
-    if (this.#strategy.count > 0 && this.queue.hasAvailable) this.#ready.add(this);
+    const isMore = this.queue.hasAvailable || (handed > 0 && this.queue.heldCount > 0);
+    if (isMore && this.#strategy.count > 0) this.#ready.add(this);
     return handed;
   }
 
@@ -216,6 +217,7 @@ export class Dispatcher {
       const consumer = this.#choose(random, rejecter);
       if (consumer === undefined) this.queue.holdOn(offer.position);
       else if (this.#deliver(consumer, link)) handed += 1;
+      else left += 1; // Somebody else may take it; the one that refused is asked no more.
     }
     return handed;
   }

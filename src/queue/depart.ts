@@ -49,7 +49,7 @@ export function oldestWaiting(state: QueueState): number {
   const { aside, line, returned } = state;
   while (returned.count > 0 && aside.findIn(RETURNED, returned.peek()) === NO_SLOT) returned.pop();
   let oldest = returned.count > 0 ? returned.peek() : Number.POSITIVE_INFINITY;
-  oldest = Math.min(oldest, headOf(state, state.held, HELD), headOf(state, state.parked, PARKED));
+  oldest = Math.min(oldest, lowestOf(state, state.held, HELD), lowestOf(state, state.parked, PARKED));
   if (line.first(oldest)) oldest = line.position;
   return oldest === Number.POSITIVE_INFINITY ? -1 : oldest;
 }
@@ -76,7 +76,13 @@ function forgetKey(state: QueueState, position: number): void {
   else if (line.find(position)) lastValues.forget(line.keyHashHigh, line.keyHashLow, position);
 }
 
-function headOf(state: QueueState, fifo: PositionFifo, wanted: number): number {
-  while (fifo.count > 0 && state.aside.findIn(wanted, fifo.peek()) === NO_SLOT) fifo.shift();
-  return fifo.count > 0 ? fifo.peek() : Number.POSITIVE_INFINITY;
+/** The lowest of a few positions that still are in this state. These are no order of positions, so all are looked at. */
+function lowestOf(state: QueueState, fifo: PositionFifo, wanted: number): number {
+  let lowest = Number.POSITIVE_INFINITY;
+  if (state.aside.counts[wanted] === 0) return lowest;
+  for (let index = 0; index < fifo.count; index += 1) {
+    const position = fifo.at(index);
+    if (position < lowest && state.aside.findIn(wanted, position) !== NO_SLOT) lowest = position;
+  }
+  return lowest;
 }

@@ -1,6 +1,6 @@
 /**
- * Hand out: the message that is next, shown first and taken by a holder then. What came back goes before what was never
- * handed out, each in stored order; what has expired is never shown.
+ * Hand out: the message that is next, shown first and taken by a holder then. The next one is always the first in stored
+ * order, so what came back goes before what is newer; what has expired is never shown.
  */
 import type { Region } from "../base/region.ts";
 import { expiresAtMsOf, publishedAtMsOf } from "../frame/message.ts";
@@ -24,17 +24,19 @@ export interface Offer {
 /** Shows the next available message; false when there is none. */
 export function peek(state: QueueState, nowMs: number, into: Offer): boolean {
   const { aside, line, returned } = state;
-  while (returned.count > 0) {
-    const position = returned.peek();
-    const slot = aside.findIn(RETURNED, position);
-    if (slot !== NO_SLOT && show(state, position, slot, nowMs, into)) return true;
-    // Elsewhere since it came back, or taken out of the queue just now.
-    returned.pop();
+  for (;;) {
+    // Gone or elsewhere since it came back.
+    while (returned.count > 0 && aside.findIn(RETURNED, returned.peek()) === NO_SLOT) returned.pop();
+    const isReturned = returned.count > 0;
+    const before = isReturned ? Math.min(returned.peek(), state.availableBefore) : state.availableBefore;
+    if (line.first(before)) {
+      if (show(state, line.position, NO_SLOT, nowMs, into)) return true;
+    } else {
+      if (!isReturned) return false;
+      const position = returned.peek();
+      if (show(state, position, aside.find(position), nowMs, into)) return true;
+    }
   }
-  while (line.first(state.availableBefore)) {
-    if (show(state, line.position, NO_SLOT, nowMs, into)) return true;
-  }
-  return false;
 }
 
 /** Shows the next rejected message that waits for another holder; false when there is none. */
@@ -78,9 +80,10 @@ export function takeBack(state: QueueState, position: number, excluded: number):
 /** Puts the message that was shown off: it is too large for everybody who could take it now. */
 export function park(state: QueueState, position: number): void {
   const { aside } = state;
-  const slot = aside.find(position);
+  let slot = aside.find(position);
   if (slot !== NO_SLOT) aside.move(slot, PARKED);
-  else noteAsideExpiry(state, aside.expiries[takeFromLine(state, position, PARKED)]!);
+  else slot = takeFromLine(state, position, PARKED);
+  noteAsideExpiry(state, aside.expiries[slot]!);
   state.parked.push(position);
 }
 

@@ -24,16 +24,16 @@ export class PositionFifo {
     return this.#positions[this.#first]!;
   }
 
+  /** The `index`-th, from the oldest on. */
+  at(index: number): number {
+    return this.#positions[(this.#first + index) & (this.#positions.length - 1)]!;
+  }
+
   shift(): number {
     const position = this.#positions[this.#first]!;
     this.#first = (this.#first + 1) & (this.#positions.length - 1);
     this.#count -= 1;
     return position;
-  }
-
-  clear(): void {
-    this.#first = 0;
-    this.#count = 0;
   }
 
   #grow(): void {

@@ -52,8 +52,4 @@ export class PositionHeap {
     positions[at] = last;
     return lowest;
   }
-
-  clear(): void {
-    this.#count = 0;
-  }
 }

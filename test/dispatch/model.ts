@@ -1,0 +1,264 @@
+/**
+ * A plain model of one queue: a list of messages, each with its state, and the rules applied one by one, slowly. It does
+ * not choose consumers; it judges what the real queue does.
+ *
+ * Everything that is durable with a batch carries that batch's number, so that a crash is: forget what is newer.
+ */
+export type Reason = "acknowledged" | "expired" | "superseded" | "dropped" | "purged";
+
+export interface ModelMessage {
+  readonly id: number;
+  readonly position: number;
+  readonly batch: number;
+  readonly key: string | undefined;
+  readonly bytes: number;
+  readonly expiresAtMs: number;
+  state: "waiting" | "inFlight" | "leaving" | "done";
+  reason: Reason | undefined;
+  /** The batch that settles it; of one that is overwritten, too. */
+  doneBatch: number;
+  holder: number | undefined;
+  attempts: number;
+  isOverwritten: boolean;
+  rejecter: number | undefined;
+  heldUntilMs: number | undefined;
+}
+
+interface Pair {
+  readonly old: ModelMessage;
+  readonly successor: ModelMessage;
+  readonly reason: "superseded" | "dropped";
+}
+
+export interface ModelSettings {
+  readonly isLastValue: boolean;
+  overflow: "drop_oldest" | "drop_newest" | "reject";
+  maxCount: number;
+  maxBytes: number;
+  readonly redispatchMs: number;
+}
+
+export class Model {
+  readonly settings: ModelSettings;
+  messages: ModelMessage[] = [];
+  #pairs: Pair[] = [];
+  /** Messages that never had a record, with the batch whose ledger counts them. */
+  #dropsOfNewest: { batch: number }[] = [];
+  #refusals: { batch: number }[] = [];
+  gathering = 1;
+  committed = 0;
+
+  constructor(settings: ModelSettings) {
+    this.settings = settings;
+  }
+
+  live(): ModelMessage[] {
+    return this.messages.filter((message) => message.state === "waiting" || message.state === "inFlight");
+  }
+
+  waiting(): ModelMessage[] {
+    return this.messages.filter((message) => message.state === "waiting");
+  }
+
+  /** What may be handed out to somebody. */
+  available(nowMs: number): ModelMessage[] {
+    return this.waiting().filter((message) => message.batch <= this.committed && message.expiresAtMs > nowMs);
+  }
+
+  accept(
+    incoming: { id: number; position: number; key: string | undefined; bytes: number; expiresAtMs: number },
+    nowMs: number,
+  ): "accepted" | "dropped" | "refusedLimit" | "refusedKey" {
+    const { isLastValue, overflow, maxBytes } = this.settings;
+    if (isLastValue && incoming.key === undefined) return this.refuse("refusedKey");
+    const elder = (): ModelMessage | undefined =>
+      isLastValue
+        ? this.live()
+            .filter((message) => message.key === incoming.key && !message.isOverwritten)
+            .at(-1)
+        : undefined;
+    const isOver = (): boolean => {
+      const replaced = elder();
+      const rest = this.live().filter((message) => message !== replaced || message.state === "inFlight");
+      return this.#exceeds([...rest, incoming]);
+    };
+    let over = isOver();
+    if (over) {
+      this.expire(nowMs);
+      over = isOver();
+    }
+    if (over) {
+      if (overflow === "reject" || incoming.bytes > maxBytes) return this.refuse("refusedLimit");
+      const inFlight = this.messages.filter((message) => message.state === "inFlight");
+      if (overflow === "drop_newest" || this.#exceeds([...inFlight, incoming])) {
+        this.#dropsOfNewest.push({ batch: this.gathering });
+        return "dropped";
+      }
+    }
+    const message: ModelMessage = {
+      ...incoming,
+      batch: this.gathering,
+      state: "waiting",
+      reason: undefined,
+      doneBatch: 0,
+      holder: undefined,
+      attempts: 0,
+      isOverwritten: false,
+      rejecter: undefined,
+      heldUntilMs: undefined,
+    };
+    const old = elder();
+    if (old !== undefined) this.#leave(old, message, "superseded");
+    while (over && this.#exceeds([...this.live(), message])) this.#leave(this.waiting()[0]!, message, "dropped");
+    this.messages.push(message);
+    return "accepted";
+  }
+
+  commit(batch: number): void {
+    this.committed = batch;
+    const due = this.#pairs.filter((pair) => pair.successor.batch <= batch);
+    this.#pairs = this.#pairs.filter((pair) => pair.successor.batch > batch);
+    for (const { old, reason } of due) {
+      if (old.state === "inFlight") {
+        if (!old.isOverwritten) old.doneBatch = this.gathering;
+        old.isOverwritten = true;
+      } else if (old.state !== "done") this.finish(old, reason);
+    }
+  }
+
+  fail(batch: number): void {
+    const failed = (message: ModelMessage): boolean => message.batch === batch && message.state !== "done";
+    const broken = this.#pairs.filter((pair) => pair.successor.batch === batch || pair.old.batch === batch);
+    this.#pairs = this.#pairs.filter((pair) => !broken.includes(pair));
+    for (const { old } of broken) if (old.state === "leaving") old.state = "waiting";
+    this.messages = this.messages.filter((message) => !failed(message));
+    for (const entry of [...this.#dropsOfNewest, ...this.#refusals]) if (entry.batch === batch) entry.batch += 1;
+    for (const message of this.messages) if (message.doneBatch === batch) message.doneBatch += 1;
+    this.#supersedeAgain();
+    this.#enforceLimits();
+  }
+
+  /** The process is gone; `durable` is the newest batch on disk. */
+  crash(durable: number, nowMs: number): void {
+    this.committed = durable;
+    this.gathering = durable + 1;
+    this.#pairs = [];
+    this.#dropsOfNewest = this.#dropsOfNewest.filter((entry) => entry.batch <= durable);
+    this.#refusals = this.#refusals.filter((entry) => entry.batch <= durable);
+    this.messages = this.messages.filter((message) => message.batch <= durable);
+    for (const message of this.messages) {
+      const isSettled = message.doneBatch !== 0 && message.doneBatch <= durable;
+      if (isSettled && message.state === "inFlight") message.reason = "superseded"; // Overwritten.
+      message.state = isSettled ? "done" : "waiting";
+      if (isSettled) continue;
+      message.doneBatch = 0;
+      message.reason = undefined;
+      message.attempts = 0;
+      message.isOverwritten = false;
+      message.holder = undefined;
+      message.rejecter = undefined;
+      message.heldUntilMs = undefined;
+    }
+    this.#supersedeAgain();
+    this.commit(durable);
+    this.#enforceLimits();
+    this.expire(nowMs);
+  }
+
+  settle(message: ModelMessage, isAccepted: boolean, nowMs: number): void {
+    if (isAccepted) this.finish(message, "acknowledged");
+    else if (message.isOverwritten) this.finish(message, "superseded");
+    else {
+      message.state = "waiting";
+      message.rejecter = message.holder;
+      message.heldUntilMs = nowMs + this.settings.redispatchMs;
+      message.holder = undefined;
+    }
+  }
+
+  giveBack(holder: number): void {
+    for (const message of this.messages) {
+      if (message.rejecter === holder) message.rejecter = undefined;
+      if (message.state !== "inFlight" || message.holder !== holder) continue;
+      message.holder = undefined;
+      if (message.isOverwritten) this.finish(message, "superseded");
+      else message.state = "waiting";
+    }
+  }
+
+  purge(): number {
+    const purged = this.waiting().filter((message) => message.batch <= this.committed);
+    for (const message of purged) this.finish(message, "purged");
+    return purged.length;
+  }
+
+  expire(nowMs: number): void {
+    for (const message of this.waiting()) if (message.expiresAtMs <= nowMs) this.finish(message, "expired");
+  }
+
+  limit(maxCount: number, maxBytes: number): void {
+    this.settings.maxCount = maxCount;
+    this.settings.maxBytes = maxBytes;
+    this.#enforceLimits();
+  }
+
+  finish(message: ModelMessage, reason: Reason): void {
+    if (message.doneBatch === 0) message.doneBatch = this.gathering;
+    message.state = "done";
+    message.reason = reason;
+    message.holder = undefined;
+  }
+
+  counts(): Record<string, number> {
+    const by = (reason: Reason): number =>
+      this.messages.filter((message) => message.state === "done" && message.reason === reason).length;
+    const leaving = (reason: string): number =>
+      this.#pairs.filter((pair) => pair.reason === reason && pair.old.state === "leaving").length;
+    return {
+      stored: this.messages.length + this.#dropsOfNewest.length,
+      waiting: this.waiting().length,
+      in_flight: this.messages.filter((message) => message.state === "inFlight").length,
+      acknowledged: by("acknowledged"),
+      expired: by("expired"),
+      superseded: by("superseded") + leaving("superseded"),
+      dropped: by("dropped") + leaving("dropped") + this.#dropsOfNewest.length,
+      dead_lettered: 0,
+      purged: by("purged"),
+      refused: this.#refusals.length,
+      difference: 0,
+      waiting_bytes: this.waiting().reduce((sum, message) => sum + message.bytes, 0),
+    };
+  }
+
+  refuse<T>(outcome: T): T {
+    this.#refusals.push({ batch: this.gathering });
+    return outcome;
+  }
+
+  #exceeds(messages: readonly { bytes: number }[]): boolean {
+    const bytes = messages.reduce((sum, message) => sum + message.bytes, 0);
+    return messages.length > this.settings.maxCount || bytes > this.settings.maxBytes;
+  }
+
+  #leave(old: ModelMessage, successor: ModelMessage, reason: Pair["reason"]): void {
+    if (old.state === "leaving") return;
+    this.#pairs.push({ old, successor, reason });
+    if (old.state === "waiting") old.state = "leaving";
+  }
+
+  #supersedeAgain(): void {
+    if (!this.settings.isLastValue) return;
+    const newest = new Map<string, ModelMessage>();
+    for (const message of this.live()) {
+      if (message.isOverwritten) continue;
+      const known = newest.get(message.key!);
+      if (known !== undefined) this.#leave(known, message, "superseded");
+      newest.set(message.key!, message);
+    }
+  }
+
+  #enforceLimits(): void {
+    if (this.settings.overflow !== "drop_oldest") return;
+    while (this.#exceeds(this.live()) && this.waiting().length > 0) this.finish(this.waiting()[0]!, "dropped");
+  }
+}

@@ -1,0 +1,176 @@
+/**
+ * Goal: key expressions are read as their grammar says, faults are named with their position, and keys are the right
+ * bytes of the message.
+ * Method: examples; properties over generated syntax trees printed with random white space, and over random text.
+ */
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { compileKeyExpression, type KeyExpression } from "../../src/queue/key-expression.ts";
+import { type ExpressionNode, parseExpression } from "../../src/queue/key-expression-grammar.ts";
+import { newKeyHash } from "../../src/queue/key-hash.ts";
+import { message, textProperty, userProperty } from "./message.ts";
+
+const SEED = { high: 1, low: 2 };
+
+function compiled(source: string): KeyExpression {
+  const result = compileKeyExpression(source);
+  if (!result.ok) throw new Error(`${result.message} at ${result.position}`);
+  return result.expression;
+}
+
+describe("keys", () => {
+  const sample = message({
+    topic: "commands/1",
+    clientId: "device-7",
+    username: "ann",
+    peer: "[::1]:5000",
+    payload: "on",
+    retain: true,
+    publishedAtMs: 1_700_000_000_123,
+    expiresAtMs: 1_700_000_060_123,
+    properties: Buffer.concat([
+      Buffer.from([0x01, 1]),
+      textProperty(0x03, "text/plain"),
+      userProperty("key", "first"),
+      userProperty("other", "x"),
+      textProperty(0x08, "reply/to"),
+      userProperty("key", "last"),
+      userProperty("empty", ""),
+      textProperty(0x09, "correlate"),
+    ]),
+  });
+
+  test.each([
+    ["message.from", "device-7"],
+    ["message.topic", "commands/1"],
+    ["message.payload", "on"],
+    ["message.qos", "1"],
+    ["message.timestamp", "1700000000123"],
+    ["message.flags.retain", "true"],
+    ["message.headers.username", "ann"],
+    ["message.headers.peername", "[::1]:5000"],
+    ["message.headers.peerhost", "::1"],
+    ["message.headers.proto_ver", "5"],
+    ["message.headers.properties.User-Property.key", "last"],
+    ["message.headers.properties.User-Property.empty", ""],
+    ["message.headers.properties.Content-Type", "text/plain"],
+    ["message.headers.properties.Response-Topic", "reply/to"],
+    ["message.headers.properties.Correlation-Data", "correlate"],
+    ["message.headers.properties.Payload-Format-Indicator", "1"],
+    ["message.headers.properties.Message-Expiry-Interval", "60"],
+    ["'a constant'", "a constant"],
+    [" +12 ", "12"],
+    ["-3", "-3"],
+    ["1.50", "1.5"],
+    ["2.0", "2.0"],
+    ["1.5e2", "150.0"],
+    ["true", "true"],
+  ])("%s is %j", (source, key) => {
+    const expression = compiled(source);
+    expect(expression.keyOf(sample, 0)).toBe(key);
+    const [one, other] = [newKeyHash(), newKeyHash()];
+    expect(expression.hashInto(sample, 0, SEED, one)).toBe("ok");
+    expect(compiled(`'${key}'`).hashInto(sample, 0, SEED, other)).toBe("ok");
+    expect(one).toEqual(other);
+  });
+
+  test("an absent user name is an empty key; a message from REST has no client's headers", () => {
+    expect(compiled("message.headers.username").keyOf(message({}), 0)).toBe("");
+    const fromRest = message({ clientId: "http_api", protocolLevel: 0 });
+    expect(compiled("message.from").keyOf(fromRest, 0)).toBe("http_api");
+    expect(compiled("message.headers.username").hashInto(fromRest, 0, SEED, newKeyHash())).toBe("unbound");
+  });
+
+  test("what is not there is unbound, what is a map has no key, and neither writes a hash", () => {
+    const out = newKeyHash();
+    for (const path of ["message.headers.properties.User-Property.nope", "message.nope", "nope"]) {
+      expect(compiled(path).hashInto(sample, 0, SEED, out)).toBe("unbound");
+    }
+    expect(compiled("message.headers.properties.User-Property").hashInto(sample, 0, SEED, out)).toBe("not_scalar");
+    expect(out).toEqual(newKeyHash());
+  });
+});
+
+describe("faults", () => {
+  test.each([
+    ["", 0, "empty"],
+    ["  ", 2, "empty"],
+    ["a b", 2, '"b"'],
+    ["'open", 0, "closing quote"],
+    ["f(1,", 4, "the end"],
+    ["f(1", 3, '","'],
+    ["f([])", 3, '"]"'],
+    ["[1]", 0, '"["'],
+    ["message.headers.properties.'User-Property'.x", 27, "'"],
+    ["-", 0, "digits"],
+    ["1.", 1, '"."'],
+    ["f(1)", 0, "f is unknown"],
+    ["  json_value(message.payload,'a.b')", 2, "json_value is unknown"],
+  ])("%j at %i", (source, position, part) => {
+    const result = compileKeyExpression(source);
+    expect(result).toMatchObject({ ok: false, position });
+    expect(result.ok ? "" : result.message).toContain(part);
+  });
+
+  test("nesting and length are bounded", () => {
+    expect(compileKeyExpression(`${"f(".repeat(5_000)}1${")".repeat(5_000)}`).ok).toBe(false);
+    expect(compileKeyExpression(`${"f(".repeat(500)}1${")".repeat(500)}`)).toMatchObject({ ok: false });
+    expect(compileKeyExpression(`f(${"[".repeat(500)}1${"]".repeat(500)})`)).toMatchObject({ ok: false });
+  });
+});
+
+describe("properties", () => {
+  const space = fc.constantFrom("", " ", "\n\t", "  ");
+  const identifier = fc.stringMatching(/^[a-zA-Z][-a-zA-Z0-9_.]{0,8}$/).filter((name) => !/^(true|false)$/.test(name));
+  type Printed = { text: string; node: unknown };
+  const { expression } = fc.letrec<{ expression: Printed; argument: Printed }>((tie) => ({
+    expression: fc.oneof(
+      { depthSize: "small", withCrossShrink: true },
+      identifier.map((path) => ({ text: path, node: { kind: "variable", path } })),
+      fc.integer().map((value) => ({ text: String(value), node: { kind: "constant", text: String(value) } })),
+      fc.constantFrom("true", "false").map((text) => ({ text, node: { kind: "constant", text } })),
+      fc
+        .tuple(fc.constantFrom("'", '"'), fc.string())
+        .filter(([quote, text]) => !text.includes(quote))
+        .map(([quote, text]) => ({ text: quote + text + quote, node: { kind: "constant", text } })),
+      fc.tuple(identifier, space, fc.array(tie("argument"), { maxLength: 3 })).map(([name, gap, items]) => ({
+        text: `${name}${gap}(${items.map((item) => item.text).join(`${gap},${gap}`)}${gap})`,
+        node: { kind: "call", name, items: items.map((item) => item.node) },
+      })),
+    ),
+    argument: fc.oneof(
+      tie("expression"),
+      fc.tuple(space, fc.array(tie("expression"), { minLength: 1, maxLength: 3 })).map(([gap, items]) => ({
+        text: `[${items.map((item) => gap + item.text).join(",")}${gap}]`,
+        node: { kind: "array", items: items.map((item) => item.node) },
+      })),
+    ),
+  }));
+
+  test("what is printed from a tree is read as that tree", () => {
+    fc.assert(
+      fc.property(expression, space, ({ text, node }, gap) => {
+        const result = parseExpression(gap + text + gap);
+        expect(result.ok && withoutPositions(result.node)).toEqual(node);
+      }),
+    );
+  });
+
+  test("any text is an expression or a fault at a position inside it, never an exception", () => {
+    const text = fc.oneof(fc.string(), fc.string({ unit: fc.constantFrom(..."ab.(),[]'\" 1-+e") }));
+    fc.assert(
+      fc.property(text, (source) => {
+        const result = compileKeyExpression(source);
+        if (result.ok) return;
+        expect(result.message).not.toBe("");
+        expect(result.position).toBeGreaterThanOrEqual(0);
+        expect(result.position).toBeLessThanOrEqual(source.length);
+      }),
+    );
+  });
+});
+
+function withoutPositions(node: ExpressionNode): unknown {
+  const { position: _, ...rest } = node;
+  return "items" in rest ? { ...rest, items: rest.items.map(withoutPositions) } : rest;
+}
