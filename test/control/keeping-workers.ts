@@ -1,0 +1,121 @@
+/**
+ * Workers inside the test's own thread: they keep records as partitions do, route as every worker does, and refuse when told.
+ * Nothing else is stood in for: what is above the interface `Workers` is the real thing.
+ */
+import { CodedError } from "../../src/base/errors.ts";
+import type { QueueDefinition, QueueRecord } from "../../src/queue/definition.ts";
+import type { Command, PublishCommand, QueueStatus, ReplyTo, Workers } from "../../src/worker/commands.ts";
+
+export class KeepingWorkers implements Workers {
+  readonly count: number;
+  readonly partitions: number;
+  /** What is on disk, by partition. */
+  readonly stored: Map<string, QueueRecord>[];
+  /** What each worker routes to. */
+  readonly routed: Map<string, QueueRecord>[];
+  readonly published: PublishCommand[] = [];
+  readonly calls: { readonly worker: number; readonly kind: Command["kind"] }[] = [];
+  /** What a publish is answered with. */
+  reasonCode = 0;
+  /** The same for one message. */
+  judge: (command: PublishCommand) => number = () => this.reasonCode;
+  /** Called before each command; throws to refuse it, or waits. */
+  before: (kind: Command["kind"], worker: number) => void | Promise<void> = () => undefined;
+  #nextTarget = 1;
+
+  constructor(count = 2, partitions = count) {
+    this.count = count;
+    this.partitions = partitions;
+    this.stored = Array.from({ length: partitions }, () => new Map());
+    this.routed = Array.from({ length: count }, () => new Map());
+  }
+
+  /** Refuses the next `times` commands of a kind. */
+  refuse(kind: Command["kind"], times = 1, fault: unknown = new CodedError("DISK_FULL", "the disk is full")): void {
+    let left = times;
+    this.before = (asked) => {
+      if (asked !== kind || left === 0) return;
+      left -= 1;
+      throw fault;
+    };
+  }
+
+  async call<K extends Command["kind"]>(worker: number, command: Extract<Command, { kind: K }>): Promise<ReplyTo<K>> {
+    this.calls.push({ worker, kind: command.kind });
+    const asked = structuredClone(command) as Command; // As over a message port.
+    await Promise.resolve();
+    await this.before(asked.kind, worker);
+    return structuredClone(this.#answer(worker, asked)) as ReplyTo<K>;
+  }
+
+  workerOf(clientId: string): number {
+    return clientId.length % this.count;
+  }
+
+  namesStored(): string[] {
+    return this.stored.flatMap((partition) => [...partition.keys()]).sort();
+  }
+
+  #answer(worker: number, command: Command): unknown {
+    switch (command.kind) {
+      case "recovered": {
+        const partitions = [...this.stored.keys()].filter((partition) => partition % this.count === worker);
+        return { partitions, queues: partitions.flatMap((partition) => [...this.stored[partition]!.values()]) };
+      }
+      case "createQueue":
+        return this.#store(worker, command.partition, command.definition, command.createdAtMs);
+      case "updateQueue":
+        this.#partition(worker, command.record.partition).set(command.record.definition.name, command.record);
+        return command.record;
+      case "deleteQueue":
+        this.#partition(worker, command.record.partition).delete(command.record.definition.name);
+        return null;
+      case "announceQueue":
+        this.routed[worker]!.set(command.record.definition.name, command.record);
+        return null;
+      case "retractQueue":
+        this.routed[worker]!.delete(command.name);
+        return null;
+      case "queueStatus":
+        return statusOf(command.record.definition);
+      case "publish":
+        this.published.push(command);
+        return { reasonCode: this.judge(command) };
+      default:
+        throw new Error(`not known here: ${(command as Command).kind}`);
+    }
+  }
+
+  #store(worker: number, partition: number, definition: QueueDefinition, createdAtMs: number): QueueRecord {
+    const record = { definition, partition, target: this.#nextTarget, createdAtMs };
+    this.#nextTarget += 1;
+    this.#partition(worker, partition).set(definition.name, record);
+    return record;
+  }
+
+  #partition(worker: number, partition: number): Map<string, QueueRecord> {
+    if (partition % this.count !== worker) throw new Error(`partition ${partition} is not on worker ${worker}`);
+    return this.stored[partition]!;
+  }
+}
+
+function statusOf({ name, topic_filter }: QueueDefinition): QueueStatus {
+  return {
+    name,
+    topic_filter,
+    stored: 9,
+    waiting: 4,
+    in_flight: 3,
+    acknowledged: 2,
+    expired: 0,
+    superseded: 0,
+    dropped: 0,
+    dead_lettered: 0,
+    purged: 0,
+    refused: 0,
+    difference: 0,
+    waiting_bytes: 1024,
+    oldest_waiting_ms: 12,
+    consumers: [{ clientid: "c1", in_flight: 3, window: 10, delivered: 5, acknowledged: 2, rejected: 0, paused: null }],
+  };
+}
