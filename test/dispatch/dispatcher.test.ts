@@ -1,0 +1,211 @@
+/**
+ * Goal: what the model does not cover: oversized messages, refused links, pauses, draining, readiness, deletion, retention
+ * that changes, memory queues.
+ * Method: examples on the real dispatcher and queue over a log in memory.
+ */
+import { describe, expect, test } from "vitest";
+import { NOT_PAUSED, SESSION_WINDOW_FULL } from "../../src/dispatch/credit.ts";
+import { ACCEPTED, DROPPED_NEWEST, REFUSED_LIMIT } from "../../src/queue/accept.ts";
+import { Bench } from "./bench.ts";
+
+describe("oversized messages", () => {
+  test("wait while those behind pass, and go first to a consumer that can take them", () => {
+    const bench = new Bench({});
+    const small = bench.attach({ packetBytesMax: 100 });
+    bench.publish(100, { payload: "x".repeat(500) });
+    bench.publish(5);
+    bench.pump();
+    expect(bench.handed.length).toBe(5);
+    expect(bench.dispatcher.status(0)).toMatchObject({ waiting: 100, in_flight: 5 });
+    bench.settleAll();
+    expect(bench.dispatcher.status(0).consumers[0]).toMatchObject({ clientid: "c0", paused: "packet_too_large" });
+    bench.handed.length = 0;
+    const large = bench.attach({});
+    bench.publish(1);
+    bench.pump();
+    expect(bench.handed.filter(({ consumer }) => consumer === large).length).toBe(10);
+    for (let round = 0; round < 20; round += 1) {
+      bench.settleAll();
+      bench.pump();
+    }
+    expect(bench.dispatcher.status(0)).toMatchObject({ waiting: 0, in_flight: 0, difference: 0 });
+    const its = bench.handed.filter(({ consumer }) => consumer === small);
+    expect(its.length).toBeLessThanOrEqual(1);
+  });
+
+  test("the limit is exact, to the byte", () => {
+    // 1 fixed header, 2 remaining length, 2 + 1 topic, 2 packet identifier, 1 properties length, 200 payload.
+    for (const [packetBytesMax, delivered] of [
+      [209, 1],
+      [208, 0],
+    ] as const) {
+      const bench = new Bench({});
+      bench.attach({ packetBytesMax });
+      bench.publish(1, { topic: "t", payload: "x".repeat(200) });
+      bench.pump();
+      expect(bench.handed.length).toBe(delivered);
+    }
+  });
+});
+
+describe("pauses", () => {
+  test("a refused message stays, is no redelivery, and goes when its link is retried", () => {
+    const bench = new Bench({});
+    const consumer = bench.attach();
+    bench.refusing.add(consumer);
+    bench.publish(2);
+    bench.pump();
+    expect(bench.dispatcher.status(0)).toMatchObject({
+      waiting: 2,
+      in_flight: 0,
+      consumers: [{ paused: "socket_full" }],
+    });
+    bench.refusing.clear();
+    bench.pump();
+    expect(bench.handed.length).toBe(0);
+    expect(bench.ready.blockedCount).toBe(1);
+    bench.ready.retryBlocked();
+    bench.pump();
+    expect(bench.handed.map(({ isRedelivered }) => isRedelivered)).toEqual([false, false]);
+  });
+
+  test("a full session is left alone until its worker says so", () => {
+    const bench = new Bench({ local_max_inflight: 1 });
+    const consumer = bench.attach();
+    bench.slots.table.setPaused(consumer.slot, SESSION_WINDOW_FULL);
+    bench.publish(2);
+    bench.pump();
+    expect(bench.dispatcher.status(0).consumers[0]!.paused).toBe("session_window_full");
+    bench.slots.table.setPaused(consumer.slot, NOT_PAUSED);
+    bench.pump();
+    expect(bench.handed.length).toBe(1);
+    expect(bench.dispatcher.status(0).consumers[0]).toMatchObject({ paused: "no_window", in_flight: 1, window: 1 });
+  });
+});
+
+test("a draining consumer keeps what it has, gets nothing more, and may still reject", () => {
+  const bench = new Bench({ local_max_inflight: 2 });
+  const worker = bench.attach();
+  bench.publish(4);
+  bench.pump();
+  bench.dispatcher.drain(worker);
+  const [first, second] = bench.handed;
+  bench.settle(worker, first!.position, true);
+  expect(bench.dispatcher.isIdle(worker)).toBe(false);
+  bench.settle(worker, second!.position, false);
+  expect(bench.dispatcher.isIdle(worker)).toBe(true);
+  bench.pump();
+  expect(bench.handed.length).toBe(2);
+  bench.attach();
+  bench.pump();
+  expect(bench.handed.slice(2).map(({ position }) => position)).toEqual([second!.position, second!.position + 1]);
+});
+
+test("an idle queue is not visited; one at its bound is visited again", () => {
+  const bench = new Bench({ local_max_inflight: 100 });
+  expect(bench.ready.count).toBe(0);
+  bench.publish(10);
+  expect(bench.ready.count).toBe(0);
+  bench.attach();
+  expect(bench.ready.count).toBe(1);
+  const [dispatcher] = bench.ready.take();
+  expect(dispatcher!.pump(0, Math.random, bench, 4)).toBe(4);
+  expect(bench.ready.count).toBe(1);
+  bench.pump();
+  expect([bench.handed.length, bench.ready.count]).toEqual([10, 0]);
+  bench.publish(1);
+  expect(bench.ready.count).toBe(1);
+});
+
+test("a deleted queue leaves nothing on disk and serves nobody", () => {
+  const bench = new Bench({});
+  bench.attach();
+  bench.publish(30);
+  bench.pump();
+  bench.offer(5);
+  expect(bench.dispatcher.close()).toEqual(bench.consumers);
+  bench.queues.remove(1);
+  for (let round = 0; round < 3; round += 1) {
+    bench.log.flush();
+    bench.log.succeed();
+  }
+  bench.pump();
+  expect(bench.handed.length).toBe(10);
+  expect([bench.log.durableRecords, [...bench.disk.tables.keys()]]).toEqual([0, []]);
+});
+
+describe("retention", () => {
+  test("a longer one keeps what would have expired, a shorter one expires what would have stayed", () => {
+    const bench = new Bench({ data_retention_period: 1_000 });
+    bench.publish(1);
+    bench.publish(1, { expiresAtMs: 4_000 });
+    bench.update({ data_retention_period: 10_000 });
+    bench.tick(3_999);
+    expect(bench.dispatcher.status(bench.nowMs)).toMatchObject({ waiting: 2, expired: 0 });
+    bench.tick(1);
+    expect(bench.dispatcher.status(bench.nowMs)).toMatchObject({ waiting: 1, expired: 1 });
+    bench.update({ data_retention_period: 3_000 });
+    expect(bench.dispatcher.status(bench.nowMs)).toMatchObject({ waiting: 0, expired: 2, difference: 0 });
+  });
+
+  test("the sweep needs no consumer and no status", () => {
+    const bench = new Bench({ data_retention_period: 1_000 });
+    bench.publish(3_000);
+    bench.tick(1_000);
+    bench.log.flush();
+    bench.log.succeed();
+    expect(bench.log.durableRecords).toBe(0);
+  });
+});
+
+test("a message larger than the whole queue may be is refused and pushes nothing out", () => {
+  const bench = new Bench({ limits: { max_shard_message_count: "infinity", max_shard_message_bytes: 200 } });
+  expect(bench.publish(1)).toEqual([ACCEPTED]);
+  expect(bench.publish(1, { payload: "x".repeat(300) })).toEqual([REFUSED_LIMIT]);
+  expect(bench.dispatcher.status(0)).toMatchObject({ stored: 1, waiting: 1, refused: 1 });
+});
+
+test("what is in flight is never dropped for what comes", () => {
+  const bench = new Bench({ limits: { max_shard_message_count: 2, max_shard_message_bytes: "infinity" } });
+  bench.attach();
+  bench.publish(2);
+  bench.pump();
+  expect(bench.publish(1)).toEqual([DROPPED_NEWEST]);
+  expect(bench.dispatcher.status(0)).toMatchObject({ stored: 3, in_flight: 2, waiting: 0, dropped: 1, difference: 0 });
+});
+
+test("a memory queue serves before the commit, and counts as dropped what a failed commit took", () => {
+  const bench = new Bench({ durability: "memory", local_max_inflight: 1 });
+  bench.attach();
+  bench.offer(3);
+  bench.pump();
+  expect(bench.handed.length).toBe(1);
+  expect(bench.dispatcher.queue.waitsForCommit).toBe(false);
+  bench.log.flush();
+  bench.log.fail();
+  expect(bench.dispatcher.status(0)).toMatchObject({ stored: 3, in_flight: 1, waiting: 0, dropped: 2, difference: 0 });
+  bench.settleAll();
+  expect(bench.dispatcher.status(0)).toMatchObject({ acknowledged: 1, difference: 0 });
+});
+
+test("a look consumes nothing and pages by position", () => {
+  const bench = new Bench({ is_lastvalue: true, key_expression: "message.topic", local_max_inflight: 2 });
+  for (const topic of ["a", "b", "c", "d", "a"]) bench.publish(1, { topic });
+  const consumer = bench.attach();
+  bench.pump();
+  bench.detach(consumer);
+  const look = (after: number, limit: number) => {
+    const seen: (readonly [string | undefined, number, number])[] = [];
+    bench.dispatcher.queue.look(after, limit, ({ key, attempts, position }) => seen.push([key, attempts, position]));
+    return seen;
+  };
+  const all = look(0, 10);
+  expect(all.map(([key, attempts]) => [key, attempts])).toEqual([
+    ["b", 1],
+    ["c", 1],
+    ["d", 0],
+    ["a", 0],
+  ]);
+  expect([...look(0, 3), ...look(all[2]![2], 3)]).toEqual(all);
+  expect(bench.dispatcher.status(0)).toMatchObject({ waiting: 4, superseded: 1, in_flight: 0 });
+});
