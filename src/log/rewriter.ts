@@ -22,6 +22,9 @@ import {
 import { BatchImage } from "./batch-image.ts";
 import type { BatchTable } from "./batch-table.ts";
 
+/** A list shorter than this is not worth tidying. */
+const WAITING_MIN = 1_024;
+
 /** A batch with its two new values; they take effect with the commit that they go into. */
 export interface Rewrite {
   readonly batch: number;
@@ -41,12 +44,19 @@ export class Rewriter {
     this.#deadBytesFloor = deadBytesFloor;
   }
 
-  /** Of the batch that the table has found: it may have become worth a rewrite. */
+  /** Of the batch that the table has found: it may have become worth a rewrite. The table may stand elsewhere afterwards. */
   consider(): void {
     const table = this.#table;
     const dead = table.stored - table.live;
     if (dead * 2 < table.stored || (table.storedBytes * dead) / table.stored < LOG_REWRITE_GAIN_BYTES_MIN) return;
-    if (!table.isDamaged && table.markQueued()) this.#waiting.push(table.batch);
+    if (table.isDamaged || !table.markQueued()) return;
+    this.#waiting.push(table.batch);
+    if (this.waitingCount > WAITING_MIN + 2 * table.batches) this.#forgetRemoved();
+  }
+
+  /** Batches on the list, also those that went meanwhile. */
+  get waitingCount(): number {
+    return this.#waiting.length - this.#next;
   }
 
   /** Whether the dead bytes are so many that a commit should carry rewrites. */
@@ -72,11 +82,14 @@ export class Rewriter {
       bytes += Math.max(old.valueBytes, LOG_REWRITE_COST_BYTES_MIN);
       rewrites.push(rewrite(old, this.#table));
     }
-    if (this.#next > 1_024 && this.#next * 2 > this.#waiting.length) {
-      this.#waiting = this.#waiting.slice(this.#next);
-      this.#next = 0;
-    }
+    if (this.#next > WAITING_MIN && this.#next * 2 > this.#waiting.length) this.#forgetRemoved();
     return rewrites;
+  }
+
+  /** Where nothing is ever due, batches come on the list and go from the store: the list is no longer than the table. */
+  #forgetRemoved(): void {
+    this.#waiting = this.#waiting.slice(this.#next).filter((batch) => this.#table.find(batch));
+    this.#next = 0;
   }
 }
 

@@ -7,8 +7,10 @@ import { statSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { LOG_DEAD_BYTES_FLOOR } from "../../src/base/limits.ts";
+import { BatchTable } from "../../src/log/batch-table.ts";
 import type { PartitionLog } from "../../src/log/contract.ts";
 import { openPartitionLog } from "../../src/log/partition-log.ts";
+import { Rewriter } from "../../src/log/rewriter.ts";
 import { append, commit, isFull, messageOf, type Place, Recorder, readMessage, temporaryPlace } from "./messages.ts";
 
 let place: Place;
@@ -81,4 +83,18 @@ it("does not rewrite what drains in order", async () => {
   }
   await commit(log, events);
   expect(log.stats()).toMatchObject({ rewrites: 0, batches: 0 });
+});
+
+it("forgets batches that went before they were worth a rewrite", () => {
+  const table = new BatchTable();
+  const rewriter = new Rewriter(table, LOG_DEAD_BYTES_FLOOR);
+  for (let batch = 1; batch <= 20_000; batch += 1) {
+    table.append(batch, 4, 4, 4, undefined, 100_000);
+    for (let index = 0; index < 4; index += 1) {
+      table.find(batch);
+      if (table.settle(index) === 0) table.remove(0);
+      else rewriter.consider();
+    }
+  }
+  expect(rewriter.waitingCount).toBeLessThan(2_000);
 });
