@@ -5,7 +5,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { closeDescriptor } from "../base/posix.ts";
 import { createLogger, type LogLevel } from "../base/logger.ts";
 import { newCreditMemory } from "../dispatch/credit.ts";
-import { isCommitFailedRejection } from "../log/commit-fault.ts";
+import { isCommitFailedRejection } from "../log/environment.ts";
 import { Doorbell } from "../ring/doorbell.ts";
 import { ringOf } from "../ring/mesh.ts";
 import { Transport } from "../transport/transport.ts";

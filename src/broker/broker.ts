@@ -1,0 +1,135 @@
+/**
+ * The broker: store, workers, control thread and listeners, started and stopped in order.
+ *
+ * ```
+ *   store: partitions ─► workers recover ─► routes exchanged ─► control: registry, HTTP ─► MQTT accepts ─► ready
+ *   stop: accept nothing ─► control ends ─► clients are told, all is committed ─► threads end
+ * ```
+ */
+import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
+import { CodedError } from "../base/errors.ts";
+import { homePartitionOf } from "../base/hash.ts";
+import { SUBSCRIPTIONS_PER_SESSION_MAX } from "../base/limits.ts";
+import type { Logger } from "../base/logger.ts";
+import { type ApiKey, revealApiKeys } from "../config/api-keys.ts";
+import type { DataDirectory } from "../config/data-directory.ts";
+import type { Settings } from "../config/settings.ts";
+import { openStore } from "../log/partitions.ts";
+import type { SessionLimits } from "../session/ports.ts";
+import { Acceptor } from "../transport/acceptor.ts";
+import type { HandOver } from "../transport/hand-over.ts";
+import { ControlThread } from "./control-thread.ts";
+import { WorkerThreads } from "./worker-threads.ts";
+
+export interface RunningBroker {
+  /** By name: `mqtt`, `http`; "host:port". */
+  readonly listeners: Readonly<Record<string, string>>;
+  readonly workers: number;
+  /** Resolves when everything that was accepted is on disk and every thread has ended. */
+  stop(graceMs: number): Promise<void>;
+  /** Rejects when a thread fails; never resolves. */
+  readonly failed: Promise<never>;
+}
+
+export interface BrokerOptions {
+  readonly settings: Settings;
+  readonly apiKeys: readonly ApiKey[];
+  readonly dataDirectory: DataDirectory;
+  readonly logger: Logger;
+}
+
+/** Starts everything; rejects with a CodedError when something refuses, and then nothing of it is left accepting. */
+export async function startBroker({ settings, apiKeys, dataDirectory, logger }: BrokerOptions): Promise<RunningBroker> {
+  const { workers } = settings;
+  const { partitions } = openStore(dataDirectory.path, workers);
+  let fail: (error: Error) => void = () => {};
+  const failed = new Promise<never>((_, reject) => {
+    fail = reject;
+  });
+  failed.catch(() => {}); // Whoever awaits it hears of it; nobody may, while the start is under way.
+
+  const threads = new WorkerThreads({
+    workers,
+    partitions,
+    dataDirectory: dataDirectory.path,
+    limits: limitsOf(settings),
+    ringsBudgetBytes: settings.limits.ring_budget,
+    logLevel: settings.log.level,
+    onClosed: () => acceptor.release(),
+    onFailure: fail,
+  });
+  const acceptor = new Acceptor({
+    host: settings.host,
+    port: settings.mqtt.port,
+    connectionsMax: settings.limits.max_connections,
+    nowMs: () => performance.now(),
+    onConnect: (handOver) => send(threads, handOver, workers, partitions),
+    onFault: (error) => logger.warn({ err: error }, "a connection could not be accepted"),
+  });
+  await Promise.race([threads.begin(), failed]);
+
+  const control = new ControlThread(
+    {
+      host: settings.host,
+      port: settings.http.port,
+      partitions,
+      ports: threads.commandPorts,
+      apiKeys: revealApiKeys(apiKeys),
+      queuesConfig: settings.queues,
+      nodeName: `restante@${hostname()}`,
+      payloadBytesMax: settings.limits.max_packet_size,
+      logLevel: settings.log.level,
+    },
+    fail,
+  );
+  const http = await Promise.race([control.opened, failed]);
+  const mqtt = await Promise.race([listen(acceptor, settings), failed]);
+  control.ready();
+  return {
+    listeners: { mqtt, http },
+    workers,
+    failed,
+    stop: async (graceMs) => {
+      void acceptor.close();
+      await control.stop(graceMs);
+      await threads.stop(graceMs);
+    },
+  };
+}
+
+function limitsOf(settings: Settings): SessionLimits {
+  const { session, limits } = settings;
+  return {
+    inFlightMax: session.max_inflight,
+    receiveMaximum: limits.receive_maximum,
+    packetBytesMax: limits.max_packet_size,
+    queuedMessagesMax: session.max_queued_messages,
+    queuedBytesMax: session.max_queued_bytes,
+    subscriptionsMax: SUBSCRIPTIONS_PER_SESSION_MAX,
+    keepAliveMaxS: Math.floor(limits.max_keepalive / 1000),
+    level3ExpiryS:
+      session.default_expiry_interval === "infinity"
+        ? Number.POSITIVE_INFINITY
+        : Math.floor(session.default_expiry_interval / 1000),
+  };
+}
+
+/** Gives a connection to the worker of its client ID; one that has none gets an ID first. */
+function send(threads: WorkerThreads, handOver: HandOver, workers: number, partitions: number): void {
+  const assignedClientId = handOver.clientId === "" ? `restante-${randomBytes(12).toString("base64url")}` : "";
+  const clientId = handOver.clientId === "" ? assignedClientId : handOver.clientId;
+  const worker = homePartitionOf(clientId, partitions) % workers;
+  threads.send(worker, { kind: "connection", handOver, assignedClientId });
+}
+
+async function listen(acceptor: Acceptor, settings: Settings): Promise<string> {
+  try {
+    await acceptor.listen();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const where = `${settings.host}:${settings.mqtt.port}`;
+    throw new CodedError("LISTEN_FAILED", `cannot listen for MQTT on ${where}: ${code}`, error);
+  }
+  return acceptor.address ?? "";
+}

@@ -1,0 +1,46 @@
+/** The control thread, as main sees it. */
+import { Worker } from "node:worker_threads";
+import { CodedError } from "../base/errors.ts";
+import type { ControlData, FromControl, ToControl } from "../control/thread-protocol.ts";
+import { ThreadFailure } from "./thread-failure.ts";
+
+export class ControlThread {
+  /** "host:port" of the HTTP listener; rejects with a CodedError when it cannot listen. */
+  readonly opened: Promise<string>;
+  readonly #thread: Worker;
+  #isStopping = false;
+
+  constructor(data: ControlData, onFailure: (error: Error) => void) {
+    this.#thread = new Worker(new URL("../control/entry.js", import.meta.url), {
+      name: "control",
+      workerData: data,
+      transferList: [...data.ports],
+    });
+    this.#thread.on("error", (error) => onFailure(new ThreadFailure("the control thread failed", error)));
+    this.#thread.on("exit", (code) => {
+      if (!this.#isStopping) onFailure(new ThreadFailure(`the control thread ended with code ${code}`));
+    });
+    this.opened = new Promise((resolve, reject) => {
+      this.#thread.on("message", (message: FromControl) => {
+        if (message.kind === "listening") resolve(message.address);
+        else if (message.kind === "refused") reject(CodedError.fromPlain(message.fault));
+      });
+    });
+  }
+
+  ready(): void {
+    this.#thread.postMessage({ kind: "ready" } satisfies ToControl);
+  }
+
+  async stop(graceMs: number): Promise<void> {
+    this.#isStopping = true;
+    const stopped = new Promise<void>((resolve) => {
+      this.#thread.on("message", (message: FromControl) => {
+        if (message.kind === "stopped") resolve();
+      });
+    });
+    this.#thread.postMessage({ kind: "stop", graceMs } satisfies ToControl);
+    await stopped;
+    await this.#thread.terminate();
+  }
+}

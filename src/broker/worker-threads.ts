@@ -1,0 +1,117 @@
+/**
+ * The worker threads, as main sees them: started together, told of connections, stopped together. The first error of any
+ * of them ends the broker.
+ */
+import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
+import { newCreditMemory } from "../dispatch/credit.ts";
+import { createDoorbells } from "../ring/doorbell.ts";
+import { createMesh } from "../ring/mesh.ts";
+import type { SessionLimits } from "../session/ports.ts";
+import type { RouteSummary } from "../worker/route-announcer.ts";
+import type { FromWorker, ToWorker, WorkerData } from "../worker/thread-protocol.ts";
+import { ThreadFailure } from "./thread-failure.ts";
+
+export interface WorkerThreadsOptions {
+  readonly workers: number;
+  readonly partitions: number;
+  readonly dataDirectory: string;
+  readonly limits: SessionLimits;
+  readonly ringsBudgetBytes: number;
+  readonly logLevel: string;
+  /** A connection of some worker is gone. */
+  readonly onClosed: () => void;
+  readonly onFailure: (error: Error) => void;
+}
+
+export class WorkerThreads {
+  /** The control thread's ends of the command ports, by worker. */
+  readonly commandPorts: readonly MessagePort[];
+  readonly #threads: Worker[] = [];
+  readonly #options: WorkerThreadsOptions;
+  #waiting: { kind: FromWorker["kind"]; resolve: (message: FromWorker) => void }[][] = [];
+  #isStopping = false;
+
+  constructor(options: WorkerThreadsOptions) {
+    this.#options = options;
+    const { workers } = options;
+    const mesh = createMesh(workers, options.ringsBudgetBytes);
+    const doorbells = createDoorbells(workers);
+    const creditTables = Array.from(
+      { length: workers * workers },
+      () => newCreditMemory(true) as SharedArrayBuffer,
+    );
+    const commandPorts: MessagePort[] = [];
+    for (let worker = 0; worker < workers; worker += 1) {
+      const { port1, port2 } = new MessageChannel();
+      commandPorts.push(port1);
+      const row = doorbells[worker]!;
+      const data: WorkerData = {
+        worker,
+        workers,
+        partitions: options.partitions,
+        dataDirectory: options.dataDirectory,
+        limits: options.limits,
+        logLevel: options.logLevel,
+        mesh,
+        doorbells: row,
+        creditTables,
+        commands: port2,
+      };
+      const transferList = [port2, ...row.filter((port) => port !== undefined)];
+      this.#start(worker, data, transferList);
+    }
+    this.commandPorts = commandPorts;
+  }
+
+  #start(worker: number, data: WorkerData, transferList: MessagePort[]): void {
+    const thread = new Worker(new URL("../worker/entry.js", import.meta.url), {
+      name: `worker ${worker}`,
+      workerData: data,
+      transferList,
+    });
+    this.#threads.push(thread);
+    this.#waiting.push([]);
+    thread.on("message", (message: FromWorker) => this.#onMessage(worker, message));
+    thread.on("error", (error) => this.#options.onFailure(new ThreadFailure(`worker ${worker} failed`, error)));
+    thread.on("exit", (code) => {
+      if (!this.#isStopping) this.#options.onFailure(new ThreadFailure(`worker ${worker} ended with code ${code}`));
+    });
+  }
+
+  /** Waits until all have recovered, then tells each the routes of all. */
+  async begin(): Promise<void> {
+    const opened = await Promise.all(this.#threads.map((_, worker) => this.#next(worker, "opened")));
+    const routes: (readonly RouteSummary[])[] = opened.map((message) => (message.kind === "opened" ? message.routes : []));
+    const begun = this.#threads.map((_, worker) => this.#next(worker, "begun"));
+    for (const thread of this.#threads) thread.postMessage({ kind: "begin", routes } satisfies ToWorker);
+    await Promise.all(begun);
+  }
+
+  /** Gives a connection to its worker. */
+  send(worker: number, message: Extract<ToWorker, { kind: "connection" }>): void {
+    this.#threads[worker]!.postMessage(message, [message.handOver.head.buffer]);
+  }
+
+  /** Disconnects all clients, commits and ends every worker. */
+  async stop(graceMs: number): Promise<void> {
+    this.#isStopping = true;
+    const stopped = this.#threads.map((_, worker) => this.#next(worker, "stopped"));
+    for (const thread of this.#threads) thread.postMessage({ kind: "stop", graceMs } satisfies ToWorker);
+    await Promise.all(stopped);
+    await Promise.all(this.#threads.map((thread) => thread.terminate()));
+  }
+
+  #next(worker: number, kind: FromWorker["kind"]): Promise<FromWorker> {
+    return new Promise((resolve) => this.#waiting[worker]!.push({ kind, resolve }));
+  }
+
+  #onMessage(worker: number, message: FromWorker): void {
+    if (message.kind === "closed") {
+      this.#options.onClosed();
+      return;
+    }
+    const waiting = this.#waiting[worker]!;
+    const index = waiting.findIndex(({ kind }) => kind === message.kind);
+    if (index >= 0) waiting.splice(index, 1)[0]!.resolve(message);
+  }
+}

@@ -1,0 +1,52 @@
+/** The entry of the control thread; see thread-protocol.ts. */
+import { parentPort, workerData } from "node:worker_threads";
+import { CodedError } from "../base/errors.ts";
+import { createLogger, type LogLevel } from "../base/logger.ts";
+import { createControl } from "./control.ts";
+import type { ControlData, FromControl, ToControl } from "./thread-protocol.ts";
+import { WorkerPorts } from "./worker-ports.ts";
+
+const data = workerData as ControlData;
+const main = parentPort!;
+const log = createLogger(data.logLevel as LogLevel, { thread: "control" });
+const workers = new WorkerPorts(data.ports, data.partitions);
+const tell = (message: FromControl): void => main.postMessage(message);
+
+const control = createControl({
+  workers,
+  apiKeys: data.apiKeys,
+  queuesConfig: data.queuesConfig,
+  nodeName: data.nodeName,
+  payloadBytesMax: data.payloadBytesMax,
+  nowMs: () => Date.now(),
+  log,
+  onFault: (fault) => {
+    throw fault;
+  },
+});
+
+async function open(): Promise<void> {
+  try {
+    await control.recover();
+    const { host, port } = await control.listen(data.host, data.port);
+    tell({ kind: "listening", address: host.includes(":") ? `[${host}]:${port}` : `${host}:${port}` });
+  } catch (error) {
+    if (!(error instanceof CodedError)) throw error;
+    tell({ kind: "refused", fault: error.toPlain() });
+  }
+}
+
+main.on("message", (message: ToControl) => {
+  if (message.kind === "ready") {
+    control.setReady(true);
+    return;
+  }
+  control.setReady(false);
+  void control.close(message.graceMs).then(() => {
+    workers.close();
+    tell({ kind: "stopped" });
+    main.close();
+  });
+});
+
+void open();

@@ -1,0 +1,36 @@
+/**
+ * What main and the control thread say to each other.
+ *
+ * ```
+ *   main                          control
+ *   new Worker(ControlData) ────► loads the registry from the workers, opens HTTP
+ *                    ◄─ listening
+ *   ready ──────────────────────► answers
+ *   stop ───────────────────────► answers 503, ends what is under way
+ *                    ◄─ stopped
+ * ```
+ */
+import type { MessagePort } from "node:worker_threads";
+import type { PlainError } from "../base/errors.ts";
+import type { ApiKey } from "./api-keys.ts";
+import type { QueuesConfig } from "./queues-config.ts";
+
+export interface ControlData {
+  readonly host: string;
+  readonly port: number;
+  readonly partitions: number;
+  /** Command ports to the workers, in their order. */
+  readonly ports: readonly MessagePort[];
+  readonly apiKeys: readonly ApiKey[];
+  readonly queuesConfig: QueuesConfig;
+  readonly nodeName: string;
+  readonly payloadBytesMax: number;
+  readonly logLevel: string;
+}
+
+export type ToControl = { readonly kind: "ready" } | { readonly kind: "stop"; readonly graceMs: number };
+
+export type FromControl =
+  | { readonly kind: "listening"; readonly address: string }
+  | { readonly kind: "refused"; readonly fault: PlainError }
+  | { readonly kind: "stopped" };
