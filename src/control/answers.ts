@@ -4,7 +4,8 @@ import type { HttpResponse } from "./http.ts";
 
 /** No cache keeps an answer, no browser guesses its type. */
 const ALWAYS = { "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff" } as const;
-const RETRY_AFTER_S = "15";
+/** Goes with every 503, as EMQX. */
+export const RETRY_LATER: Readonly<Record<string, string>> = { "Retry-After": "15" };
 
 export function jsonResponse(
   status: number,
@@ -29,13 +30,13 @@ export function textResponse(
 export const noContent = (): HttpResponse => ({ status: 204, headers: ALWAYS, body: "" });
 
 /** `{"code","message"}`, with the status of the table, and the headers that the status asks for. */
-export function errorResponse(error: CodedError, more: Readonly<Record<string, unknown>> = {}): HttpResponse {
+export function errorResponse(error: CodedError): HttpResponse {
   const status = error.httpStatus ?? 500;
-  return jsonResponse(status, { code: error.code, message: error.message, ...more }, headersOf(status));
+  return jsonResponse(status, { code: error.code, message: error.message }, headersOf(status));
 }
 
 function headersOf(status: number): Readonly<Record<string, string>> {
   if (status === 401) return { "WWW-Authenticate": 'Basic Realm="emqx-dashboard"' };
-  if (status === 503) return { "Retry-After": RETRY_AFTER_S };
+  if (status === 503) return RETRY_LATER;
   return {};
 }

@@ -7,7 +7,7 @@
  */
 import { isUtf8 } from "node:buffer";
 import { CodedError } from "../base/errors.ts";
-import { errorResponse, jsonResponse, textResponse } from "./answers.ts";
+import { errorResponse, textResponse } from "./answers.ts";
 import type { ApiKeys, Caller } from "./api-keys.ts";
 import { authenticate, authorise } from "./authentication.ts";
 import type { HttpHandler, HttpHead, HttpResponse } from "./http.ts";
@@ -88,8 +88,8 @@ function unknownPath(head: HttpHead): HttpResponse {
 }
 
 function wrongMethod(allow: string): HttpResponse {
-  const message = "This path does not have this method";
-  return { ...jsonResponse(405, { code: "METHOD_NOT_ALLOWED", message }, { Allow: allow }) };
+  const response = errorResponse(new CodedError("METHOD_NOT_ALLOWED", "This path does not have this method"));
+  return { ...response, headers: { ...response.headers, Allow: allow } };
 }
 
 /** The JSON value of a body; undefined for none. A repeated or strange key stays a plain key: no prototype is touched. */

@@ -19,7 +19,7 @@ import {
 } from "../base/limits.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
 import type { PublishCommand, Workers } from "../worker/commands.ts";
-import { jsonResponse } from "./answers.ts";
+import { jsonResponse, RETRY_LATER } from "./answers.ts";
 import { parseFields } from "./fields.ts";
 import type { HttpResponse } from "./http.ts";
 import { isPublishFault, type PublishFault, publishCommandOf, publishFields } from "./publish-fields.ts";
@@ -156,5 +156,5 @@ function worstOf(outcomes: readonly Outcome[]): number {
 }
 
 function responseOf(status: number, body: object): HttpResponse {
-  return jsonResponse(status, body, status === 503 ? { "Retry-After": "15" } : {});
+  return jsonResponse(status, body, status === 503 ? RETRY_LATER : {});
 }

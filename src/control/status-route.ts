@@ -1,6 +1,6 @@
 /** `GET /status`, with and without the base path, open to all: for load balancers and health checks. */
 import { REST_IDLE_BODY_BYTES_MAX } from "../base/limits.ts";
-import { jsonResponse, textResponse } from "./answers.ts";
+import { jsonResponse, RETRY_LATER, textResponse } from "./answers.ts";
 import type { Route } from "./route.ts";
 
 export interface StatusRouteOptions {
@@ -22,7 +22,7 @@ export function statusRoute(pattern: string, { nodeName, isReady }: StatusRouteO
       () => {
         const isUp = isReady();
         const status = isUp ? 200 : 503;
-        const headers: Record<string, string> = isUp ? {} : { "Retry-After": "15" };
+        const headers = isUp ? {} : RETRY_LATER;
         const [broker, app] = isUp ? ["started", "running"] : ["stopped", "not_running"];
         if (query.get("format") === "json") {
           const object = { node_name: nodeName, cluster: "restante", broker_status: broker, app_status: app };
