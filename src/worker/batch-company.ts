@@ -1,6 +1,6 @@
 /**
  * Everything that waits for one batch of one partition to be on disk: publishers, sessions with a new message, and
- * whoever put a keyed value. Two take turns per partition: one gathers, one commits.
+ * whoever put a keyed value. One gathers, the others are sealed and end in order.
  */
 import type { Table } from "../log/contract.ts";
 import type { Session } from "../session/session.ts";

@@ -2,8 +2,8 @@
  * One partition on its worker: its log, the queues and sessions that live in it, and who waits for its commits.
  *
  * ```
- *   publish ─► stage, add ─► gathering ─seal─► committing ─► on disk: sessions and queues get their records, publishers their
- *                            company[0] ◄─swap─► company[1]                answers · failed: publishers get 0x83
+ *   publish ─► stage, add ─► gathering ─seal─► sealed ─► on disk: sessions and queues get their records, publishers their
+ *                                                        answers · failed: publishers get 0x83
  * ```
  */
 import { LOG_BATCH_BYTES_MAX } from "../base/limits.ts";
@@ -32,7 +32,9 @@ export class Partition {
   readonly inbound = new Set<string>();
   readonly #events: PartitionEvents;
   #gathering = new BatchCompany();
-  #committing = new BatchCompany();
+  /** Of sealed batches, oldest first: the log may seal the next one before it tells that one ended. */
+  readonly #sealed: BatchCompany[] = [];
+  readonly #spare: BatchCompany[] = [];
   #lastTarget = 0;
 
   constructor(number: number, directory: string, random: () => number, events: PartitionEvents) {
@@ -42,7 +44,7 @@ export class Partition {
       directory,
       partition: number,
       events: {
-        onSeal: () => this.#onSeal(),
+        onSeal: (batch) => this.#onSeal(batch),
         onCommitted: (batch) => this.#onCommitted(batch),
         onFailed: (batch, fault) => this.#onFailed(batch, fault),
       },
@@ -78,15 +80,14 @@ export class Partition {
     this.#gathering.put(table, key, value);
   }
 
-  #onSeal(): void {
-    this.queues.onSeal();
-    const sealed = this.#gathering;
-    this.#gathering = this.#committing;
-    this.#committing = sealed;
+  #onSeal(batch: number): void {
+    this.queues.onSeal(batch);
+    this.#sealed.push(this.#gathering);
+    this.#gathering = this.#spare.pop() ?? new BatchCompany();
   }
 
   #onCommitted(batch: number): void {
-    const company = this.#committing;
+    const company = this.#sealed.shift()!;
     company.puts.clear();
     this.queues.onCommitted(batch);
     company.drainDeliveries((session, position, messageBytes, flags) =>
@@ -96,7 +97,7 @@ export class Partition {
   }
 
   #onFailed(batch: number, fault: CommitFault): void {
-    const company = this.#committing;
+    const company = this.#sealed.shift()!;
     const puts = [...company.puts.values()];
     company.puts.clear();
     this.queues.onFailed(batch);
@@ -111,6 +112,7 @@ export class Partition {
   #finish(company: BatchCompany, outcome: CommitOutcome): void {
     company.waiters.drain((worker, origin, sequence) => this.#events.onAnswer(worker, origin, sequence, outcome));
     company.drainCallbacks(outcome);
+    this.#spare.push(company);
     this.#events.onCommit();
   }
 }

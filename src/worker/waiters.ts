@@ -1,6 +1,5 @@
 /**
- * Who waits for a batch to be on disk: publishers on this worker and on others. Two sets take turns, one for the batch
- * that gathers, one for the batch that commits.
+ * Who waits for a batch to be on disk: publishers on this worker and on others. Part of the batch's company.
  *
  * ```
  *   [worker · origin · sequence] …        worker JOIN: origin is a place in `Joins`
