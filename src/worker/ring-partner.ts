@@ -261,7 +261,8 @@ export class RingPartner implements Partner {
         this.#handler.onControl(
           this.worker,
           kind,
-          decodeStructured<object>(region.bytes.subarray(offset, offset + bodyBytes)),
+          // A copy: msgpackr's native string reader refuses shared memory.
+          decodeStructured<object>(Buffer.from(region.bytes.subarray(offset, offset + bodyBytes))),
         );
         return true;
     }
