@@ -44,6 +44,7 @@ export const isAdmission = (answer: HttpResponse | HttpAdmission): answer is Htt
 
 /** Every bound of a listener; the defaults are in src/base/limits.ts. */
 export interface HttpBounds {
+  /** Beyond it the oldest connection without a request makes room; when all have one, the new one is closed. */
   readonly connectionsMax: number;
   readonly headerBytesMax: number;
   /** From the connection, or the end of the request before, to the end of the head. */

@@ -40,9 +40,9 @@ export function createNodeHttpServer({ handler, bounds, onFault }: HttpServerOpt
     insecureHTTPParser: false,
     requireHostHeader: true,
   });
-  server.maxConnections = bounds.connectionsMax;
 
   server.on("connection", (socket) => {
+    if (sockets.size >= bounds.connectionsMax) makeRoomFor(socket);
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
   });
@@ -56,6 +56,16 @@ export function createNodeHttpServer({ handler, bounds, onFault }: HttpServerOpt
   server.on("checkExpectation", (request, response) => {
     refuse(request, response, errorResponse(new CodedError("EXPECTATION_FAILED", "Unknown expectation")));
   });
+
+  /** Idle strangers keep nobody out: the oldest connection without a request goes, or else the new one. */
+  function makeRoomFor(newcomer: Socket): void {
+    for (const socket of sockets) {
+      if (socket.destroyed || (underWay.get(socket)?.size ?? 0) > 0) continue;
+      socket.destroy();
+      return;
+    }
+    newcomer.destroy();
+  }
 
   function serve(request: IncomingMessage, response: ServerResponse, wantsContinue: boolean): void {
     const { socket } = request;

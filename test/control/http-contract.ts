@@ -29,6 +29,8 @@ const BOUNDS: HttpBounds = {
   bodiesBytesMax: 64 * 1024,
 };
 const BODY_BYTES_MAX = 32 * 1024;
+/** The answer is enough: the server may read on for a moment before it closes. */
+const ANSWERED = { until: /\r\n\r\n/ };
 
 const plain = (status: number, body: string): HttpResponse => ({
   status,
@@ -126,16 +128,20 @@ export function httpContract(name: string, create: (options: HttpServerOptions) 
     });
 
     it("sends a refusal of the head without reading the body", async () => {
-      const { text } = await exchange(address.port, [
-        "POST /refused HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000000\r\n\r\n",
-        Buffer.alloc(16 * 1024),
-      ]);
+      const { text } = await exchange(
+        address.port,
+        ["POST /refused HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000000\r\n\r\n", Buffer.alloc(16 * 1024)],
+        ANSWERED,
+      );
       expect(statusesOf(text)).toEqual([401]);
       expect(bodies).toEqual([]);
     });
 
     it("answers 413 to a declared length above the bound, before any of it", async () => {
-      const { text } = await request(`POST / HTTP/1.1\r\nHost: h\r\nContent-Length: ${BODY_BYTES_MAX + 1}\r\n\r\n`);
+      const { text } = await request(
+        `POST / HTTP/1.1\r\nHost: h\r\nContent-Length: ${BODY_BYTES_MAX + 1}\r\n\r\n`,
+        ANSWERED,
+      );
       expect(statusesOf(text)).toEqual([413]);
       expect(bodies).toEqual([]);
     });
@@ -186,9 +192,9 @@ export function httpContract(name: string, create: (options: HttpServerOptions) 
         `POST ${path} HTTP/1.1\r\nHost: h\r\nContent-Length: ${bytes}\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n`;
       const taken = await exchange(address.port, [head("/", 5), "hello"], { pauseMs: 50 });
       expect(statusesOf(taken.text)).toEqual([100, 200]);
-      const refused = await exchange(address.port, [head("/refused", 5)]);
+      const refused = await exchange(address.port, [head("/refused", 5)], ANSWERED);
       expect(statusesOf(refused.text)).toEqual([401]);
-      const large = await exchange(address.port, [head("/", BODY_BYTES_MAX + 1)]);
+      const large = await exchange(address.port, [head("/", BODY_BYTES_MAX + 1)], ANSWERED);
       expect(statusesOf(large.text)).toEqual([413]);
     });
 
@@ -245,15 +251,31 @@ export function httpContract(name: string, create: (options: HttpServerOptions) 
       expect(bytes).toBeLessThan(32 * 1024 * 1024);
     });
 
-    it("takes no more connections than its bound, and serves again when some are gone", async () => {
+    it("lets the oldest idle connection make room for a new one", async () => {
       await restart({ connectionsMax: 3, headDeadlineMs: 60_000, requestDeadlineMs: 60_000 });
       const sockets = await Promise.all([1, 2, 3].map(() => open(address.port)));
-      for (const socket of sockets) socket.on("error", () => undefined);
+      for (const socket of sockets) socket.on("error", () => undefined).resume();
       await pause(50);
-      const refused = await request("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
-      expect(refused).toEqual({ text: "", isClosed: true });
+      expect(await isAlive()).toBe(true);
+      await pause(50);
+      expect(sockets.map(({ destroyed, readableEnded }) => destroyed || readableEnded).filter(Boolean)).toHaveLength(1);
       for (const socket of sockets) socket.destroy();
-      await pause(50);
+    });
+
+    it("takes no more connections than its bound when all of them are busy", async () => {
+      await restart({ connectionsMax: 3, headDeadlineMs: 60_000, requestDeadlineMs: 60_000 });
+      const waiting = new Promise<void>((resolve) => {
+        release = resolve;
+      });
+      respond = async () => {
+        await waiting;
+        return plain(200, "at last");
+      };
+      const running = [1, 2, 3].map(() => request("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"));
+      await pause(100);
+      expect(await request("GET / HTTP/1.1\r\nHost: h\r\n\r\n")).toEqual({ text: "", isClosed: true });
+      release();
+      for (const { text } of await Promise.all(running)) expect(text).toMatch(/at last/);
       expect(await isAlive()).toBe(true);
     });
 
