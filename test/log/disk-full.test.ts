@@ -38,10 +38,12 @@ const events = {
 const open = () => openPartitionLog({ directory: directory + "/store", partition: 0, events });
 let log = open();
 const until = async (condition) => { while (!condition()) await new Promise((resolve) => { wake = resolve; }); };
+let second = 0; // Another record of the first batch, which outlives it.
 const store = async (number) => {
   const region = message(number);
   const staged = log.stage(region, 0, region.bytes.length);
   const position = log.add(1, staged, 0, 0, 0, 0);
+  if (number === 1) second = log.add(2, staged, 0, 0, 0, 0);
   const batch = log.gathering;
   log.flush();
   await until(() => outcomes.has(batch));
@@ -64,6 +66,7 @@ report.refusedAreGone = refused.every(({ position }) => log.read(position, into)
 isHeavy = true;
 const settled = stored.splice(1, 2);
 for (const { position } of settled) log.settle(position);
+log.settle(second);
 const failedBefore = log.stats().failedCommits;
 log.flush();
 await until(() => log.stats().failedCommits >= failedBefore + 2);

@@ -43,6 +43,7 @@ it("holds what was committed, through restarts and crashes", async () => {
         let generation = 0;
         let now: Model = { live: new Map(), values: new Map() };
         const sealed = new Map<number, Model>();
+        const ever = new Set<number>();
         let events = new Recorder();
         let log: PartitionLog;
 
@@ -59,6 +60,12 @@ it("holds what was committed, through restarts and crashes", async () => {
           for (const [position, [number, size]] of expected.live) {
             expect(readMessage(log, position)).toEqual(messageOf(number, size).bytes);
           }
+          for (const position of ever) {
+            if (expected.live.has(position)) continue;
+            expect(readMessage(log, position)).toBe("gone");
+            log.settle(position);
+          }
+          expect(log.stats().records).toBe(expected.live.size);
           const values = new Map<string, string>();
           log.entries("retained", (key, value) => values.set(key, value.toString()));
           expect(values).toEqual(expected.values);
@@ -79,6 +86,7 @@ it("holds what was committed, through restarts and crashes", async () => {
               number += 1;
               for (const position of append(log!, messageOf(number, size), Array(pick + 1).fill(number))) {
                 now.live.set(position, [number, size]);
+                ever.add(position);
               }
               break;
             case "settle":

@@ -5,6 +5,7 @@
  */
 import { statSync } from "node:fs";
 import { join } from "node:path";
+import { open as openStore } from "lmdb";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { LOG_DEAD_BYTES_FLOOR } from "../../src/base/limits.ts";
 import { BatchTable } from "../../src/log/batch-table.ts";
@@ -70,6 +71,15 @@ it("keeps the file small when one of 1,000 targets is never drained", async () =
   for (const position of live) log.settle(position);
   await commit(log, events);
   expect(log.stats()).toMatchObject({ batches: 0, records: 0, deadBytes: 0, batchBytes: 0 });
+  await log.close();
+  // Nothing of a batch stays behind, in any store.
+  const root = openStore({ path: place.directory, noSubdir: false, maxDbs: 32 });
+  for (const name of ["batches", "indexes", "settled"]) {
+    const store = root.openDB<Buffer, Buffer>(name, { encoding: "binary", keyEncoding: "binary" });
+    expect(store.getKeysCount({ start: Buffer.alloc(1) })).toBe(0);
+  }
+  await root.close();
+  open();
 }, 120_000);
 
 it("does not rewrite what drains in order", async () => {
