@@ -32,12 +32,13 @@ export interface BrokerOptions {
 
 interface ReadyLine {
   readonly msg: "ready";
-  readonly listeners: { readonly mqtt: string; readonly ws: string; readonly http: string };
+  readonly listeners: Readonly<Partial<Record<"mqtt" | "ws" | "http", string>>>;
   readonly workers: number;
   readonly pid: number;
 }
 
-const portOf = (address: string): number => Number(address.slice(address.lastIndexOf(":") + 1));
+/** 0 for a listener that is not there. */
+const portOf = (address: string | undefined): number => Number(address?.slice(address.lastIndexOf(":") + 1) ?? 0);
 
 function readyLineOf(lines: readonly string[]): ReadyLine | undefined {
   for (const line of lines) {
