@@ -32,7 +32,7 @@ export class Aside {
   #capacity = 0;
   positions = new Float64Array(0);
   expiries = new Float64Array(0);
-  /** HELD: when the rejecter may have it again. */
+  /** HELD: when the rejecter may have it again. LEAVING: the position of the message it leaves for. */
   dues = new Float64Array(0);
   bytes = new Uint32Array(0);
   highs = new Uint32Array(0);
@@ -42,7 +42,7 @@ export class Aside {
   overwritten = new Uint8Array(0);
   /** Hand-outs so far. */
   attempts = new Uint32Array(0);
-  /** IN_FLIGHT: who has it. HELD: who rejected it. */
+  /** IN_FLIGHT: who has it. HELD: who rejected it. LEAVING: why, a `LeavingReason`. */
   holders = new Int32Array(0);
   #next = new Int32Array(0);
   #previous = new Int32Array(0);

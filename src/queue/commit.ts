@@ -5,8 +5,8 @@
 
 import { Region } from "../base/region.ts";
 import { batchOf, RECORDS_PER_BATCH_MAX } from "../log/contract.ts";
-import { IN_FLIGHT, LEAVING, NO_SLOT, RETURNED } from "./aside.ts";
-import { counterOf, isWaitingState, leave, oldestWaiting, removeWaiting } from "./depart.ts";
+import { IN_FLIGHT, LEAVING, NO_HOLDER, NO_SLOT, RETURNED } from "./aside.ts";
+import { counterOf, enforceLimits, isWaitingState, leave } from "./depart.ts";
 import { noteAsideExpiry } from "./expire.ts";
 import { NO_POSITION } from "./last-values.ts";
 import { DROPPED_REASON, type LeavingReason, SUPERSEDED_REASON } from "./leaving.ts";
@@ -66,16 +66,6 @@ export function rebuildLastValues(state: QueueState): void {
   }
 }
 
-/** Drops the oldest that wait until the queue holds what it may, if that is its policy. */
-export function enforceLimits(state: QueueState): void {
-  if (state.record.definition.overflow !== "drop_oldest") return;
-  while (state.waiting + state.inFlight > state.maxCount || state.waitingBytes + state.inFlightBytes > state.maxBytes) {
-    const oldest = oldestWaiting(state);
-    if (oldest === -1) return;
-    removeWaiting(state, oldest, DROPPED);
-  }
-}
-
 function note(state: QueueState, high: number, low: number, position: number): void {
   const known = state.lastValues!.find(high, low);
   if (known === NO_POSITION || known < position) state.lastValues!.set(high, low, position);
@@ -96,7 +86,8 @@ function depart(state: QueueState, old: number, reason: LeavingReason): void {
     aside.overwritten[slot] = 1;
     state.overwrittenCount += 1;
   } else {
-    if (aside.states[slot] === LEAVING) state.leavingCounts[reason]! -= 1;
+    // It may have left for another reason since: what it was counted as is what counts.
+    if (aside.states[slot] === LEAVING) state.leavingCounts[aside.holders[slot]!]! -= 1;
     else state.ledger.count(counterOf(reason), 1); // Was in flight when it was overwritten, and came back.
     aside.remove(slot);
   }
@@ -117,9 +108,12 @@ function restoreLeaving(state: QueueState, batch: number): void {
     }
     const slot = aside.findIn(LEAVING, old);
     if (slot === NO_SLOT) continue;
-    state.ledger.count(counterOf(reason), -1);
-    state.leavingCounts[reason]! -= 1;
+    if (aside.dues[slot] !== successor && batchOf(old) !== batch) continue; // It leaves for another, which may succeed.
+    const counted = aside.holders[slot] as LeavingReason;
+    state.ledger.count(counterOf(counted), -1);
+    state.leavingCounts[counted]! -= 1;
     aside.move(slot, RETURNED);
+    aside.holders[slot] = NO_HOLDER;
     state.returned.push(old);
     noteAsideExpiry(state, aside.expiries[slot]!);
   }

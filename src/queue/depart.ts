@@ -19,7 +19,7 @@ export const isWaitingState = (state: number): boolean => state === RETURNED || 
  */
 export function leave(state: QueueState, old: number, successor: number, reason: LeavingReason): void {
   const { aside, line } = state;
-  const slot = aside.find(old);
+  let slot = aside.find(old);
   if (slot !== NO_SLOT) {
     if (aside.states[slot] === LEAVING) return; // Leaves already, for an earlier successor.
     state.leaving.push(old, successor, reason);
@@ -28,9 +28,11 @@ export function leave(state: QueueState, old: number, successor: number, reason:
   } else {
     if (!line.find(old)) return;
     state.leaving.push(old, successor, reason);
-    aside.add(old, line.expiresAtMs, line.messageBytes, line.keyHashHigh, line.keyHashLow, LEAVING);
+    slot = aside.add(old, line.expiresAtMs, line.messageBytes, line.keyHashHigh, line.keyHashLow, LEAVING);
     line.remove();
   }
+  aside.dues[slot] = successor;
+  aside.holders[slot] = reason;
   state.ledger.count(counterOf(reason), 1);
   state.leavingCounts[reason]! += 1;
 }
@@ -65,6 +67,16 @@ export function removeWaiting(state: QueueState, position: number, counter: numb
   state.log.settle(position);
   state.ledger.count(counter, 1);
   state.events.onChanged();
+}
+
+/** Drops the oldest that wait until the queue holds what it may, if that is its policy. */
+export function enforceLimits(state: QueueState): void {
+  if (state.record.definition.overflow !== "drop_oldest") return;
+  while (state.waiting + state.inFlight > state.maxCount || state.waitingBytes + state.inFlightBytes > state.maxBytes) {
+    const oldest = oldestWaiting(state);
+    if (oldest === -1) return;
+    removeWaiting(state, oldest, DROPPED);
+  }
 }
 
 /** Of a last-value queue: the key's newest message is this one no more. */

@@ -12,9 +12,10 @@ export class PartitionQueues {
   readonly #log: PartitionLog;
   readonly #random: () => number;
   readonly #byTarget = new Map<number, Entry>();
-  /** Touched since the last seal; and those of the batch that is being committed. */
+  /** Touched since the last seal. */
   #changed: Entry[] = [];
-  #committing: Entry[] = [];
+  /** Of batches that are sealed and have not ended, oldest first: the next one may be sealed before the last is told of. */
+  #sealed: { readonly batch: number; readonly entries: readonly Entry[] }[] = [];
 
   /** `random` in [0, 1): for the secret of a new queue's key hashes. */
   constructor(log: PartitionLog, random: () => number) {
@@ -35,7 +36,7 @@ export class PartitionQueues {
     const seed: HashSeed = { high: this.#random32(), low: this.#random32() };
     const onChanged = (): void => this.#touch(entry);
     const queue = new Queue({ record, log: this.#log, seed, events: { onAvailable, onChanged } });
-    const entry: Entry = { queue, isChanged: false };
+    const entry: Entry = { queue, isChanged: false, isRemoved: false };
     this.#byTarget.set(record.target, entry);
     return entry.queue;
   }
@@ -45,9 +46,7 @@ export class PartitionQueues {
     const entry = this.#byTarget.get(target);
     if (entry === undefined) return;
     this.#byTarget.delete(target);
-    this.#changed = this.#changed.filter((other) => other !== entry);
-    this.#committing = this.#committing.filter((other) => other !== entry);
-    entry.isChanged = true; // Nothing more is noted.
+    entry.isRemoved = true;
     entry.queue.remove();
   }
 
@@ -71,12 +70,11 @@ export class PartitionQueues {
   }
 
   /** For the log's `onSeal`. */
-  onSeal(): void {
-    assert(this.#committing.length === 0, "one batch is committed at a time");
-    const touched = this.#changed;
-    this.#changed = this.#committing;
-    this.#committing = touched;
-    for (const entry of touched) {
+  onSeal(batch: number): void {
+    const entries = this.#changed.filter((entry) => !entry.isRemoved);
+    this.#changed = [];
+    this.#sealed.push({ batch, entries });
+    for (const entry of entries) {
       entry.isChanged = false;
       entry.queue.seal();
     }
@@ -84,14 +82,18 @@ export class PartitionQueues {
 
   /** For the log's `onCommitted`. */
   onCommitted(batch: number): void {
-    for (const entry of this.#committing) entry.queue.committed(batch);
-    this.#committing.length = 0;
+    for (const { queue, isRemoved } of this.#ended(batch)) if (!isRemoved) queue.committed(batch);
   }
 
   /** For the log's `onFailed`. */
   onFailed(batch: number): void {
-    for (const entry of this.#committing) entry.queue.failed(batch);
-    this.#committing.length = 0;
+    for (const { queue, isRemoved } of this.#ended(batch)) if (!isRemoved) queue.failed(batch);
+  }
+
+  #ended(batch: number): readonly Entry[] {
+    const ended = this.#sealed.shift();
+    assert(ended?.batch === batch, "batches end in the order in which they were sealed");
+    return ended.entries;
   }
 
   /** When `onDeadline` has something to do. */
@@ -106,7 +108,7 @@ export class PartitionQueues {
   }
 
   #touch(entry: Entry): void {
-    if (entry.isChanged) return;
+    if (entry.isChanged || entry.isRemoved) return;
     entry.isChanged = true;
     this.#changed.push(entry);
   }
@@ -119,4 +121,5 @@ export class PartitionQueues {
 interface Entry {
   readonly queue: Queue;
   isChanged: boolean;
+  isRemoved: boolean;
 }

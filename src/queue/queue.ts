@@ -11,9 +11,9 @@ import { publishedAtMsOf } from "../frame/message.ts";
 import type { PartitionLog, Position, RecordSummary } from "../log/contract.ts";
 import { type AcceptOutcome, accept } from "./accept.ts";
 import { HELD, IN_FLIGHT, LEAVING, NO_SLOT, PARKED } from "./aside.ts";
-import { committed, enforceLimits, failed, seal } from "./commit.ts";
+import { committed, failed, seal } from "./commit.ts";
 import type { QueueRecord } from "./definition.ts";
-import { oldestWaiting } from "./depart.ts";
+import { enforceLimits, oldestWaiting } from "./depart.ts";
 import { earliestExpiryMs, sweepIfDue } from "./expire.ts";
 import {
   handOut,

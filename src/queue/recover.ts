@@ -2,7 +2,8 @@
  * Recover: a queue comes back from its records and its ledger. Whatever the last process had handed out waits again.
  */
 import { batchOf, type RecordSummary } from "../log/contract.ts";
-import { committed, enforceLimits, rebuildLastValues } from "./commit.ts";
+import { committed, rebuildLastValues } from "./commit.ts";
+import { enforceLimits } from "./depart.ts";
 import { sweepIfDue } from "./expire.ts";
 import { DROPPED } from "./ledger.ts";
 import type { QueueState } from "./queue-state.ts";

@@ -2,6 +2,7 @@
  * Settle: the end of a hand-out. Its holder acknowledges it, rejects it, or is gone.
  */
 import { HELD, IN_FLIGHT, NO_HOLDER, NO_SLOT, RETURNED } from "./aside.ts";
+import { enforceLimits } from "./depart.ts";
 import { noteAsideExpiry } from "./expire.ts";
 import { ACKNOWLEDGED, SUPERSEDED } from "./ledger.ts";
 import type { QueueState } from "./queue-state.ts";
@@ -25,6 +26,7 @@ export function settle(
   if (!isAccepted) {
     if (aside.overwritten[slot] === 1) finish(state, slot, SUPERSEDED);
     else hold(state, slot, nowMs);
+    enforceLimits(state); // Only in flight may there be more than the limits, when these were lowered.
     return "rejected";
   }
   finish(state, slot, ACKNOWLEDGED);
@@ -47,6 +49,7 @@ export function giveBack(state: QueueState, holder: number): number {
     count += 1;
   }
   forgetRejecter(state, holder);
+  enforceLimits(state);
   if (count > 0) state.events.onAvailable();
   return count;
 }

@@ -12,6 +12,7 @@ import { PartitionQueues } from "../../src/queue/partition-queues.ts";
 import { record } from "../queue/definitions.ts";
 import { MemoryDisk, MemoryLog } from "../queue/memory-log.ts";
 import { type MessageFields, message } from "../queue/message.ts";
+import { randomOf } from "./random.ts";
 
 export class Bench implements ConsumerLink {
   record: QueueRecord;
@@ -28,16 +29,17 @@ export class Bench implements ConsumerLink {
   readonly #unsettled = new Map<Consumer, number[]>();
   readonly refusing = new Set<Consumer>();
   onDeliver: (consumer: Consumer) => void = () => {};
+  readonly random = randomOf(1);
   nowMs = 0;
 
   constructor(definition: Partial<QueueDefinition>) {
     this.record = record(definition);
     this.log = new MemoryLog(this.disk, {
-      onSeal: () => this.queues.onSeal(),
+      onSeal: (batch) => this.queues.onSeal(batch),
       onCommitted: (batch) => this.queues.onCommitted(batch),
       onFailed: (batch) => this.queues.onFailed(batch),
     });
-    this.queues = new PartitionQueues(this.log, Math.random);
+    this.queues = new PartitionQueues(this.log, this.random);
     const queue = this.queues.open(this.record, () => this.dispatcher.onAvailable());
     this.dispatcher = new Dispatcher(queue, this.ready);
     this.queues.recover(0, () => undefined);
@@ -87,7 +89,7 @@ export class Bench implements ConsumerLink {
   pump(): void {
     this.reader.refresh();
     while (this.ready.count > 0) {
-      for (const dispatcher of this.ready.take()) dispatcher.pump(this.nowMs, Math.random, this, 1_000);
+      for (const dispatcher of this.ready.take()) dispatcher.pump(this.nowMs, this.random, this, 1_000);
     }
   }
 

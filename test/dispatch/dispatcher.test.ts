@@ -109,7 +109,7 @@ test("an idle queue is not visited; one at its bound is visited again", () => {
   bench.attach();
   expect(bench.ready.count).toBe(1);
   const [dispatcher] = bench.ready.take();
-  expect(dispatcher!.pump(0, Math.random, bench, 4)).toBe(4);
+  expect(dispatcher!.pump(0, bench.random, bench, 4)).toBe(4);
   expect(bench.ready.count).toBe(1);
   bench.pump();
   expect([bench.handed.length, bench.ready.count]).toEqual([10, 0]);

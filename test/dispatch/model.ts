@@ -22,6 +22,9 @@ export interface ModelMessage {
   isOverwritten: boolean;
   rejecter: number | undefined;
   heldUntilMs: number | undefined;
+  /** Of one that is leaving. */
+  leavesFor: ModelMessage | undefined;
+  leavesAs: "superseded" | "dropped" | undefined;
 }
 
 interface Pair {
@@ -74,7 +77,7 @@ export class Model {
     const elder = (): ModelMessage | undefined =>
       isLastValue
         ? this.live()
-            .filter((message) => message.key === incoming.key && !message.isOverwritten)
+            .filter((message) => message.key === incoming.key && !this.#isReplaced(message))
             .at(-1)
         : undefined;
     const isOver = (): boolean => {
@@ -106,6 +109,8 @@ export class Model {
       isOverwritten: false,
       rejecter: undefined,
       heldUntilMs: undefined,
+      leavesFor: undefined,
+      leavesAs: undefined,
     };
     const old = elder();
     if (old !== undefined) this.#leave(old, message, "superseded");
@@ -122,7 +127,7 @@ export class Model {
       if (old.state === "inFlight") {
         if (!old.isOverwritten) old.doneBatch = this.gathering;
         old.isOverwritten = true;
-      } else if (old.state !== "done") this.finish(old, reason);
+      } else if (old.state !== "done") this.finish(old, old.state === "leaving" ? old.leavesAs! : reason);
     }
   }
 
@@ -130,7 +135,10 @@ export class Model {
     const failed = (message: ModelMessage): boolean => message.batch === batch && message.state !== "done";
     const broken = this.#pairs.filter((pair) => pair.successor.batch === batch || pair.old.batch === batch);
     this.#pairs = this.#pairs.filter((pair) => !broken.includes(pair));
-    for (const { old } of broken) if (old.state === "leaving") old.state = "waiting";
+    for (const { old, successor } of broken) {
+      const isBroken = old.leavesFor === successor || old.batch === batch;
+      if (old.state === "leaving" && isBroken) old.state = "waiting";
+    }
     this.messages = this.messages.filter((message) => !failed(message));
     for (const entry of [...this.#dropsOfNewest, ...this.#refusals]) if (entry.batch === batch) entry.batch += 1;
     for (const message of this.messages) if (message.doneBatch === batch) message.doneBatch += 1;
@@ -138,10 +146,10 @@ export class Model {
     this.#enforceLimits();
   }
 
-  /** The process is gone; `durable` is the newest batch on disk. */
-  crash(durable: number, nowMs: number): void {
+  /** The process is gone; `durable` is the newest batch on disk, `gathering` the one that gathers after the start. */
+  crash(durable: number, gathering: number, nowMs: number): void {
     this.committed = durable;
-    this.gathering = durable + 1;
+    this.gathering = gathering;
     this.#pairs = [];
     this.#dropsOfNewest = this.#dropsOfNewest.filter((entry) => entry.batch <= durable);
     this.#refusals = this.#refusals.filter((entry) => entry.batch <= durable);
@@ -174,6 +182,7 @@ export class Model {
       message.heldUntilMs = nowMs + this.settings.redispatchMs;
       message.holder = undefined;
     }
+    this.#enforceLimits();
   }
 
   giveBack(holder: number): void {
@@ -184,6 +193,7 @@ export class Model {
       if (message.isOverwritten) this.finish(message, "superseded");
       else message.state = "waiting";
     }
+    this.#enforceLimits();
   }
 
   purge(): number {
@@ -213,7 +223,7 @@ export class Model {
     const by = (reason: Reason): number =>
       this.messages.filter((message) => message.state === "done" && message.reason === reason).length;
     const leaving = (reason: string): number =>
-      this.#pairs.filter((pair) => pair.reason === reason && pair.old.state === "leaving").length;
+      this.messages.filter((message) => message.state === "leaving" && message.leavesAs === reason).length;
     return {
       stored: this.messages.length + this.#dropsOfNewest.length,
       waiting: this.waiting().length,
@@ -235,6 +245,11 @@ export class Model {
     return outcome;
   }
 
+  /** Whether a newer value is on disk or about to be, whatever becomes of that one. */
+  #isReplaced(message: ModelMessage): boolean {
+    return message.isOverwritten || this.#pairs.some(({ old, reason }) => old === message && reason === "superseded");
+  }
+
   #exceeds(messages: readonly { bytes: number }[]): boolean {
     const bytes = messages.reduce((sum, message) => sum + message.bytes, 0);
     return messages.length > this.settings.maxCount || bytes > this.settings.maxBytes;
@@ -243,7 +258,10 @@ export class Model {
   #leave(old: ModelMessage, successor: ModelMessage, reason: Pair["reason"]): void {
     if (old.state === "leaving") return;
     this.#pairs.push({ old, successor, reason });
-    if (old.state === "waiting") old.state = "leaving";
+    if (old.state === "inFlight") return;
+    old.state = "leaving";
+    old.leavesFor = successor;
+    old.leavesAs = reason;
   }
 
   #supersedeAgain(): void {
