@@ -205,3 +205,7 @@ export const ENVELOPE_BYTES_MAX = 256 * 1024;
 export const QUEUE_TICK_MS = 50;
 /** How often idle things are looked through: remembered matches, packet identifiers, refusal pauses. */
 export const HOUSEKEEPING_MS = 60_000;
+
+// Raising the number of partitions
+/** Retained messages read in one pass over their table: it is visited in one go, so each pass costs a scan. */
+export const RAISE_RETAINED_BYTES = 64 * 1024 * 1024;
