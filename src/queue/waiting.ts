@@ -33,6 +33,11 @@ export class WaitingLine {
     this.#isKeyed = isKeyed;
   }
 
+  /** Chunks in use, for tests and metrics. */
+  get chunkCount(): number {
+    return this.#chunks.length;
+  }
+
   /** No message expires before this. */
   get earliestMs(): number {
     return this.count === 0 ? Number.POSITIVE_INFINITY : this.#earliestMs;
