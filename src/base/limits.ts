@@ -2,6 +2,10 @@
  * Every bound of the broker, in one place, by room. A bound says its unit last; a comment says why it has this value.
  */
 
+// Memory
+/** What lives as long as a thread and is copied between: buffers, arenas, output. Virtual until it is touched. */
+export const THREAD_SLAB_BYTES = 128 * 1024 * 1024;
+
 // Rings and frames
 /** A ring is never smaller than this, however many workers share the ring budget. */
 export const RING_BYTES_MIN = 64 * 1024;

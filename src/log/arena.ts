@@ -28,7 +28,7 @@ export class Arena {
   /** One bit per record that was settled before the seal; sound up to `records`. */
   readonly settledBits: Uint8Array = new Uint8Array(RECORDS_PER_BATCH_MAX / 8);
   /** The batch value: messages behind room for the header. */
-  #messages: Region = Region.allocate(LOG_ARENA_BYTES_MIN);
+  #messages: Region = Region.lasting(LOG_ARENA_BYTES_MIN);
   #messagesEnd = HEADER_BYTES;
   /** The index value. */
   #entries: Region = Region.allocate(ENTRIES_BYTES_MIN);
@@ -41,7 +41,7 @@ export class Arena {
     this.settled = 0;
     this.#messagesEnd = HEADER_BYTES;
     // A message larger than a batch had this arena for itself: its memory is not kept.
-    if (this.#messages.bytes.length > 2 * LOG_BATCH_BYTES_MAX) this.#messages = Region.allocate(LOG_ARENA_BYTES_MIN);
+    if (this.#messages.bytes.length > 2 * LOG_BATCH_BYTES_MAX) this.#messages = Region.lasting(LOG_ARENA_BYTES_MIN);
   }
 
   get messages(): Region {
@@ -133,7 +133,7 @@ export class Arena {
 /** A larger region with the first `usedBytes` of `region`: doubled up to a full batch, so that growing costs little a byte. */
 function grown(region: Region, usedBytes: number, neededBytes: number): Region {
   const doubled = Math.min(2 * region.bytes.length, LOG_BATCH_BYTES_MAX);
-  const larger = Region.allocate(Math.max(neededBytes + LOG_ARENA_BYTES_MIN / 4, doubled));
+  const larger = Region.lasting(Math.max(neededBytes + LOG_ARENA_BYTES_MIN / 4, doubled));
   region.bytes.copy(larger.bytes, 0, 0, usedBytes);
   return larger;
 }

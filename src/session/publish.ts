@@ -28,7 +28,7 @@ export type Taken = "taken" | "later" | number;
 
 const view = new PublishView();
 /** Where a message is laid out before it is routed; grows to the largest seen. One per thread. */
-let scratch = Region.allocate(64 * 1024);
+let scratch = Region.lasting(64 * 1024);
 /** A topic that came by its alias. */
 let aliased = Region.allocate(64 * 1024);
 

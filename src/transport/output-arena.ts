@@ -95,7 +95,7 @@ export class OutputArena {
 
   #addSlab(): void {
     const slabBytes = Math.min(OUTPUT_SLAB_BYTES, Math.max(this.#budgetBytes - this.#slabsBytes, OUTPUT_CHUNK_BYTES));
-    const region = Region.allocate(slabBytes);
+    const region = Region.lasting(slabBytes);
     this.#slabsBytes += slabBytes;
     // The last one pushed is taken first: the beginning of the slab.
     for (

@@ -12,7 +12,7 @@ import { CARRY_SPARE_MAX, INPUT_BUDGET_BYTES, READ_BUFFER_BYTES, READ_HEADROOM_B
 import { Region } from "../base/region.ts";
 
 export class ReadBuffer {
-  readonly region = Region.allocate(READ_HEADROOM_BYTES + READ_BUFFER_BYTES);
+  readonly region = Region.lasting(READ_HEADROOM_BYTES + READ_BUFFER_BYTES);
   /** The part that a socket reads into; it begins at READ_HEADROOM_BYTES of the region. */
   readonly socketBytes: Buffer = this.region.bytes.subarray(READ_HEADROOM_BYTES);
   readonly #budgetBytes: number;
