@@ -117,9 +117,11 @@ export class Aside {
   }
 
   remove(slot: number): void {
-    this.move(slot, FREE);
-    this.counts[FREE] = 0;
-    this.byteCounts[FREE] = 0;
+    const state = this.states[slot]!;
+    if (state === IN_FLIGHT) this.#unlink(slot);
+    this.counts[state]! -= 1;
+    this.byteCounts[state]! -= this.bytes[slot]!;
+    this.states[slot] = FREE;
     this.#index.remove(this.positions[slot]!, this.positions);
     this.#next[slot] = this.#free;
     this.#free = slot;

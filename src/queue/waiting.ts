@@ -71,8 +71,14 @@ export class WaitingLine {
     return true;
   }
 
-  /** Sets the cursor on the message at `position`. */
+  /** Sets the cursor on the message at `position`; at once if it is the first one. */
   find(position: number): boolean {
+    const chunk = this.#chunks[0];
+    if (chunk !== undefined && chunk.live > 0 && chunk.positions[chunk.start] === position) {
+      this.#cursorChunk = 0;
+      this.#cursorIndex = chunk.start;
+      return true;
+    }
     return this.from(position) && this.position === position;
   }
 
