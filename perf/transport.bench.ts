@@ -32,7 +32,7 @@ export async function transportBench(size: "small" | "real"): Promise<readonly T
 }
 
 function cut(packets: number): TransportRow {
-  const readBuffer = new ReadBuffer();
+  const readBuffer = new ReadBuffer(() => {});
   const input = new PacketInput(readBuffer, 1_048_576);
   let seen = 0;
   input.start(

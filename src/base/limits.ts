@@ -144,6 +144,10 @@ export const KEEP_ALIVE_FACTOR = 1.5;
 /** A v3 publisher whose message failed is disconnected after this pause, doubled for each further failure up to the second. */
 export const REFUSAL_PAUSE_MS_MIN = 1_000;
 export const REFUSAL_PAUSE_MS_MAX = 30_000;
+/** Copies of messages that wait in memory are laid side by side in pages of this size. */
+export const INBOX_PAGE_BYTES = 64 * 1024;
+/** Pages kept for the next inbox, per thread. */
+export const INBOX_PAGES_SPARE_MAX = 64;
 /** Subscriptions of one session: each is an object and a route. */
 export const SUBSCRIPTIONS_PER_SESSION_MAX = 100_000;
 /** How long the last packet identifier of a client without a lasting session is remembered. */
@@ -211,5 +215,9 @@ export const QUEUE_TICK_MS = 50;
 export const HOUSEKEEPING_MS = 60_000;
 
 // Raising the number of partitions
+/** What gathers for one destination before it is committed: half a batch, because all destinations gather at once. */
+export const RAISE_BATCH_BYTES = 4 * 1024 * 1024;
 /** Retained messages read in one pass over their table: it is visited in one go, so each pass costs a scan. */
 export const RAISE_RETAINED_BYTES = 64 * 1024 * 1024;
+/** Records removed in one commit from where they were. */
+export const RAISE_SETTLED_RECORDS = 65_536;

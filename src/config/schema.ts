@@ -159,7 +159,7 @@ const settingsSchema = z.strictObject({
     max_queued_bytes: setting(bytesize(1024, UNBOUNDED), "256MB", "The same in bytes."),
     max_inflight: setting(
       integer(1, 65_535),
-      100,
+      1000,
       "QoS 1 and 2 messages on their way to one client at most, beside the client's own Receive Maximum.",
     ),
     default_expiry_interval: setting(

@@ -238,11 +238,12 @@ function sendNext(session: Session, attendance: Attendance): boolean {
   const { host, inbox } = session;
   const position = inbox.headPosition;
   const flags = inbox.headFlags;
-  const message = inbox.headMessage;
+  const copy = inbox.headRegion;
+  const copyOffset = inbox.headOffset;
   inbox.shift();
-  if (message !== undefined) {
-    found.region = message;
-    found.offset = 0;
+  if (copy !== undefined) {
+    found.region = copy;
+    found.offset = copyOffset;
   } else if (session.store?.read(position, found) !== "found") {
     host.counters.droppedDamaged += 1;
     session.store?.settle(position);

@@ -3,10 +3,12 @@
  * one that does not. Bounded in messages and bytes; when full, the oldest goes.
  *
  * ```
- *   head ─► [position · bytes · flags (· message)] … ◄─ tail        a ring that doubles
+ *   head ─► [position · bytes · flags (· page, offset)] … ◄─ tail        a ring that doubles
+ *   pages:  │ copy copy copy … │ copy … ─►                              given back when their last copy is gone
  * ```
  */
-import { Region } from "../base/region.ts";
+import { INBOX_PAGE_BYTES, INBOX_PAGES_SPARE_MAX } from "../base/limits.ts";
+import { copyBytes, Region } from "../base/region.ts";
 
 /** Delivery flags of an entry: bits 0-1 QoS, bit 2 RETAIN of the delivery. */
 export const DELIVERY_QOS_MASK = 0b11;
@@ -17,11 +19,23 @@ export const IN_MEMORY = -1;
 
 const CAPACITY_MIN = 16;
 
+/** Memory for copies, filled from front to back. */
+interface Page {
+  readonly region: Region;
+  usedBytes: number;
+  copies: number;
+}
+
+/** Pages nobody uses, for all inboxes of the thread. */
+const sparePages: Page[] = [];
+
 export class Inbox {
   #positions = new Float64Array(0);
   #bytes = new Uint32Array(0);
   #flags = new Uint8Array(0);
-  #messages: (Region | undefined)[] = [];
+  #offsets = new Uint32Array(0);
+  #pages: (Page | undefined)[] = [];
+  #tailPage: Page | undefined = undefined;
   #head = 0;
   #length = 0;
   #totalBytes = 0;
@@ -39,22 +53,17 @@ export class Inbox {
   }
 
   /** Appends a stored message. */
-  push(position: number, messageBytes: number, flags: number, message?: Region): void {
-    if (this.#length === this.#positions.length) this.#grow();
-    const place = (this.#head + this.#length) & (this.#positions.length - 1);
-    this.#positions[place] = position;
-    this.#bytes[place] = messageBytes;
-    this.#flags[place] = flags;
-    this.#messages[place] = message;
-    this.#length += 1;
-    this.#totalBytes += messageBytes;
+  push(position: number, messageBytes: number, flags: number): void {
+    this.#append(position, messageBytes, flags, undefined, 0);
   }
 
   /** Appends a copy of a message. */
   pushCopy(message: Region, offset: number, messageBytes: number, flags: number): void {
-    const copy = Region.allocate(messageBytes);
-    message.bytes.copy(copy.bytes, 0, offset, offset + messageBytes);
-    this.push(IN_MEMORY, messageBytes, flags, copy);
+    const page = this.#pageFor(messageBytes);
+    copyBytes(page.region, page.usedBytes, message, offset, messageBytes);
+    this.#append(IN_MEMORY, messageBytes, flags, page, page.usedBytes);
+    page.usedBytes += messageBytes;
+    page.copies += 1;
   }
 
   /** Of the oldest entry; only when there is one. */
@@ -66,15 +75,24 @@ export class Inbox {
     return this.#flags[this.#head]!;
   }
 
-  get headMessage(): Region | undefined {
-    return this.#messages[this.#head];
+  /** Where the oldest entry's copy lies, valid until the next `pushCopy` after its `shift`; undefined for a stored one. */
+  get headRegion(): Region | undefined {
+    return this.#pages[this.#head]?.region;
+  }
+
+  get headOffset(): number {
+    return this.#offsets[this.#head]!;
   }
 
   shift(): void {
+    const page = this.#pages[this.#head];
     this.#totalBytes -= this.#bytes[this.#head]!;
-    this.#messages[this.#head] = undefined;
+    this.#pages[this.#head] = undefined;
     this.#head = (this.#head + 1) & (this.#positions.length - 1);
     this.#length -= 1;
+    if (page === undefined) return;
+    page.copies -= 1;
+    if (page.copies === 0) this.#giveBack(page);
   }
 
   /** Every position that waits, oldest first. */
@@ -84,23 +102,56 @@ export class Inbox {
     }
   }
 
+  #append(position: number, messageBytes: number, flags: number, page: Page | undefined, offset: number): void {
+    if (this.#length === this.#positions.length) this.#grow();
+    const place = (this.#head + this.#length) & (this.#positions.length - 1);
+    this.#positions[place] = position;
+    this.#bytes[place] = messageBytes;
+    this.#flags[place] = flags;
+    this.#offsets[place] = offset;
+    this.#pages[place] = page;
+    this.#length += 1;
+    this.#totalBytes += messageBytes;
+  }
+
+  #pageFor(messageBytes: number): Page {
+    const tail = this.#tailPage;
+    if (tail !== undefined && tail.usedBytes + messageBytes <= tail.region.bytes.length) return tail;
+    const isLarge = messageBytes > INBOX_PAGE_BYTES;
+    const page = isLarge ? newPage(messageBytes) : (sparePages.pop() ?? newPage(INBOX_PAGE_BYTES));
+    this.#tailPage = page;
+    return page;
+  }
+
+  /** Its last copy is gone: the page begins anew, here or elsewhere. */
+  #giveBack(page: Page): void {
+    page.usedBytes = 0;
+    if (page === this.#tailPage) this.#tailPage = undefined;
+    if (page.region.bytes.length === INBOX_PAGE_BYTES && sparePages.length < INBOX_PAGES_SPARE_MAX) sparePages.push(page);
+  }
+
   #grow(): void {
     const capacity = Math.max(CAPACITY_MIN, this.#positions.length * 2);
     const positions = new Float64Array(capacity);
     const bytes = new Uint32Array(capacity);
     const flags = new Uint8Array(capacity);
-    const messages = new Array<Region | undefined>(capacity).fill(undefined);
+    const offsets = new Uint32Array(capacity);
+    const pages = new Array<Page | undefined>(capacity).fill(undefined);
     for (let index = 0; index < this.#length; index += 1) {
       const place = (this.#head + index) & (this.#positions.length - 1);
       positions[index] = this.#positions[place]!;
       bytes[index] = this.#bytes[place]!;
       flags[index] = this.#flags[place]!;
-      messages[index] = this.#messages[place];
+      offsets[index] = this.#offsets[place]!;
+      pages[index] = this.#pages[place];
     }
     this.#positions = positions;
     this.#bytes = bytes;
     this.#flags = flags;
-    this.#messages = messages;
+    this.#offsets = offsets;
+    this.#pages = pages;
     this.#head = 0;
   }
 }
+
+const newPage = (byteLength: number): Page => ({ region: Region.allocate(byteLength), usedBytes: 0, copies: 0 });

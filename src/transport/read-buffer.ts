@@ -16,11 +16,32 @@ export class ReadBuffer {
   /** The part that a socket reads into; it begins at READ_HEADROOM_BYTES of the region. */
   readonly socketBytes: Buffer = this.region.bytes.subarray(READ_HEADROOM_BYTES);
   readonly #budgetBytes: number;
+  readonly #wake: () => void;
+  #resting: (() => void)[] = [];
   #heldBytes = 0;
   readonly #spares: Region[] = [];
 
-  constructor(budgetBytes = INPUT_BUDGET_BYTES) {
+  /** `wake`: a connection rests, the thread must come to `readOn`. */
+  constructor(wake: () => void, budgetBytes = INPUT_BUDGET_BYTES) {
+    this.#wake = wake;
     this.#budgetBytes = budgetBytes;
+  }
+
+  /**
+   * A connection filled the whole buffer and has stopped reading: libuv would give it up to 32 reads in a row while the others
+   * wait. `resume` is called when their turn is over.
+   */
+  rest(resume: () => void): void {
+    this.#resting.push(resume);
+    this.#wake();
+  }
+
+  /** The turn is over: who rests reads on. */
+  readOn(): void {
+    if (this.#resting.length === 0) return;
+    const resting = this.#resting;
+    this.#resting = [];
+    for (const resume of resting) resume();
   }
 
   /** Memory that connections hold because their input could not be processed yet. */

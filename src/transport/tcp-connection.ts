@@ -26,6 +26,9 @@ export class TcpConnection implements Connection, OutputOwner {
   readonly #input: PacketInput;
   readonly #output: OutputQueue;
   readonly #onGone: (connection: TcpConnection) => void;
+  readonly #resume = (): void => {
+    if (this.#handler !== null && !this.#input.isPaused && !this.#socket.destroyed) this.#socket.resume();
+  };
   #handler: ConnectionHandler | null = null;
   #head: Uint8Array | null;
   #cause: CloseCause | null = null;
@@ -55,7 +58,9 @@ export class TcpConnection implements Connection, OutputOwner {
         buffer: readBuffer.socketBytes,
         callback: (byteLength) => {
           this.#input.receive(byteLength);
-          return true;
+          if (byteLength < readBuffer.socketBytes.length || this.#input.isPaused) return true;
+          readBuffer.rest(this.#resume); // There is more: the others' turn first.
+          return false;
         },
       },
       writableHighWaterMark: 1, // Makes the stream tell (`drain`) when any write is done that the kernel did not take at once.

@@ -23,7 +23,7 @@ export class Transport {
   readonly #connections = new Set<TcpConnection>();
 
   constructor(options: TransportOptions) {
-    this.readBuffer = new ReadBuffer(options.inputBudgetBytes);
+    this.readBuffer = new ReadBuffer(options.wake, options.inputBudgetBytes);
     this.outputs = new Outputs(options.wake, options.outputBudgetBytes);
     this.#packetBytesMax = options.packetBytesMax ?? PACKET_BYTES_MAX_DEFAULT;
   }
@@ -45,8 +45,9 @@ export class Transport {
     return connection;
   }
 
-  /** Sends what was reserved since the last flush, once per turn. See Outputs.flush. */
+  /** The end of a turn: sends what was reserved since the last one (see Outputs.flush), and lets connections read on. */
   flush(): number {
+    this.readBuffer.readOn();
     return this.outputs.flush();
   }
 

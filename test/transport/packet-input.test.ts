@@ -26,7 +26,7 @@ class Reader implements PacketReader {
 }
 
 function inputOf(packetBytesMax = 1024 * 1024, budgetBytes?: number) {
-  const readBuffer = new ReadBuffer(budgetBytes);
+  const readBuffer = new ReadBuffer(() => {}, budgetBytes);
   const input = new PacketInput(readBuffer, packetBytesMax);
   const reader = new Reader();
   const read = (bytes: Buffer) => {
