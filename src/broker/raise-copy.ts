@@ -9,7 +9,6 @@
  */
 import { assert } from "../base/assert.ts";
 import { homePartitionOf } from "../base/hash.ts";
-import { LOG_BATCH_BYTES_MAX, RAISE_RETAINED_BYTES } from "../base/limits.ts";
 import { Region } from "../base/region.ts";
 import { decodeStructured } from "../base/structured.ts";
 import { totalBytes } from "../frame/message.ts";
@@ -20,6 +19,7 @@ import { decodeSession, encodeSession, parseInboundKey, type SessionRecord } fro
 import { MovingRecords } from "./moving-records.ts";
 import { OpenPartition } from "./open-partition.ts";
 import { type Raise, syncPartitions } from "./raise-marker.ts";
+import type { RaiseBounds } from "./raise-partitions.ts";
 
 /** What was copied. */
 export interface Moved {
@@ -53,13 +53,13 @@ interface Place {
 }
 
 /** Everything is on disk in its new home when it returns. Throws StoreFault. */
-export async function copyToNewHomes(dataDirectory: string, raise: Raise): Promise<Moved> {
+export async function copyToNewHomes(dataDirectory: string, raise: Raise, bounds: RaiseBounds): Promise<Moved> {
   const partitions: OpenPartition[] = [];
   const moved: Moved = { sessions: 0, records: 0, damaged: 0, retained: 0 };
   try {
     for (let number = 0; number < raise.to; number += 1) partitions.push(new OpenPartition(dataDirectory, number));
     const places = partitions.map((partition) => placeOf(partition, raise));
-    for (const from of places.slice(0, raise.from)) await new Departure(from, places, raise, moved).run();
+    for (const from of places.slice(0, raise.from)) await new Departure(from, places, raise, bounds, moved).run();
   } finally {
     await Promise.all(partitions.map((partition) => partition.close()));
   }
@@ -91,6 +91,7 @@ class Departure {
   readonly #from: Place;
   readonly #places: readonly Place[];
   readonly #raise: Raise;
+  readonly #bounds: RaiseBounds;
   readonly #moved: Moved;
   readonly #sessions = new Map<number, MovingSession>();
   readonly #found: MessageLocation = { region: Region.allocate(0), offset: 0 };
@@ -99,10 +100,11 @@ class Departure {
   #stagedBatch = -1;
   #stagedOffset = -1;
 
-  constructor(from: Place, places: readonly Place[], raise: Raise, moved: Moved) {
+  constructor(from: Place, places: readonly Place[], raise: Raise, bounds: RaiseBounds, moved: Moved) {
     this.#from = from;
     this.#places = places;
     this.#raise = raise;
+    this.#bounds = bounds;
     this.#moved = moved;
   }
 
@@ -145,6 +147,7 @@ class Departure {
       this.#moved.records += 1;
       const before = records.positionAt(index);
       if (session.inFlight.has(before)) session.inFlight.set(before, position);
+      if (session.to.partition.log.gatheringBytes >= this.#bounds.batchBytes) await this.#commit(session.to);
     }
   }
 
@@ -209,14 +212,14 @@ class Departure {
     }
   }
 
-  /** The retained messages that leave, without the first `done`, up to about RAISE_RETAINED_BYTES. */
+  /** The retained messages that leave, without the first `done`, as many as one pass takes. */
   #retainedAfter(done: number): (readonly [string, Buffer])[] {
     const { number, log } = this.#from.partition;
     const copies: (readonly [string, Buffer])[] = [];
     let seen = 0;
     let bytes = 0;
     log.entries("retained", (topic, value) => {
-      if (bytes >= RAISE_RETAINED_BYTES || homePartitionOf(topic, this.#raise.to) === number) return;
+      if (bytes >= this.#bounds.retainedBytes || homePartitionOf(topic, this.#raise.to) === number) return;
       seen += 1;
       if (seen <= done) return;
       copies.push([topic, value]);
@@ -228,7 +231,7 @@ class Departure {
   async #put(to: Place, table: Table, key: string, value: Uint8Array): Promise<void> {
     to.partition.log.put(table, key, value);
     to.putBytes += key.length + value.length;
-    if (to.putBytes >= LOG_BATCH_BYTES_MAX) await this.#commit(to);
+    if (to.putBytes >= this.#bounds.batchBytes) await this.#commit(to);
   }
 
   async #commit(place: Place): Promise<void> {

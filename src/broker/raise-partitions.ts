@@ -24,11 +24,19 @@
  * Memory: the records of the sessions that move, and 22 bytes for each of their messages: less than the workers take for them
  * afterwards. Messages pass through batch by batch.
  */
+import { RAISE_BATCH_BYTES, RAISE_RETAINED_BYTES, RAISE_SETTLED_RECORDS } from "../base/limits.ts";
 import { openStore, readStoreDescriptor, writeStoreDescriptor } from "../log/partitions.ts";
 import { StoreFault } from "../log/store-fault.ts";
 import { copyToNewHomes } from "./raise-copy.ts";
 import { dropPartitionsFrom, hasPartition, type Raise, readRaise, removeRaise, writeRaise } from "./raise-marker.ts";
 import { sweep } from "./raise-sweep.ts";
+
+/** What one step holds in memory or commits at once; given in tests, so that a small store takes many steps. */
+export interface RaiseBounds {
+  readonly batchBytes: number;
+  readonly retainedBytes: number;
+  readonly settledRecords: number;
+}
 
 /** Takes a line for the log of the process. */
 export type LogLine = (fields: object, message: string) => void;
@@ -38,7 +46,12 @@ export type LogLine = (fields: object, message: string) => void;
  * a new store gets exactly so many. Ends first what a crash cut short. To be called while nothing else has the store open.
  * Throws StoreFault; the store is then usable as before, by a start with any number of workers.
  */
-export async function raisePartitions(dataDirectory: string, workers: number, log: LogLine): Promise<number> {
+export async function raisePartitions(
+  dataDirectory: string,
+  workers: number,
+  log: LogLine,
+  bounds: RaiseBounds = BOUNDS,
+): Promise<number> {
   const descriptor = readStoreDescriptor(dataDirectory);
   if (descriptor === undefined) {
     refuseForeign(dataDirectory, 0, workers);
@@ -48,7 +61,7 @@ export async function raisePartitions(dataDirectory: string, workers: number, lo
   const unfinished = readRaise(dataDirectory);
   if (unfinished !== undefined) {
     log({ ...unfinished, partitions }, "clearing away after a raise of the partitions that was cut short");
-    await clearAway(dataDirectory, unfinished, partitions, log);
+    await clearAway(dataDirectory, unfinished, partitions, log, bounds);
   }
   if (partitions >= workers) return partitions;
 
@@ -56,16 +69,28 @@ export async function raisePartitions(dataDirectory: string, workers: number, lo
   const raise: Raise = { from: partitions, to: workers };
   log({ ...raise }, "raising the number of partitions: sessions and retained messages move");
   writeRaise(dataDirectory, raise);
-  const moved = await copyToNewHomes(dataDirectory, raise);
+  const moved = await copyToNewHomes(dataDirectory, raise, bounds);
   log({ ...raise, ...moved }, "copied to the new partitions");
   writeStoreDescriptor(dataDirectory, { format, partitions: workers });
   log({ ...raise }, "the new number of partitions is in force");
-  await clearAway(dataDirectory, raise, workers, log);
+  await clearAway(dataDirectory, raise, workers, log, bounds);
   return workers;
 }
 
+const BOUNDS: RaiseBounds = {
+  batchBytes: RAISE_BATCH_BYTES,
+  retainedBytes: RAISE_RETAINED_BYTES,
+  settledRecords: RAISE_SETTLED_RECORDS,
+};
+
 /** Removes what is not in force on this side of the commit point, and with it the raise. */
-async function clearAway(dataDirectory: string, raise: Raise, partitions: number, log: LogLine): Promise<void> {
+async function clearAway(
+  dataDirectory: string,
+  raise: Raise,
+  partitions: number,
+  log: LogLine,
+  bounds: RaiseBounds,
+): Promise<void> {
   const { from, to } = raise;
   if (partitions !== from && partitions !== to) {
     const message = `the store in ${dataDirectory} has ${partitions} partitions, and raising.json speaks of ${from} and ${to}`;
@@ -73,7 +98,7 @@ async function clearAway(dataDirectory: string, raise: Raise, partitions: number
   }
   if (partitions === from) dropPartitionsFrom(dataDirectory, from);
   // Partitions from `from` on are gone, or hold nothing but what was copied there.
-  const swept = await sweep(dataDirectory, from, partitions);
+  const swept = await sweep(dataDirectory, from, partitions, bounds.settledRecords);
   removeRaise(dataDirectory);
   log({ partitions, ...swept }, "cleared away what lay in partitions that are not its home");
 }

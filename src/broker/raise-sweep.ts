@@ -1,6 +1,5 @@
 /** Clears partitions of sessions and retained messages whose home they are not: partial copies, or originals that have moved. */
 import { homePartitionOf } from "../base/hash.ts";
-import { RECORDS_PER_BATCH_MAX } from "../log/contract.ts";
 import { decodeSession } from "../worker/session-record.ts";
 import { MovingRecords } from "./moving-records.ts";
 import { OpenPartition } from "./open-partition.ts";
@@ -12,13 +11,21 @@ export interface Swept {
   retained: number;
 }
 
-/** Sweeps the partitions below `end` of a store that has `partitions` of them. May be cut short at any moment and repeated. */
-export async function sweep(dataDirectory: string, end: number, partitions: number): Promise<Swept> {
+/**
+ * Sweeps the partitions below `end` of a store that has `partitions` of them, up to `settledRecords` records in one commit. May
+ * be cut short at any moment and repeated.
+ */
+export async function sweep(
+  dataDirectory: string,
+  end: number,
+  partitions: number,
+  settledRecords: number,
+): Promise<Swept> {
   const swept: Swept = { sessions: 0, records: 0, retained: 0 };
   for (let number = 0; number < end; number += 1) {
     const partition = new OpenPartition(dataDirectory, number);
     try {
-      await sweepPartition(partition, partitions, swept);
+      await sweepPartition(partition, partitions, settledRecords, swept);
     } finally {
       await partition.close();
     }
@@ -26,7 +33,12 @@ export async function sweep(dataDirectory: string, end: number, partitions: numb
   return swept;
 }
 
-async function sweepPartition(partition: OpenPartition, partitions: number, swept: Swept): Promise<void> {
+async function sweepPartition(
+  partition: OpenPartition,
+  partitions: number,
+  settledRecords: number,
+  swept: Swept,
+): Promise<void> {
   const { log, number } = partition;
   const clientIds: string[] = [];
   const targets = new Set<number>();
@@ -47,7 +59,7 @@ async function sweepPartition(partition: OpenPartition, partitions: number, swep
   });
   for (let index = 0; index < records.length; index += 1) {
     log.settle(records.positionAt(index));
-    if ((index + 1) % SETTLED_PER_COMMIT === 0) await partition.commit();
+    if ((index + 1) % settledRecords === 0) await partition.commit();
   }
   // The sessions' records go last: until then they say whose the messages are.
   for (const clientId of clientIds) log.put("sessions", clientId, undefined);
@@ -57,5 +69,3 @@ async function sweepPartition(partition: OpenPartition, partitions: number, swep
   swept.records += records.length;
   swept.retained += topics.length;
 }
-
-const SETTLED_PER_COMMIT = RECORDS_PER_BATCH_MAX;

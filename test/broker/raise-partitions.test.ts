@@ -1,0 +1,293 @@
+/**
+ * Goal: a start with more workers raises the number of partitions; sessions with their messages, deliveries in flight and QoS 2
+ * identifiers, and retained messages are then at home under the new number, once and complete, and queues have not moved;
+ * a SIGKILL at any moment changes none of that for the next start.
+ * Method: real stores, read before and after as plain values; for the crashes a child process that is killed at random moments and
+ * at the steps of the raise, several times in a row, before a start that is let through.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { cpSync, existsSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { type RaiseBounds, raisePartitions } from "../../src/broker/raise-partitions.ts";
+import { openPartitionLog } from "../../src/log/partition-log.ts";
+import { openStore, partitionDirectoryOf, readStoreDescriptor } from "../../src/log/partitions.ts";
+import { writeScript } from "../log/built.ts";
+import { isFull, type Place, Recorder, temporaryPlace } from "../log/messages.ts";
+import { buildStore, randomFrom, readStore, type Shape } from "./store-model.ts";
+
+const SMALL: Shape = {
+  partitions: 1,
+  sessions: [0, 1, 2, 60, 0, 1, 30, 3, 0, 12, 40, 7],
+  payloadBytes: 200,
+  retained: 40,
+  retainedBytes: 300,
+};
+
+/** Bounds under which that takes tens of commits. */
+const TIGHT: RaiseBounds = { batchBytes: 3_000, retainedBytes: 2_000, settledRecords: 10 };
+
+let place: Place;
+let seed: number;
+
+beforeEach(() => {
+  place = temporaryPlace();
+  seed = Math.floor(Math.random() * 2 ** 32);
+  console.log(`seed ${seed}`);
+});
+
+afterEach(() => place.remove());
+
+const quiet = (): void => undefined;
+
+describe("raising", () => {
+  it.each([
+    [1, 2],
+    [1, 3],
+    [2, 3],
+    [3, 4],
+    [2, 8],
+  ])("from %i to %i moves what has a new home", async (from, to) => {
+    const directory = join(place.directory, "data");
+    await buildStore(directory, { ...SMALL, partitions: from }, randomFrom(seed));
+    const before = await readStore(directory);
+    expect(Object.values(before.model.sessions).some(({ inFlight }) => inFlight.some(([, , at]) => at >= 0))).toBe(
+      true,
+    );
+    const lines: string[] = [];
+    expect(await raisePartitions(directory, to, (_fields, line) => lines.push(line))).toBe(to);
+    expect(lines).toHaveLength(4);
+    expect(await readStore(directory)).toEqual({ partitions: to, model: before.model });
+    expect(readdirSync(directory).sort()).toEqual([...partitionNames(to), "store.json"]);
+    for (const name of partitionNames(to)) expect(statSync(join(directory, name)).mode & 0o777).toBe(0o700);
+    expect(await raisePartitions(directory, to, () => expect.unreachable("nothing is left to do"))).toBe(to);
+  });
+
+  it("goes on from one raise to the next", async () => {
+    const directory = join(place.directory, "data");
+    await buildStore(directory, SMALL, randomFrom(seed));
+    const { model } = await readStore(directory);
+    for (const workers of [2, 3, 5, 4, 6]) {
+      const partitions = Math.max(workers, readStoreDescriptor(directory)!.partitions);
+      expect(await raisePartitions(directory, workers, quiet)).toBe(partitions);
+      expect(await readStore(directory)).toEqual({ partitions, model });
+    }
+  });
+
+  it("changes nothing for fewer workers, and makes a new store at once", async () => {
+    const directory = join(place.directory, "data");
+    await buildStore(directory, { ...SMALL, partitions: 3 }, randomFrom(seed));
+    const before = await readStore(directory);
+    const unexpected = (): void => expect.unreachable("nothing is to be done");
+    for (const workers of [1, 2, 3]) expect(await raisePartitions(directory, workers, unexpected)).toBe(3);
+    expect(await readStore(directory)).toEqual(before);
+    expect(await raisePartitions(join(place.directory, "new"), 5, unexpected)).toBe(5);
+    expect(readStoreDescriptor(join(place.directory, "new"))?.partitions).toBe(5);
+  });
+
+  it("moves sessions of thousands of messages, batch by batch", async () => {
+    const directory = join(place.directory, "data");
+    const sessions = [5_000, 1, 0, 5_000, 5_000];
+    await buildStore(directory, { ...SMALL, sessions, payloadBytes: 1_200 }, randomFrom(seed));
+    const { model } = await readStore(directory);
+    let moved: Record<string, number> = {};
+    await raisePartitions(directory, 3, (fields) => {
+      moved = { ...(fields as Record<string, number>), ...moved };
+    });
+    expect(moved.records).toBeGreaterThan(4_900);
+    expect(moved.damaged).toBe(0);
+    expect(await readStore(directory)).toEqual({ partitions: 3, model });
+  });
+
+  it("stores a message once for all sessions that share it", async () => {
+    const directory = join(place.directory, "data");
+    await buildStore(
+      directory,
+      { ...SMALL, sessions: new Array<number>(40).fill(20), payloadBytes: 20_000 },
+      randomFrom(seed),
+    );
+    const { model } = await readStore(directory);
+    const before = await batchBytes(directory);
+    await raisePartitions(directory, 2, quiet);
+    expect(await readStore(directory)).toEqual({ partitions: 2, model });
+    // At most one copy in each of the two partitions, and what was there already.
+    expect(await batchBytes(directory)).toBeLessThan(before * 2.2);
+  });
+
+  it("takes many steps when the bounds of one are small", async () => {
+    const directory = join(place.directory, "data");
+    await buildStore(directory, { ...SMALL, partitions: 2 }, randomFrom(seed));
+    const { model } = await readStore(directory);
+    expect(await raisePartitions(directory, 4, quiet, TIGHT)).toBe(4);
+    expect(await readStore(directory)).toEqual({ partitions: 4, model });
+  });
+
+  it("keeps QoS 2 identifiers where they were, too", async () => {
+    const directory = join(place.directory, "data");
+    await buildStore(directory, { ...SMALL, partitions: 2 }, randomFrom(seed));
+    const before = await inboundOf(directory, 2);
+    await raisePartitions(directory, 5, quiet);
+    expect(await inboundOf(directory, 5)).toEqual(expect.arrayContaining(before));
+  });
+});
+
+describe("refusing", () => {
+  it("a store whose descriptor does not fit its partitions", async () => {
+    const directory = join(place.directory, "data");
+    await buildStore(directory, { ...SMALL, partitions: 3 }, randomFrom(seed));
+    const before = await readStore(directory);
+    const refusal = expect.objectContaining({ code: "store_damaged" });
+    rmSync(join(directory, "store.json"));
+    await expect(raisePartitions(directory, 2, quiet)).rejects.toEqual(refusal);
+    writeFileSync(join(directory, "store.json"), '{"format":1,"partitions":2}\n');
+    await expect(raisePartitions(directory, 3, quiet)).rejects.toEqual(refusal);
+    writeFileSync(join(directory, "store.json"), '{"format":1,"partitions":3}\n');
+    for (const text of ["", "{}", '{"from":3,"to":3}', '{"from":1,"to":2}', '{"from":4,"to":6}']) {
+      writeFileSync(join(directory, "raising.json"), text);
+      await expect(raisePartitions(directory, 3, quiet)).rejects.toEqual(refusal);
+    }
+    rmSync(join(directory, "raising.json"));
+    expect(await readStore(directory)).toEqual(before);
+  });
+
+  it("to go on when a destination cannot be opened, and the store is as before", async () => {
+    const directory = join(place.directory, "data");
+    await buildStore(directory, SMALL, randomFrom(seed));
+    const before = await readStore(directory);
+    const obstacle = partitionDirectoryOf(directory, 2);
+    const raise = raisePartitions(directory, 3, (_fields, line) => {
+      if (line.startsWith("raising")) writeFileSync(obstacle, "");
+    });
+    await expect(raise).rejects.toEqual(expect.objectContaining({ code: "store_unavailable" }));
+    expect(existsSync(join(directory, "raising.json"))).toBe(true);
+    expect(await raisePartitions(directory, 1, quiet)).toBe(1);
+    expect(await readStore(directory)).toEqual(before);
+    expect(readdirSync(directory).sort()).toEqual(["partition-0", "store.json"]);
+  });
+});
+
+const CHILD = `
+import { writeSync } from "node:fs";
+import { raisePartitions } from "./broker/raise-partitions.js";
+const [directory, workers, bounds, killAtLine] = process.argv.slice(2);
+let lines = 0;
+writeSync(1, ".");
+await raisePartitions(directory, Number(workers), () => {
+  writeSync(1, ".");
+  lines += 1;
+  if (lines === Number(killAtLine)) process.kill(process.pid, "SIGKILL");
+}, JSON.parse(bounds));
+`;
+
+describe("being killed", () => {
+  it("at any moment loses and doubles nothing", async () => {
+    const script = writeScript(place.directory, "raise-child.mjs", CHILD);
+    const random = randomFrom(seed);
+    /** Raises in a child, kills it `afterMs` after it has said so many lines; when it said each, and whether it was killed. */
+    const run = async (directory: string, workers: number, lines: number, afterMs: number) => {
+      const child = spawn(process.execPath, [script, directory, `${workers}`, JSON.stringify(TIGHT), "0"], {
+        stdio: ["ignore", "pipe", "inherit"],
+      });
+      const linesAtMs: number[] = [];
+      let timer: NodeJS.Timeout | undefined;
+      child.stdout.on("data", (chunk: Buffer) => {
+        for (let index = 0; index < chunk.length; index += 1) linesAtMs.push(performance.now());
+        if (linesAtMs.length > lines) timer ??= setTimeout(() => child.kill("SIGKILL"), afterMs);
+      });
+      const [code, signal] = (await once(child, "close")) as [number | null, string | null];
+      clearTimeout(timer);
+      expect(signal === "SIGKILL" || code === 0).toBe(true);
+      return linesAtMs;
+    };
+
+    const found = { atRest: 0, copying: 0, sweeping: 0 };
+    for (const from of [1, 3]) {
+      const origin = join(place.directory, `origin-${from}`);
+      await buildStore(origin, { ...SMALL, partitions: from }, randomFrom(seed + from));
+      const { model } = await readStore(origin);
+      const whole = join(place.directory, `whole-${from}`);
+      cpSync(origin, whole, { recursive: true });
+      const linesAtMs = await run(whole, 4, 99, 0);
+      expect(linesAtMs).toHaveLength(5);
+      expect(await readStore(whole)).toEqual({ partitions: 4, model });
+
+      for (let round = 0; round < (isFull ? 100 : 6); round += 1) {
+        const directory = join(place.directory, `round-${from}-${round}`);
+        cpSync(origin, directory, { recursive: true });
+        const kills = 1 + Math.floor(random() * 2);
+        for (let kill = 0; kill < kills; kill += 1) {
+          const line = random() < 0.5 ? 1 : 3; // Copying begins with the first line, removing with the third.
+          const phaseMs = linesAtMs[line + 1]! - linesAtMs[line]!;
+          await run(directory, 4 + Math.floor(random() * 3), line, random() * phaseMs);
+          if (!existsSync(join(directory, "raising.json"))) found.atRest += 1;
+          else if (readStoreDescriptor(directory)!.partitions === from) found.copying += 1;
+          else found.sweeping += 1;
+        }
+        const workers = [1, from, 4, 5, 7][Math.floor(random() * 5)]!;
+        const partitions = Math.max(workers, readStoreDescriptor(directory)!.partitions);
+        expect(await raisePartitions(directory, workers, quiet, TIGHT)).toBe(partitions);
+        expect(await readStore(directory)).toEqual({ partitions, model });
+        const names = readdirSync(directory).filter((name) => !name.endsWith(".next")); // Half-written, and never read.
+        expect(names.sort()).toEqual([...partitionNames(partitions), "store.json"]);
+        rmSync(directory, { recursive: true });
+      }
+    }
+    console.log(found);
+    expect(found.copying + found.sweeping).toBeGreaterThan(0);
+  }, 120_000);
+
+  it.each([
+    [2, 1],
+    [2, 3],
+    [3, 4],
+    [3, 1],
+  ])("at line %i, before a start with %i workers", async (line, workers) => {
+    const script = writeScript(place.directory, "raise-child.mjs", CHILD);
+    const directory = join(place.directory, "data");
+    await buildStore(directory, { ...SMALL, partitions: 2 }, randomFrom(seed));
+    const { model } = await readStore(directory);
+    const child = spawn(process.execPath, [script, directory, "3", JSON.stringify(TIGHT), `${line}`], {
+      stdio: ["ignore", "ignore", "inherit"],
+    });
+    expect(await once(child, "close")).toEqual([null, "SIGKILL"]);
+    expect(existsSync(join(directory, "raising.json"))).toBe(true);
+    // Both the original and the copy of something are there.
+    await expect(readStore(directory)).rejects.toThrow("is in partition");
+    const partitions = Math.max(workers, line === 2 ? 2 : 3);
+    expect(await raisePartitions(directory, workers, quiet)).toBe(partitions);
+    expect(await readStore(directory)).toEqual({ partitions, model });
+  });
+});
+
+const partitionNames = (partitions: number): string[] =>
+  Array.from({ length: partitions }, (_, number) => `partition-${number}`);
+
+async function batchBytes(directory: string): Promise<number> {
+  let bytes = 0;
+  for (let number = 0; number < openStore(directory, 1).partitions; number += 1) {
+    const log = openPartitionLog({
+      directory: partitionDirectoryOf(directory, number),
+      partition: number,
+      events: new Recorder(),
+    });
+    log.recover(quiet);
+    bytes += log.stats().batchBytes;
+    await log.close();
+  }
+  return bytes;
+}
+
+async function inboundOf(directory: string, partitions: number): Promise<string[]> {
+  const keys: string[] = [];
+  for (let number = 0; number < partitions; number += 1) {
+    const log = openPartitionLog({
+      directory: partitionDirectoryOf(directory, number),
+      partition: number,
+      events: new Recorder(),
+    });
+    log.entries("inbound", (key) => keys.push(`${number}: ${key}`));
+    await log.close();
+  }
+  return keys;
+}

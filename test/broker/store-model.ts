@@ -1,0 +1,210 @@
+/** A store as a plain value: what a client or a queue's consumer could find in it, wherever it lies. Building one, reading one. */
+import { createHash } from "node:crypto";
+import { homePartitionOf } from "../../src/base/hash.ts";
+import type { Region } from "../../src/base/region.ts";
+import { decodeStructured, encodeStructured } from "../../src/base/structured.ts";
+import { NO_ROOM, type PartitionLog } from "../../src/log/contract.ts";
+import { openPartitionLog } from "../../src/log/partition-log.ts";
+import { openStore, partitionDirectoryOf, readStoreDescriptor } from "../../src/log/partitions.ts";
+import { decodeSession, encodeSession, inboundKeyOf, parseInboundKey } from "../../src/worker/session-record.ts";
+import { commit, messageOf, Recorder, readMessage } from "../log/messages.ts";
+
+export interface SessionModel {
+  /** The record without what belongs to a partition. */
+  readonly record: string;
+  /** Waiting and in flight, in order: bytes, flags, expiry. */
+  readonly messages: readonly string[];
+  /** Packet identifier, state, and which of `messages` it stands for; -1 = none. */
+  readonly inFlight: readonly (readonly [number, number, number])[];
+  /** QoS 2 identifiers known in the session's home. */
+  readonly inbound: readonly number[];
+}
+
+export interface StoreModel {
+  readonly sessions: Readonly<Record<string, SessionModel>>;
+  readonly retained: Readonly<Record<string, string>>;
+  readonly queues: Readonly<Record<string, { readonly partition: number; readonly messages: readonly string[] }>>;
+}
+
+export interface Shape {
+  readonly partitions: number;
+  /** Messages of each session. */
+  readonly sessions: readonly number[];
+  readonly payloadBytes: number;
+  readonly retained: number;
+  readonly retainedBytes: number;
+}
+
+const RELEASED = 3;
+const SENT_QOS1 = 1;
+
+/** Makes a store with sessions, a queue in every partition, retained messages and QoS 2 identifiers. */
+export async function buildStore(directory: string, shape: Shape, random: () => number): Promise<void> {
+  openStore(directory, shape.partitions);
+  for (let number = 0; number < shape.partitions; number += 1) {
+    const events = new Recorder();
+    const log = openPartitionLog({ directory: partitionDirectoryOf(directory, number), partition: number, events });
+    await fill(log, number, shape, random, () => commit(log, events));
+    await log.close();
+  }
+}
+
+async function fill(
+  log: PartitionLog,
+  number: number,
+  shape: Shape,
+  random: () => number,
+  store: () => Promise<void>,
+): Promise<void> {
+  const { partitions } = shape;
+  // Of everything named, each partition makes its own share.
+  const sessions = shape.sessions
+    .map((messages, index) => ({ clientId: `client ${index} ü`, target: 100 + index * 3, left: messages }))
+    .filter(({ clientId }) => homePartitionOf(clientId, partitions) === number);
+  const positions = new Map<number, number[]>();
+  const queueTarget = 1 + number;
+  const definition = { name: `queue ${number}` };
+  log.put(
+    "queues",
+    definition.name,
+    encodeStructured({ definition, partition: number, target: queueTarget, createdAtMs: 1 }),
+  );
+  const add = async (message: Region, targets: readonly number[]): Promise<void> => {
+    let staged = log.stage(message, 0, message.bytes.length);
+    if (staged === NO_ROOM) {
+      await store();
+      staged = log.stage(message, 0, message.bytes.length);
+    }
+    for (const target of targets) {
+      const flags = Math.floor(random() * 8);
+      const position = log.add(target, staged, flags, random() < 0.5 ? 0 : 1e12 + flags, 0, 0);
+      const own = positions.get(target);
+      if (own === undefined) positions.set(target, [position]);
+      else own.push(position);
+    }
+  };
+  let messageNumber = number * 1_000_000;
+  for (let busy = sessions; busy.length > 0; busy = busy.filter(({ left }) => left > 0)) {
+    for (const session of busy) {
+      if (session.left === 0) continue;
+      const others = busy.filter((other) => other !== session && other.left > 0 && random() < 0.2);
+      const takers = [session, ...others];
+      for (const taker of takers) taker.left -= 1;
+      messageNumber += 1;
+      const targets = takers.map(({ target }) => target);
+      if (random() < 0.1) targets.push(queueTarget);
+      await add(messageOf(messageNumber, Math.floor(random() * 2 * shape.payloadBytes)), targets);
+      if (random() < 0.02) await store();
+    }
+  }
+  for (let count = 0; count < 5; count += 1) await add(messageOf(messageNumber + 1 + count, 10), [queueTarget]);
+
+  for (const { clientId, target } of sessions) {
+    const own = positions.get(target) ?? [];
+    for (const position of own.splice(0, Math.floor(random() * 3))) log.settle(position);
+    const sent = own
+      .slice(-500)
+      .filter(() => random() < 0.1)
+      .map((position, index) => [index + 10, SENT_QOS1, position] as const);
+    const settled = log.gathering * 65_536 + 70; // A position that is nobody's here, and may be somebody's elsewhere.
+    const inFlight = [...sent, [7, RELEASED, random() < 0.5 ? -1 : settled] as const];
+    const options = { qos: 1, noLocal: false, retainAsPublished: true, retainHandling: 0, identifier: 3 } as const;
+    const subscriptions = [[`a/${clientId}/#`, options] as const];
+    const lastPacketId = 1 + Math.floor(random() * 65_535);
+    const record = {
+      version: 1,
+      clientId,
+      target,
+      expiryS: null,
+      awaySinceMs: 5,
+      lastPacketId,
+      subscriptions,
+      inFlight,
+    };
+    log.put("sessions", clientId, encodeSession(record as Parameters<typeof encodeSession>[0]));
+    if (random() < 0.5) log.put("inbound", inboundKeyOf(clientId, 1 + Math.floor(random() * 9)), Buffer.alloc(1));
+  }
+  log.put("inbound", inboundKeyOf(`stranger ${number}`, 4), Buffer.alloc(1));
+  for (let index = 0; index < shape.retained; index += 1) {
+    const topic = index === 0 ? `long/${"x".repeat(3_000)}` : `topic/${index}`;
+    if (homePartitionOf(topic, partitions) === number) {
+      log.put("retained", topic, messageOf(index, Math.floor(shape.retainedBytes * (0.5 + random()))).bytes);
+    }
+    if (index % 16 === 15) await store();
+  }
+  await store();
+}
+
+/** Reads a store, and throws when anything lies where nobody would find it, or twice, or is damaged. */
+export async function readStore(directory: string): Promise<{ partitions: number; model: StoreModel }> {
+  const { partitions } = readStoreDescriptor(directory)!;
+  const sessions: Record<string, SessionModel> = {};
+  const retained: Record<string, string> = {};
+  const queues: Record<string, { partition: number; messages: string[] }> = {};
+  for (let number = 0; number < partitions; number += 1) {
+    const log = openPartitionLog({
+      directory: partitionDirectoryOf(directory, number),
+      partition: number,
+      events: new Recorder(),
+    });
+    const owners = new Map<number, { positions: number[]; messages: string[] }>();
+    const owner = (target: number): { positions: number[]; messages: string[] } => {
+      if (owners.has(target)) throw new Error(`target ${target} of partition ${number} has two owners`);
+      const made = { positions: [], messages: [] };
+      owners.set(target, made);
+      return made;
+    };
+    log.entries("queues", (name, bytes) => {
+      const { target, partition } = decodeStructured<{ target: number; partition: number }>(bytes);
+      if (partition !== number) throw new Error(`${name} is in partition ${number}`);
+      queues[name] = { partition, messages: owner(target).messages };
+    });
+    const found: [string, ReturnType<typeof decodeSession>, { positions: number[]; messages: string[] }][] = [];
+    log.entries("sessions", (clientId, bytes) => {
+      if (homePartitionOf(clientId, partitions) !== number) throw new Error(`${clientId} is in partition ${number}`);
+      const record = decodeSession(bytes);
+      found.push([clientId, record, owner(record.target)]);
+    });
+    log.entries("retained", (topic, value) => {
+      if (homePartitionOf(topic, partitions) !== number) throw new Error(`${topic} is in partition ${number}`);
+      retained[topic] = digest(value);
+    });
+    const inbound = new Map<string, number[]>();
+    log.entries("inbound", (key) => {
+      const { clientId, packetId } = parseInboundKey(key);
+      inbound.set(clientId, [...(inbound.get(clientId) ?? []), packetId]);
+    });
+    const live: { position: number; target: number; flags: number; expiresAtMs: number }[] = [];
+    log.recover(({ position, target, flags, expiresAtMs }) => live.push({ position, target, flags, expiresAtMs }));
+    for (const { position, target, flags, expiresAtMs } of live) {
+      const of = owners.get(target);
+      if (of === undefined) throw new Error(`a record of nobody in partition ${number}: target ${target}`);
+      of.positions.push(position);
+      of.messages.push(`${digest(readMessage(log, position) as Buffer)} ${flags} ${expiresAtMs}`);
+    }
+    for (const [clientId, { target: _target, inFlight, ...record }, { positions, messages }] of found) {
+      sessions[clientId] = {
+        record: JSON.stringify(record),
+        messages,
+        inFlight: inFlight.map(([packetId, state, position]) => [packetId, state, positions.indexOf(position)]),
+        inbound: inbound.get(clientId) ?? [],
+      };
+    }
+    if (log.stats().damageCount > 0) throw new Error(JSON.stringify(log.stats().damage));
+    await log.close();
+  }
+  return { partitions, model: { sessions, retained, queues } };
+}
+
+const digest = (bytes: Buffer): string => createHash("sha1").update(bytes).digest("base64");
+
+/** A generator of numbers in [0, 1) from a seed. */
+export function randomFrom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
