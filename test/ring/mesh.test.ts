@@ -89,7 +89,7 @@ describe("a mesh of rings between threads", () => {
   test("full rings in all directions do not wait for each other", async () => {
     const reports = await run({
       workers: 3,
-      jobs: 6_000 * ROUNDS,
+      jobs: 3_000 * ROUNDS,
       window: 1_000,
       sizes: [
         [8, 600],
@@ -105,7 +105,7 @@ describe("a mesh of rings between threads", () => {
     for (const dawdle of [0, 0.005, 0.05]) {
       const reports = await run({
         workers: 2,
-        jobs: 4_000 * ROUNDS,
+        jobs: 2_000 * ROUNDS,
         window: 1,
         sizes: [[8, 64]],
         dawdle,
@@ -124,7 +124,7 @@ describe("a mesh of rings between threads", () => {
     ] as const) {
       const reports = await run({
         workers: 3,
-        jobs: 1_500 * ROUNDS,
+        jobs: 700 * ROUNDS,
         window,
         sizes: [[8, 200]],
         dawdle: 0.02,
