@@ -36,10 +36,7 @@ export class WorkerThreads {
     const { workers } = options;
     const mesh = createMesh(workers, options.ringsBudgetBytes);
     const doorbells = createDoorbells(workers);
-    const creditTables = Array.from(
-      { length: workers * workers },
-      () => newCreditMemory(true) as SharedArrayBuffer,
-    );
+    const creditTables = Array.from({ length: workers * workers }, () => newCreditMemory(true) as SharedArrayBuffer);
     const commandPorts: MessagePort[] = [];
     for (let worker = 0; worker < workers; worker += 1) {
       const { port1, port2 } = new MessageChannel();
@@ -81,7 +78,9 @@ export class WorkerThreads {
   /** Waits until all have recovered, then tells each the routes of all. */
   async begin(): Promise<void> {
     const opened = await Promise.all(this.#threads.map((_, worker) => this.#next(worker, "opened")));
-    const routes: (readonly RouteSummary[])[] = opened.map((message) => (message.kind === "opened" ? message.routes : []));
+    const routes: (readonly RouteSummary[])[] = opened.map((message) =>
+      message.kind === "opened" ? message.routes : [],
+    );
     const begun = this.#threads.map((_, worker) => this.#next(worker, "begun"));
     for (const thread of this.#threads) thread.postMessage({ kind: "begin", routes } satisfies ToWorker);
     await Promise.all(begun);

@@ -21,7 +21,8 @@ export function encodePublishProperties(properties: PublishProperties): Buffer {
     parts.push(Buffer.from([PropertyId.payloadFormatIndicator, payloadFormatIndicator]));
   }
   if (contentType !== undefined) parts.push(Buffer.from([PropertyId.contentType]), sized(Buffer.from(contentType)));
-  if (responseTopic !== undefined) parts.push(Buffer.from([PropertyId.responseTopic]), sized(Buffer.from(responseTopic)));
+  if (responseTopic !== undefined)
+    parts.push(Buffer.from([PropertyId.responseTopic]), sized(Buffer.from(responseTopic)));
   if (correlationData !== undefined) parts.push(Buffer.from([PropertyId.correlationData]), sized(correlationData));
   for (const [name, value] of userProperties ?? []) {
     parts.push(Buffer.from([PropertyId.userProperty]), sized(Buffer.from(name)), sized(Buffer.from(value)));

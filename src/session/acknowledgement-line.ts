@@ -61,7 +61,7 @@ export class AcknowledgementLine {
 
   /** Takes the newest entry back: its PUBLISH was not taken after all, and nobody knows of it. */
   withdraw(sequence: number): void {
-    assert(((sequence + 1) >>> 0) === this.#tail, "only the newest entry is withdrawn");
+    assert((sequence + 1) >>> 0 === this.#tail, "only the newest entry is withdrawn");
     this.#tail = sequence;
   }
 

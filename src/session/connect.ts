@@ -10,13 +10,14 @@
  */
 import { KEEP_ALIVE_FACTOR, PACKET_BYTES_MAX, TOPIC_ALIAS_MAXIMUM } from "../base/limits.ts";
 import { LEVEL_5 } from "../mqtt/packet-type.ts";
-import { type ConnectPacket, SESSION_NEVER_EXPIRES_S } from "../mqtt/packets.ts";
+import type { ConnectPacket } from "../mqtt/packets.ts";
 import { encodeRare } from "../mqtt/rare.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
 import { AcknowledgementLine } from "./acknowledgement-line.ts";
 import { emitAcknowledgement } from "./acknowledgement-output.ts";
 import { pump } from "./deliver.ts";
 import { disconnect, leave } from "./disconnect.ts";
+import { expirySecondsOf } from "./expiry.ts";
 import type { ClientConnection, SessionHost } from "./ports.ts";
 import type { Attendance, Session } from "./session.ts";
 
@@ -89,9 +90,6 @@ function takeOver(host: SessionHost, clientId: string, isCleanStart: boolean): S
   return undefined;
 }
 
-export const expirySecondsOf = (intervalS: number): number =>
-  intervalS === SESSION_NEVER_EXPIRES_S ? Number.POSITIVE_INFINITY : intervalS;
-
 function expiryOf(host: SessionHost, packet: ConnectPacket): number {
   if (packet.protocolLevel === LEVEL_5) return expirySecondsOf(packet.sessionExpiryIntervalS);
   return packet.isCleanStart ? 0 : host.limits.level3ExpiryS;
@@ -115,7 +113,8 @@ function attend(session: Session, connection: ClientConnection, packet: ConnectP
     line,
     origin: host.openOrigin(line),
     window: isLevel5 ? Math.min(packet.receiveMaximum, host.limits.inFlightMax) : host.limits.inFlightMax,
-    packetBytesMax: packet.maximumPacketBytes >= PACKET_BYTES_MAX ? Number.POSITIVE_INFINITY : packet.maximumPacketBytes,
+    packetBytesMax:
+      packet.maximumPacketBytes >= PACKET_BYTES_MAX ? Number.POSITIVE_INFINITY : packet.maximumPacketBytes,
     keepAliveMs: keepAliveSecondsOf(host, packet) * 1000 * KEEP_ALIVE_FACTOR, // [MQTT-3.1.2-22]
     usernameBytes: Buffer.from(packet.username ?? ""),
     peerBytes: Buffer.from(connection.peer),

@@ -69,7 +69,8 @@ export function deliver(
     return;
   }
   if (qos === 0) {
-    if (attendance.connection.isWritable) send(session, attendance, message, offset, 0, isRetain, false, 0, identifiers);
+    if (attendance.connection.isWritable)
+      send(session, attendance, message, offset, 0, isRetain, false, 0, identifiers);
     else host.counters.droppedNotWritable += 1;
     return;
   }
@@ -138,7 +139,11 @@ function pauseReasonOf(
   return attachment.qos === 1 && inFlight(session, attendance) >= attendance.window ? "session_window_full" : null;
 }
 
-function setPause(session: Session, attachment: Attachment, reason: "session_window_full" | "socket_full" | null): void {
+function setPause(
+  session: Session,
+  attachment: Attachment,
+  reason: "session_window_full" | "socket_full" | null,
+): void {
   if (attachment.pauseReason === reason) return;
   attachment.pauseReason = reason;
   session.host.pause(attachment, reason);

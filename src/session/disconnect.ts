@@ -9,7 +9,7 @@
 import { LEVEL_5 } from "../mqtt/packet-type.ts";
 import type { DisconnectPacket } from "../mqtt/packets.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
-import { expirySecondsOf } from "./connect.ts";
+import { expirySecondsOf } from "./expiry.ts";
 import { type Attendance, FROM_INBOX, type Session } from "./session.ts";
 import { sendRare } from "./subscribe.ts";
 
@@ -41,7 +41,8 @@ export function onClosed(session: Session, attendance: Attendance): void {
   leave(session, attendance);
   const { host, will } = session;
   session.will = undefined;
-  if (will !== undefined) host.scheduleWill(session, will, attendance.protocolLevel, Math.min(will.delayS, session.expiryS));
+  if (will !== undefined)
+    host.scheduleWill(session, will, attendance.protocolLevel, Math.min(will.delayS, session.expiryS));
   if (session.expiryS === 0) host.end(session);
   else host.save(session, undefined);
 }

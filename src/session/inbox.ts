@@ -127,7 +127,8 @@ export class Inbox {
   #giveBack(page: Page): void {
     page.usedBytes = 0;
     if (page === this.#tailPage) this.#tailPage = undefined;
-    if (page.region.bytes.length === INBOX_PAGE_BYTES && sparePages.length < INBOX_PAGES_SPARE_MAX) sparePages.push(page);
+    if (page.region.bytes.length === INBOX_PAGE_BYTES && sparePages.length < INBOX_PAGES_SPARE_MAX)
+      sparePages.push(page);
   }
 
   #grow(): void {

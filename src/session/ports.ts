@@ -103,7 +103,14 @@ export interface SessionHost {
    * it later. Returns what is known now: success, "no matching subscribers", or an error; NO_ROOM_NOW when a log or a ring it
    * has to go to is full: then nothing has happened. `sequence` is -1 when nobody waits for an answer.
    */
-  publish(message: Region, offset: number, from: Session | undefined, sequence: number, flags: number, packetId: number): number;
+  publish(
+    message: Region,
+    offset: number,
+    from: Session | undefined,
+    sequence: number,
+    flags: number,
+    packetId: number,
+  ): number;
   /** PUBREL of a session that outlives its connection: `done` when the identifier is forgotten on disk. */
   release(session: Session, packetId: number, done: () => void): void;
   /** Takes up an origin for STORED answers; returns its number. */

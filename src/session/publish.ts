@@ -9,6 +9,8 @@
  *   QoS 2   PUBLISH ──► stored by all, with its identifier ──► PUBREC … PUBREL ──► identifier forgotten ──► PUBCOMP
  * ```
  */
+
+import { TOPIC_ALIAS_MAXIMUM } from "../base/limits.ts";
 import { copyBytes, Region } from "../base/region.ts";
 import { EXACTLY_ONCE, MAY_BE_KNOWN } from "../frame/kinds.ts";
 import { messageBytesOf, topicOffset, writeMessageHeader } from "../frame/message.ts";
@@ -19,7 +21,6 @@ import { PublishView } from "../mqtt/publish.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
 import { publishPolicyOf } from "../mqtt/topics.ts";
 import { OWES_PUBACK, OWES_PUBREC } from "./acknowledgement-line.ts";
-import { TOPIC_ALIAS_MAXIMUM } from "../base/limits.ts";
 import { NO_ROOM_NOW } from "./ports.ts";
 import type { Attendance, Session } from "./session.ts";
 
@@ -30,7 +31,7 @@ const view = new PublishView();
 /** Where a message is laid out before it is routed; grows to the largest seen. One per thread. */
 let scratch = Region.lasting(64 * 1024);
 /** A topic that came by its alias. */
-let aliased = Region.allocate(64 * 1024);
+const aliased = Region.allocate(64 * 1024);
 
 const parts = { topicBytes: 0, propertiesBytes: 0, payloadBytes: 0, clientIdBytes: 0, usernameBytes: 0, peerBytes: 0 };
 

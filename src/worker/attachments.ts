@@ -6,8 +6,9 @@
  *   gone ─► DETACH, everything goes back        unsubscribed ─► DETACH draining ─ last settlement ─► DETACH gone
  * ```
  */
-import { CreditSlots, NO_CREDIT_SLOT } from "../dispatch/credit-slots.ts";
+
 import { CreditTable, NOT_PAUSED, SESSION_WINDOW_FULL, SOCKET_FULL } from "../dispatch/credit.ts";
+import { CreditSlots, NO_CREDIT_SLOT } from "../dispatch/credit-slots.ts";
 import { ATTACH, type AttachBody, DETACH, type DetachBody } from "../frame/kinds.ts";
 import { variableByteIntegerBytes } from "../mqtt/variable-byte-integer.ts";
 import type { QueueRecord } from "../queue/definition.ts";

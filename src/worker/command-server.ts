@@ -116,7 +116,8 @@ export class CommandServer {
       });
       const attempt = (): void => {
         const reasonCode = publishing.publish(message, 0, undefined, number, 0, 0, 0);
-        if (reasonCode < 0) setTimeout(attempt, RETRY_MS); // No room now.
+        if (reasonCode < 0)
+          setTimeout(attempt, RETRY_MS); // No room now.
         else origins.find(number)?.resolve(0, reasonCode);
         this.#worker.wake();
       };
@@ -133,4 +134,3 @@ function worse(one: number, other: number): number {
   if (one < 0 || one === NO_MATCHING_SUBSCRIBERS) return other;
   return other >= 0x80 ? Math.max(one, other) : one;
 }
-

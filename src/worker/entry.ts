@@ -2,8 +2,9 @@
  * The entry of a worker thread: makes the worker, ties it to its sockets and ports, and follows main; see thread-protocol.ts.
  */
 import { parentPort, workerData } from "node:worker_threads";
-import { closeDescriptor } from "../base/posix.ts";
+import { ENVELOPE_BYTES_MAX } from "../base/limits.ts";
 import { createLogger, type LogLevel } from "../base/logger.ts";
+import { closeDescriptor } from "../base/posix.ts";
 import { newCreditMemory } from "../dispatch/credit.ts";
 import { isCommitFailedRejection } from "../log/environment.ts";
 import { Doorbell } from "../ring/doorbell.ts";
@@ -13,7 +14,6 @@ import { CommandServer } from "./command-server.ts";
 import { RingPartner } from "./ring-partner.ts";
 import type { FromWorker, ToWorker, WorkerData } from "./thread-protocol.ts";
 import { BrokerWorker } from "./worker.ts";
-import { ENVELOPE_BYTES_MAX } from "../base/limits.ts";
 
 const data = workerData as WorkerData;
 const main = parentPort!;

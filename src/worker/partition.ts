@@ -8,9 +8,9 @@
  */
 import { LOG_BATCH_BYTES_MAX } from "../base/limits.ts";
 import type { CommitFault, PartitionLog, Table } from "../log/contract.ts";
+import { openPartitionLog } from "../log/partition-log.ts";
 import { PartitionQueues } from "../queue/partition-queues.ts";
 import type { Session } from "../session/session.ts";
-import { openPartitionLog } from "../log/partition-log.ts";
 import { BatchCompany, type CommitOutcome } from "./batch-company.ts";
 
 export interface PartitionEvents {

@@ -13,15 +13,7 @@
 import { hashBytes } from "../base/hash.ts";
 import type { Region } from "../base/region.ts";
 import { ANSWER_WANTED, EXACTLY_ONCE, MAY_BE_KNOWN } from "../frame/kinds.ts";
-import {
-  clientIdOf,
-  expiresAtMsOf,
-  isRetain,
-  qosOf,
-  topicBytesOf,
-  topicOffset,
-  totalBytes,
-} from "../frame/message.ts";
+import { clientIdOf, expiresAtMsOf, isRetain, qosOf, topicBytesOf, topicOffset, totalBytes } from "../frame/message.ts";
 import { NO_ROOM } from "../log/contract.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
 import { NO_ROOM as QUEUE_NO_ROOM, REFUSED_KEY, REFUSED_LIMIT } from "../queue/accept.ts";
@@ -253,7 +245,7 @@ export class Publishing {
         continue;
       }
       if (options.noLocal && session === from) continue; // [MQTT-3.8.3-3]
-      const qos = options.qos < publishedQos ? options.qos : publishedQos; // [MQTT-3.8.4-8]
+      const qos = Math.min(options.qos, publishedQos); // [MQTT-3.8.4-8]
       const withRetain = isRetained && options.retainAsPublished; // [MQTT-3.3.1-12] [MQTT-3.3.1-13]
       this.#toSession(session, message, offset, bytes, qos, withRetain, subscription.identifiers);
     }

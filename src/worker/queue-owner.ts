@@ -8,8 +8,8 @@
 import { HAND_OUTS_PER_TURN } from "../base/limits.ts";
 import type { Region } from "../base/region.ts";
 import { Consumer } from "../dispatch/consumer.ts";
-import { CreditReader } from "../dispatch/credit-reader.ts";
 import { CreditTable } from "../dispatch/credit.ts";
+import { CreditReader } from "../dispatch/credit-reader.ts";
 import { type ConsumerLink, Dispatcher } from "../dispatch/dispatcher.ts";
 import { ReadyQueues } from "../dispatch/ready-queues.ts";
 import type { AttachBody, DetachBody } from "../frame/kinds.ts";
@@ -116,14 +116,7 @@ export class QueueOwner {
     reader.remove(consumer);
   }
 
-  onSettle(
-    from: number,
-    slot: number,
-    generation: number,
-    position: number,
-    accepted: boolean,
-    nowMs: number,
-  ): void {
+  onSettle(from: number, slot: number, generation: number, position: number, accepted: boolean, nowMs: number): void {
     const reader = this.#readers[from]!;
     const consumer = reader.consumerOf(slot, generation);
     if (consumer === undefined) return; // A late word of an attachment that has ended.

@@ -8,7 +8,12 @@
  * ```
  */
 import { homePartitionOf } from "../base/hash.ts";
-import { RECALLED_FRAMES_PER_TURN, RETAINED_BYTES_MAX, RETAINED_MESSAGES_MAX, RETAINED_SCAN_STEPS } from "../base/limits.ts";
+import {
+  RECALLED_FRAMES_PER_TURN,
+  RETAINED_BYTES_MAX,
+  RETAINED_MESSAGES_MAX,
+  RETAINED_SCAN_STEPS,
+} from "../base/limits.ts";
 import { Region } from "../base/region.ts";
 import { RECALL, RECALLED, type RecallBody, type RecalledBody } from "../frame/kinds.ts";
 import { expiresAtMsOf, payloadBytesOf, topicBytesOf, topicOf, topicOffset } from "../frame/message.ts";
@@ -36,13 +41,7 @@ export class RetainedMessages {
   readonly #answering = new Set<Answering>();
   #token = 0;
 
-  constructor(
-    worker: number,
-    partitionCount: number,
-    partners: readonly Partner[],
-    seed: number,
-    nowMs: () => number,
-  ) {
+  constructor(worker: number, partitionCount: number, partners: readonly Partner[], seed: number, nowMs: () => number) {
     this.#worker = worker;
     this.#partitionCount = partitionCount;
     this.#partners = partners;
@@ -86,7 +85,9 @@ export class RetainedMessages {
     this.#token = (this.#token + 1) >>> 0;
     const token = this.#token;
     const scan = isExact && home !== this.#worker ? undefined : this.#index.scan(filter);
-    const recall = new OpenRecall(subscription, scan, asked.length, more, this.#nowMs, () => this.#recalls.delete(token));
+    const recall = new OpenRecall(subscription, scan, asked.length, more, this.#nowMs, () =>
+      this.#recalls.delete(token),
+    );
     if (asked.length > 0) this.#recalls.set(token, recall);
     const body: RecallBody = { token, filter };
     for (const partner of asked) partner.control(RECALL, body);

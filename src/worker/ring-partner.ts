@@ -202,7 +202,9 @@ export class RingPartner implements Partner {
   /** Whether something waits for room in the ring: the partner rings when there is some. True: there is some already. */
   awaitSpace(isWaiting: boolean): boolean {
     if (!isWaiting && !this.#chunks.isActive && this.#backlog.length === 0) return false;
-    return !this.#writer.awaitSpace(this.#chunks.isActive ? this.#chunks.nextBodyBytes : this.#writer.maxBodyBytes >> 1);
+    return !this.#writer.awaitSpace(
+      this.#chunks.isActive ? this.#chunks.nextBodyBytes : this.#writer.maxBodyBytes >> 1,
+    );
   }
 
   /** Before the worker sleeps: false when the partner has sent something meanwhile. */

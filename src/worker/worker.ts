@@ -20,9 +20,9 @@ import {
   type DetachBody,
   RECALL,
   RECALLED,
+  RELEASE,
   type RecallBody,
   type RecalledBody,
-  RELEASE,
   type ReleaseBody,
   ROUTE,
   ROUTED,
@@ -34,8 +34,8 @@ import { ReasonCode } from "../mqtt/reason-codes.ts";
 import type { QueueRecord } from "../queue/definition.ts";
 import { QueueRegistry } from "../queue/registry.ts";
 import { FilterIndex } from "../router/filter-index.ts";
-import { Client } from "../session/client.ts";
 import { Attachment } from "../session/attachment.ts";
+import { Client } from "../session/client.ts";
 import { deliverFromQueue, deliverStored, pump } from "../session/deliver.ts";
 import { disconnect } from "../session/disconnect.ts";
 import type { ClientConnection, SessionLimits } from "../session/ports.ts";
@@ -178,7 +178,10 @@ export class BrokerWorker implements PartnerHandler {
       },
       onCommit: () => this.wake(),
       onFault: (partition, fault) =>
-        this.#options.onFault({ partition, kind: fault.kind, err: fault.cause }, "a commit failed; publishers were told"),
+        this.#options.onFault(
+          { partition, kind: fault.kind, err: fault.cause },
+          "a commit failed; publishers were told",
+        ),
     });
   }
 
