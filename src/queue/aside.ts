@@ -20,7 +20,7 @@ export const IN_FLIGHT = 1;
 export const RETURNED = 2;
 export const HELD = 3;
 export const PARKED = 4;
-/** Superseded or dropped in favour of a message that is not on disk yet; back to RETURNED if that fails. */
+/** Superseded or dropped in favour of a message that is not on disk yet; RETURNED, and anybody's, if that fails. */
 export const LEAVING = 5;
 const STATES = 6;
 

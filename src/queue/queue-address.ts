@@ -15,10 +15,6 @@ const RESERVED_NAMES: ReadonlySet<string> = new Set(["config"]);
 /** Whether a queue may be created under this name. */
 export const isQueueName = (name: string): boolean => NAME.test(name) && !RESERVED_NAMES.has(name);
 
-/** Whether a subscription filter speaks of a queue at all, well-formed or not. */
-export const isQueueFilter = (filter: string): boolean =>
-  filter.startsWith(NAMED_PREFIX) || filter.startsWith(FILTER_PREFIX);
-
 /**
  * Reads a subscription filter. `undefined`: an ordinary filter; `"malformed"`: SUBACK 0x8F (v5) or 0x80 (v3). The
  * topic filter inside is taken as it is: one that no queue can have never attaches.

@@ -25,14 +25,18 @@ test.each<[string, Partial<QueueDefinition>]>([
   ["regular with a limit", { dispatch_strategy: "random", limits }],
   ["last value", { ...lastValue, dispatch_strategy: "least_inflight" }],
   ["last value with a limit", { ...lastValue, limits }],
-])("%s", async (_name, definition) => {
-  await fc.assert(
-    fc.asyncProperty(fc.array(anyOperation, { minLength: 60, maxLength: 200, size: "max" }), (operations) =>
-      run(definition, operations),
-    ),
-    { numRuns: isFull ? 60 : 3, endOnFailure: true },
-  );
-});
+])(
+  "%s",
+  async (_name, definition) => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(anyOperation, { minLength: 60, maxLength: 200, size: "max" }), (operations) =>
+        run(definition, operations),
+      ),
+      { numRuns: isFull ? 60 : 3, endOnFailure: true },
+    );
+  },
+  300_000,
+);
 
 async function run(definition: Partial<QueueDefinition>, operations: readonly Operation[]): Promise<void> {
   const root = await mkdtemp(join(tmpdir(), "restante-dispatch-"));

@@ -33,16 +33,20 @@ const kinds: readonly (readonly [string, Partial<QueueDefinition>])[] = [
   ["last value, at most 300 bytes, reject", { ...lastValue, limits: bytes, overflow: "reject" }],
 ];
 
-test.each(kinds)("%s", (_name, definition) => {
-  let deliveries = 0;
-  fc.assert(
-    fc.property(fc.array(anyOperation, { maxLength: 120, size: "max" }), fc.nat(), (operations, seed) => {
-      deliveries += run(definition, operations, seed);
-    }),
-    { numRuns: isFull ? 3_000 : 80 },
-  );
-  expect(deliveries).toBeGreaterThan(20);
-});
+test.each(kinds)(
+  "%s",
+  (_name, definition) => {
+    let deliveries = 0;
+    fc.assert(
+      fc.property(fc.array(anyOperation, { maxLength: 120, size: "max" }), fc.nat(), (operations, seed) => {
+        deliveries += run(definition, operations, seed);
+      }),
+      { numRuns: isFull ? 3_000 : 80 },
+    );
+    expect(deliveries).toBeGreaterThan(20);
+  },
+  300_000,
+);
 
 function run(definition: Partial<QueueDefinition>, operations: readonly Operation[], seed: number): number {
   const disk = new MemoryDisk();

@@ -17,6 +17,8 @@ export interface ModelMessage {
   reason: Reason | undefined;
   /** The batch that settles it; of one that is overwritten, too. */
   doneBatch: number;
+  /** The batch whose ledger knows the reason; later than `doneBatch` for one that was overwritten before. */
+  reasonBatch: number;
   holder: number | undefined;
   attempts: number;
   isOverwritten: boolean;
@@ -104,6 +106,7 @@ export class Model {
       state: "waiting",
       reason: undefined,
       doneBatch: 0,
+      reasonBatch: 0,
       holder: undefined,
       attempts: 0,
       isOverwritten: false,
@@ -137,11 +140,17 @@ export class Model {
     this.#pairs = this.#pairs.filter((pair) => !broken.includes(pair));
     for (const { old, successor } of broken) {
       const isBroken = old.leavesFor === successor || old.batch === batch;
-      if (old.state === "leaving" && isBroken) old.state = "waiting";
+      if (old.state !== "leaving" || !isBroken) continue;
+      old.state = "waiting";
+      old.heldUntilMs = undefined; // It is anybody's again, its rejecter's too.
+      old.rejecter = undefined;
     }
     this.messages = this.messages.filter((message) => !failed(message));
     for (const entry of [...this.#dropsOfNewest, ...this.#refusals]) if (entry.batch === batch) entry.batch += 1;
-    for (const message of this.messages) if (message.doneBatch === batch) message.doneBatch += 1;
+    for (const message of this.messages) {
+      if (message.doneBatch === batch) message.doneBatch += 1;
+      if (message.reasonBatch === batch) message.reasonBatch += 1;
+    }
     this.#supersedeAgain();
     this.#enforceLimits();
   }
@@ -156,10 +165,12 @@ export class Model {
     this.messages = this.messages.filter((message) => message.batch <= durable);
     for (const message of this.messages) {
       const isSettled = message.doneBatch !== 0 && message.doneBatch <= durable;
-      if (isSettled && message.state === "inFlight") message.reason = "superseded"; // Overwritten.
+      const isReasonKnown = message.reasonBatch !== 0 && message.reasonBatch <= durable;
+      if (isSettled && !isReasonKnown) message.reason = "superseded"; // Overwritten, and what came after is not on disk.
       message.state = isSettled ? "done" : "waiting";
       if (isSettled) continue;
       message.doneBatch = 0;
+      message.reasonBatch = 0;
       message.reason = undefined;
       message.attempts = 0;
       message.isOverwritten = false;
@@ -214,6 +225,7 @@ export class Model {
 
   finish(message: ModelMessage, reason: Reason): void {
     if (message.doneBatch === 0) message.doneBatch = this.gathering;
+    message.reasonBatch = this.gathering;
     message.state = "done";
     message.reason = reason;
     message.holder = undefined;
