@@ -185,7 +185,7 @@ describeServers("messages", (subject) => {
     const topic = subject.unique("shared");
     const group = `$share/${subject.unique("group")}/${topic}`;
     const members = [await open("member"), await open("member"), await open("member")];
-    for (const member of members) await member.subscribe(group, { qos: 1 });
+    for (const member of members) expect((await member.subscribe(group, { qos: 1 })).granted).toEqual([1]);
     const sender = await open("sender");
     for (let number = 0; number < 60; number++) await sender.publishSettled(topic, `${number}`, { qos: 1 });
     await pause(300);

@@ -1,6 +1,6 @@
 /**
  * Goal: two full opposite rings never wait for each other: one connection that publishes and consumes goes on for ever.
- * Method: the smallest rings between three workers (and none between one), many connections that write jobs without
+ * Method: the smallest rings between three workers, 64 KiB each (and none with one), many connections that write jobs without
  * reading acknowledgements in between while all of them consume; everything must come through. Messages of the largest
  * size cross the same rings in pieces.
  */
@@ -16,7 +16,7 @@ const CLIENTS = 6;
 const JOBS = isFullSize ? 5_000 : 500;
 
 describeWorkers("small rings", (workers) => {
-  const start = (): Promise<Broker> => Broker.start({ workers, settings: "limits:\n  ring_budget: 64KB\n" });
+  const start = (): Promise<Broker> => Broker.start({ workers, settings: "limits:\n  ring_budget: 384KB\n" });
 
   it("carry publishers that consume", async () => {
     const broker = await start();

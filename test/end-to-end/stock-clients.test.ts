@@ -73,7 +73,11 @@ describeWorkers("stock clients", (workers) => {
         () => `300 messages arrive, not ${got.length}`,
         () => got.length === sent.length,
       );
-      expect(got.map(({ text }) => text)).toEqual(sent);
+      // In order at each quality of service: MQTT.js tells of a QoS 2 message at its PUBREL, after later ones at QoS 1.
+      for (const qos of [1, 2]) {
+        const expected = sent.filter((_, at) => at % 2 === qos - 1);
+        expect(got.filter((delivery) => delivery.qos === qos).map(({ text }) => text)).toEqual(expected);
+      }
       await receiver.endAsync();
       await sender.endAsync();
     });
