@@ -37,6 +37,11 @@ export const ERRORS = {
     reasonCode: null,
     hint: "Check the spelling; slashes inside a queue's name are written %2F.",
   },
+  CLIENTID_NOT_FOUND: {
+    httpStatus: 404,
+    reasonCode: null,
+    hint: "No client with this ID is connected, and no session of it is kept.",
+  },
   METHOD_NOT_ALLOWED: {
     httpStatus: 405,
     reasonCode: null,

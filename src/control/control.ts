@@ -20,6 +20,7 @@ import {
 } from "../base/limits.ts";
 import type { Workers } from "../worker/commands.ts";
 import { type ApiKey, ApiKeys } from "./api-keys.ts";
+import { clientRoutes } from "./client-routes.ts";
 import type { HttpAddress, HttpBounds } from "./http.ts";
 import type { ControlLog } from "./log.ts";
 import { createNodeHttpServer } from "./node-http.ts";
@@ -119,6 +120,7 @@ export function controlRoutes(options: ControlOptions, registry: Registry, isRea
     statusRoute("/status", status),
     ...queuesConfigRoutes(config, () => registry.size),
     ...queueRoutes({ registry, config }),
+    ...clientRoutes(workers),
     ...publishRoutes({ workers, payloadBytesMax }),
   ];
   return new RouteTable([

@@ -59,8 +59,8 @@ export class CommandServer {
       }
       case "deleteQueue": {
         const { record } = command;
-        worker.removeQueue(record);
         await this.#store(this.#partitionOf(record), record.definition.name, undefined);
+        worker.removeQueue(record); // Not before: a definition that cannot be removed keeps its queue.
         return null;
       }
       case "announceQueue":
@@ -74,6 +74,9 @@ export class CommandServer {
         if (dispatcher === undefined) throw new CodedError("NOT_FOUND", "Message queue not found");
         return dispatcher.status(worker.nowMs());
       }
+      case "kickClient":
+        if (!worker.desk.kick(command.clientId)) throw new CodedError("CLIENTID_NOT_FOUND", "Client ID not found");
+        return null;
       case "publish":
         return { reasonCode: await this.#publish(command) };
     }

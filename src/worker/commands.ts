@@ -9,6 +9,7 @@
  * | deleteQueue | the partition's worker | nothing, once the definition is gone from disk |
  * | announceQueue, retractQueue | every worker | nothing, once routing there follows it |
  * | queueStatus | the partition's worker | what `GET …/:name/status` answers |
+ * | kickClient | the worker of the client ID | nothing, once its session has ended; CLIENTID_NOT_FOUND |
  * | publish | the worker of the client ID `http_api` | the worst reason code of all who store it |
  * | recovered | every worker, first of all | the queues its partitions hold |
  */
@@ -76,6 +77,7 @@ export type Command =
   | { readonly kind: "announceQueue"; readonly record: QueueRecord }
   | { readonly kind: "retractQueue"; readonly name: string }
   | { readonly kind: "queueStatus"; readonly record: QueueRecord }
+  | { readonly kind: "kickClient"; readonly clientId: string }
   | PublishCommand;
 
 /** What each command is answered with. */
@@ -87,6 +89,7 @@ export interface Replies {
   readonly announceQueue: null;
   readonly retractQueue: null;
   readonly queueStatus: QueueStatus;
+  readonly kickClient: null;
   /** An MQTT PUBACK reason code: 0x00, 0x10, 0x83, 0x97, … */
   readonly publish: { readonly reasonCode: number };
 }

@@ -2,7 +2,7 @@
  * The entry of a worker thread: makes the worker, ties it to its sockets and ports, and follows main; see thread-protocol.ts.
  */
 import { parentPort, workerData } from "node:worker_threads";
-import { ENVELOPE_BYTES_MAX } from "../base/limits.ts";
+import { ENVELOPE_BYTES_MAX, PACKET_BYTES_MAX } from "../base/limits.ts";
 import { createLogger, type LogLevel } from "../base/logger.ts";
 import { closeDescriptor } from "../base/posix.ts";
 import { newCreditMemory } from "../dispatch/credit.ts";
@@ -38,7 +38,7 @@ const worker = new BrokerWorker({
     doorbells.push(doorbell);
     const out = ringOf(data.mesh, data.worker, other);
     const back = ringOf(data.mesh, other, data.worker);
-    return new RingPartner(other, handler, out, back, doorbell, data.limits.packetBytesMax + ENVELOPE_BYTES_MAX);
+    return new RingPartner(other, handler, out, back, doorbell, PACKET_BYTES_MAX + ENVELOPE_BYTES_MAX);
   },
   ...creditOf(),
   nowMs: () => Date.now(),

@@ -52,5 +52,7 @@ export class LocalPartner implements Partner {
     this.#handler.onControl(this.worker, kind, body);
   }
 
+  nudge(): void {} // Whoever changed it is in a turn of this worker, or has asked for one.
+
   endTurn(): void {}
 }

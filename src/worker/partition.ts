@@ -7,7 +7,7 @@
  * ```
  */
 import { LOG_BATCH_BYTES_MAX } from "../base/limits.ts";
-import type { CommitFault, PartitionLog, Table } from "../log/contract.ts";
+import type { CommitFault, LogEvents, PartitionLog, Table } from "../log/contract.ts";
 import { openPartitionLog } from "../log/partition-log.ts";
 import { PartitionQueues } from "../queue/partition-queues.ts";
 import type { Session } from "../session/session.ts";
@@ -21,6 +21,13 @@ export interface PartitionEvents {
   onCommit(): void;
   onFault(partition: number, fault: CommitFault): void;
 }
+
+/** Opens the log of a partition. */
+export type OpenLog = (options: {
+  readonly directory: string;
+  readonly partition: number;
+  readonly events: LogEvents;
+}) => PartitionLog;
 
 export class Partition {
   readonly number: number;
@@ -37,10 +44,16 @@ export class Partition {
   readonly #spare: BatchCompany[] = [];
   #lastTarget = 0;
 
-  constructor(number: number, directory: string, random: () => number, events: PartitionEvents) {
+  constructor(
+    number: number,
+    directory: string,
+    random: () => number,
+    events: PartitionEvents,
+    openLog: OpenLog = openPartitionLog,
+  ) {
     this.number = number;
     this.#events = events;
-    this.log = openPartitionLog({
+    this.log = openLog({
       directory,
       partition: number,
       events: {

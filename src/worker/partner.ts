@@ -35,6 +35,8 @@ export interface Partner {
   settle(slot: number, generation: number, position: number, accepted: boolean): void;
   /** A rare frame with a structured body. Never refused; in order with settlements. */
   control(kind: number, body: object): void;
+  /** Something that both see changed without a frame: the other side must come to a turn. */
+  nudge(): void;
   /** The end of a turn: shows the other side what was written. */
   endTurn(): void;
 }

@@ -7,9 +7,12 @@
  *                       └ full: backlog, first of all in the next turn
  * ```
  *
- * A message larger than a record crosses in chunks; until it is across, no other message follows it, settlements do. The
+ * A message larger than a record crosses in chunks; until it is across, no other message follows it, settlements do. What is
+ * reserved stays in order: behind a control frame that crosses in chunks everything waits. The
  * backlog is bounded by what others bound: settlements by windows, answers by Receive Maximum, control by clients' requests.
  */
+
+import { assert } from "../base/assert.ts";
 import { copyBytes, Region } from "../base/region.ts";
 import { decodeStructured, encodeStructured } from "../base/structured.ts";
 import {
@@ -44,10 +47,15 @@ export class RingPartner implements Partner {
   readonly #handler: PartnerHandler;
   readonly #writer: RingWriter;
   readonly #reader: RingReader;
-  readonly #doorbell: Doorbell;
+  readonly #doorbell: Pick<Doorbell, "ring">;
   readonly #chunks: ChunkedWrite;
   readonly #assembly: ChunkAssembly;
   readonly #backlog: Backlogged[] = [];
+  /** What crosses in chunks is a control frame. */
+  #isControlCrossing = false;
+  /** The largest body that was refused since the last drain; 0 = none. */
+  #refusedBytes = 0;
+  #isNudged = false;
   readonly #onFrame = (kind: number, region: Region, offset: number, bodyBytes: number): boolean =>
     this.#take(kind, region, offset, bodyBytes);
 
@@ -57,7 +65,7 @@ export class RingPartner implements Partner {
     handler: PartnerHandler,
     out: SharedArrayBuffer,
     back: SharedArrayBuffer,
-    doorbell: Doorbell,
+    doorbell: Pick<Doorbell, "ring">,
     messageBytesMax: number,
   ) {
     this.worker = worker;
@@ -71,10 +79,15 @@ export class RingPartner implements Partner {
 
   hasRoom(messageBytes: number): boolean {
     if (this.#chunks.isActive || this.#backlog.length > 0) return false;
-    const bodyBytes = messageBytes + DELIVER_HEADER_BYTES;
+    const bodyBytes = PUBLISH_HEADER_BYTES + messageBytes;
     if (bodyBytes > this.#writer.maxBodyBytes) return true; // It begins to cross now and goes on by itself.
-    // Twice: a record that does not fit before the end of the ring takes padding up to its own size.
-    return this.#writer.freeBytes > (bodyBytes + 32) * 2;
+    return this.#writer.tryClaim(PUBLISH, bodyBytes) !== RING_FULL || this.#refuse(bodyBytes);
+  }
+
+  /** Notes what found no room, so that the partner rings when there is some. */
+  #refuse(bodyBytes: number): false {
+    this.#refusedBytes = Math.max(this.#refusedBytes, bodyBytes);
+    return false;
   }
 
   publish(
@@ -131,7 +144,7 @@ export class RingPartner implements Partner {
       return true;
     }
     const at = this.#writer.tryClaim(DELIVER, bodyBytes);
-    if (at === RING_FULL) return false;
+    if (at === RING_FULL) return this.#refuse(bodyBytes);
     writeDeliverHeader(this.#writer.region, at, slot, generation, position, redelivered);
     copyBytes(this.#writer.region, at + DELIVER_HEADER_BYTES, message, offset, messageBytes);
     this.#writer.commit();
@@ -157,54 +170,71 @@ export class RingPartner implements Partner {
 
   /** Reserved room, unless frames that came before still wait for theirs. */
   #claimReserved(kind: number, bodyBytes: number): number {
-    return this.#backlog.length > 0 ? RING_FULL : this.#writer.tryClaimReserved(kind, bodyBytes);
+    const mustWait = this.#backlog.length > 0 || this.#isControlCrossing;
+    return mustWait ? RING_FULL : this.#writer.tryClaimReserved(kind, bodyBytes);
   }
 
   #beginChunks(kind: number, body: Region): void {
-    this.#chunks.tryBegin(kind, body, 0, body.bytes.length);
+    const isBegun = this.#chunks.tryBegin(kind, body, 0, body.bytes.length);
+    assert(isBegun, "one frame at a time crosses in chunks");
     this.#chunks.tryContinue();
   }
 
-  /** Sends what waited, oldest first; a body too large for one record crosses in chunks. */
+  #continueChunks(): void {
+    if (this.#chunks.isActive && this.#chunks.tryContinue()) this.#isControlCrossing = false;
+  }
+
+  /** Sends what waited, oldest first; a body too large for reserved room crosses in chunks. */
   #sendBacklog(): void {
     let sent = 0;
     for (const { kind, body } of this.#backlog) {
+      if (this.#isControlCrossing) break; // What follows must not overtake it.
       const bodyBytes = body.bytes.length;
       if (bodyBytes > this.#writer.maxBodyBytes / 4) {
         if (this.#chunks.isActive) break;
         this.#beginChunks(kind, body);
-        sent += 1;
-        if (this.#chunks.isActive) break; // What follows must not overtake it.
-        continue;
+        this.#isControlCrossing = this.#chunks.isActive;
+      } else {
+        const at = this.#writer.tryClaimReserved(kind, bodyBytes);
+        if (at === RING_FULL) break;
+        copyBytes(this.#writer.region, at, body, 0, bodyBytes);
+        this.#writer.commit();
       }
-      const at = this.#writer.tryClaimReserved(kind, bodyBytes);
-      if (at === RING_FULL) break;
-      copyBytes(this.#writer.region, at, body, 0, bodyBytes);
-      this.#writer.commit();
       sent += 1;
     }
-    this.#backlog.splice(0, sent);
+    if (sent > 0) this.#backlog.splice(0, sent);
   }
 
   /** Takes what the partner sent, at most so many frames; returns how many. */
   drain(framesMax: number): number {
+    this.#refusedBytes = 0; // Who was refused asks again in this turn.
     const taken = this.#reader.drain(framesMax, this.#onFrame);
     if (this.#reader.takeSpaceBell()) this.#doorbell.ring();
     return taken;
   }
 
-  endTurn(): void {
-    if (this.#chunks.isActive) this.#chunks.tryContinue();
-    if (this.#backlog.length > 0 && !this.#chunks.isActive) this.#sendBacklog();
-    if (this.#writer.publish()) this.#doorbell.ring();
+  nudge(): void {
+    this.#isNudged = true;
   }
 
-  /** Whether something waits for room in the ring: the partner rings when there is some. True: there is some already. */
-  awaitSpace(isWaiting: boolean): boolean {
-    if (!isWaiting && !this.#chunks.isActive && this.#backlog.length === 0) return false;
-    return !this.#writer.awaitSpace(
-      this.#chunks.isActive ? this.#chunks.nextBodyBytes : this.#writer.maxBodyBytes >> 1,
-    );
+  endTurn(): void {
+    this.#continueChunks();
+    if (this.#backlog.length > 0) this.#sendBacklog();
+    if (this.#writer.publish() || this.#isNudged) this.#doorbell.ring();
+    this.#isNudged = false;
+  }
+
+  /** If something waits for room in the ring, the partner rings when there is some. True: there is some already. */
+  awaitSpace(): boolean {
+    const bodyBytes = this.#waitingBytes;
+    return bodyBytes > 0 && !this.#writer.awaitSpace(bodyBytes);
+  }
+
+  /** The body that waits for room; 0 = none. */
+  get #waitingBytes(): number {
+    if (this.#chunks.isActive) return this.#chunks.nextBodyBytes;
+    const [first] = this.#backlog;
+    return first === undefined ? this.#refusedBytes : Math.min(first.body.bytes.length, this.#writer.maxBodyBytes);
   }
 
   /** Before the worker sleeps: false when the partner has sent something meanwhile. */

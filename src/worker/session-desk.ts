@@ -12,7 +12,7 @@ import { ReasonCode } from "../mqtt/reason-codes.ts";
 import type { FilterIndex } from "../router/filter-index.ts";
 import type { AcknowledgementLine } from "../session/acknowledgement-line.ts";
 import type { Attachment } from "../session/attachment.ts";
-import { disconnect } from "../session/disconnect.ts";
+import { disconnect, leave } from "../session/disconnect.ts";
 import { IN_MEMORY } from "../session/inbox.ts";
 import type { Recall, SessionCounters, SessionHost, SessionLimits } from "../session/ports.ts";
 import { publishWill } from "../session/publish.ts";
@@ -261,6 +261,21 @@ export class SessionDesk implements SessionHost {
       if (!session.isConnected && this.#sessions.get(session.clientId) === session) this.end(session);
     });
     this.#parts.wheel.schedule(timers.expiry, session.awaySinceMs + session.expiryS * 1000);
+  }
+
+  /** Sends a client away and ends its session; false when there is neither. */
+  kick(clientId: string): boolean {
+    const session = this.find(clientId);
+    if (session === undefined) return false;
+    const { attendance } = session;
+    if (attendance !== undefined) {
+      disconnect(session, attendance, ReasonCode.administrativeAction);
+      leave(session, attendance);
+      if (session.will !== undefined) this.scheduleWill(session, session.will, attendance.protocolLevel, 0);
+      session.will = undefined;
+    }
+    this.end(session);
+    return true;
   }
 
   end(session: Session): void {

@@ -46,7 +46,7 @@ import type { Subscription } from "../session/subscription.ts";
 import { Attachments } from "./attachments.ts";
 import { LocalPartner } from "./local-partner.ts";
 import { Origins } from "./origins.ts";
-import { Partition } from "./partition.ts";
+import { type OpenLog, Partition, type PartitionEvents } from "./partition.ts";
 import type { Partner, PartnerHandler } from "./partner.ts";
 import { Publishing, type RoutedQueue } from "./publishing.ts";
 import { QueueOwner } from "./queue-owner.ts";
@@ -55,6 +55,7 @@ import { RetainedMessages } from "./retained-messages.ts";
 import type { RingPartner } from "./ring-partner.ts";
 import { RouteAnnouncer, type RouteSummary } from "./route-announcer.ts";
 import { SessionDesk } from "./session-desk.ts";
+import { type EventLoop, NODE_EVENT_LOOP, Turns } from "./turns.ts";
 import { JOIN, Joins } from "./waiters.ts";
 
 export interface WorkerOptions {
@@ -70,6 +71,10 @@ export interface WorkerOptions {
   readonly creditIn: readonly ArrayBufferLike[];
   readonly nowMs: () => number;
   readonly random: () => number;
+  /** Node's own unless given (simulation). */
+  readonly loop?: EventLoop;
+  /** LMDB unless given (simulation). */
+  readonly openLog?: OpenLog;
   /** Sends what connections have reserved. */
   readonly flushOutput: () => void;
   readonly onFault: (fields: object, message: string) => void;
@@ -93,21 +98,26 @@ export class BrokerWorker implements PartnerHandler {
   readonly #joins = new Joins();
   readonly #wheel: TimerWheel;
   readonly #queueTick: TimerEntry;
+  readonly #housekeeping: TimerEntry;
   readonly #toPump = new Set<Session>();
-  #nowMs: number;
-  #isTurnDue = false;
-  #isAwake = true;
-  #timer: NodeJS.Timeout | undefined;
-  #timerMs = Number.POSITIVE_INFINITY;
-  #isStopped = false;
+  readonly #turns: Turns;
 
   constructor(options: WorkerOptions) {
     const { worker, workers } = options;
     this.#options = options;
-    this.#nowMs = options.nowMs();
+    this.#turns = new Turns({
+      loop: options.loop ?? NODE_EVENT_LOOP,
+      nowMs: options.nowMs,
+      turn: () => this.turn(),
+      fallAsleep: () => this.#fallAsleep(),
+      rise: () => {
+        for (const ring of this.#rings) ring.wake();
+      },
+      nextDeadlineMs: () => this.#wheel.nextDeadlineMs(),
+    });
     const nowMs = (): number => this.nowMs();
     const wake = (): void => this.wake();
-    this.#wheel = new TimerWheel(this.#nowMs);
+    this.#wheel = new TimerWheel(options.nowMs());
     for (const number of partitionsOf(worker, workers, options.partitions)) {
       this.partitions.set(number, this.#openPartition(number));
     }
@@ -158,11 +168,17 @@ export class BrokerWorker implements PartnerHandler {
       this.owner.onDeadline(now);
       this.#wheel.schedule(this.#queueTick, now + QUEUE_TICK_MS);
     });
+    this.#housekeeping = new TimerEntry((now) => {
+      this.desk.keepHouse(now);
+      this.#index.trim();
+      this.#wheel.schedule(this.#housekeeping, now + HOUSEKEEPING_MS);
+    });
   }
 
   #openPartition(number: number): Partition {
     const directory = partitionDirectoryOf(this.#options.dataDirectory, number);
-    return new Partition(number, directory, this.#options.random, {
+    const { openLog, random } = this.#options;
+    const events: PartitionEvents = {
       onAnswer: (worker, origin, sequence, outcome) => {
         const reason = outcome === "stored" ? ReasonCode.success : ReasonCode.implementationSpecificError;
         if (worker !== JOIN) this.#answer(worker, origin, sequence, reason);
@@ -182,7 +198,8 @@ export class BrokerWorker implements PartnerHandler {
           { partition, kind: fault.kind, err: fault.cause },
           "a commit failed; publishers were told",
         ),
-    });
+    };
+    return new Partition(number, directory, random, events, openLog);
   }
 
   #answer(worker: number, origin: number, sequence: number, reason: number): void {
@@ -198,12 +215,13 @@ export class BrokerWorker implements PartnerHandler {
         desk: this.desk,
         openQueue: (record) => this.#openQueue(record),
         route: (subscription) => this.#restoreRoute(subscription),
-        nowMs: this.#nowMs,
+        nowMs: this.nowMs(),
       });
       queues.push(...found);
       this.#retained.recover(partition);
     }
-    this.#queueTick.onDue(this.#nowMs);
+    this.#queueTick.onDue(this.nowMs());
+    this.#housekeeping.onDue(this.nowMs());
     return { queues, routes: this.#announcer.start() };
   }
 
@@ -365,47 +383,33 @@ export class BrokerWorker implements PartnerHandler {
 
   /** Milliseconds since the epoch; one value for everything until the next turn. */
   nowMs(): number {
-    if (!this.#isTurnDue) this.#nowMs = this.#options.nowMs();
-    return this.#nowMs;
+    return this.#turns.nowMs();
   }
 
   /** Lets a turn come after the events that are being handled. */
   wake(): void {
-    if (this.#isTurnDue || this.#isStopped) return;
-    this.#nowMs = this.#options.nowMs();
-    this.#isTurnDue = true;
-    if (!this.#isAwake) {
-      this.#isAwake = true;
-      for (const ring of this.#rings) ring.wake();
-    }
-    setImmediate(this.#turnLater);
+    this.#turns.wake();
   }
-
-  readonly #turnLater = (): void => {
-    if (!this.#isStopped) this.turn();
-  };
 
   /** One turn. */
   turn(): void {
-    this.#isTurnDue = true;
-    this.#nowMs = this.#options.nowMs();
+    const nowMs = this.#turns.begin();
     let isBusy = false;
     for (const ring of this.#rings) if (ring.drain(FRAMES_PER_TURN) > 0) isBusy = true;
-    this.#wheel.advance(this.#nowMs);
+    this.#wheel.advance(nowMs);
     this.#retryParked();
     if (this.#toPump.size > 0) {
       const sessions = [...this.#toPump];
       this.#toPump.clear();
       for (const session of sessions) pump(session);
     }
-    if (this.owner.pump(this.#nowMs, this.#options.random)) isBusy = true;
+    if (this.owner.pump(nowMs, this.#options.random)) isBusy = true;
     if (this.#retained.turn()) isBusy = true;
     for (const { log } of this.partitions.values()) log.flush();
+    this.#turns.beginOutput();
     this.#options.flushOutput();
     for (const partner of this.#partners) partner.endTurn();
-    this.#isTurnDue = false;
-    if (isBusy || !this.#fallAsleep()) this.wake();
-    else this.#setTimer();
+    this.#turns.end(isBusy);
   }
 
   #retryParked(): void {
@@ -420,30 +424,13 @@ export class BrokerWorker implements PartnerHandler {
   /** Arms the bells; false when something came meanwhile. */
   #fallAsleep(): boolean {
     if (this.#rings.length === 0) return true;
-    const isWaiting = this.desk.parked.size > 0 || this.owner.isBlocked;
-    for (const ring of this.#rings) if (ring.awaitSpace(isWaiting)) return false;
+    for (const ring of this.#rings) if (ring.awaitSpace()) return false;
     for (const ring of this.#rings) {
       if (ring.armSleep()) continue;
       for (const armed of this.#rings) armed.wake();
       return false;
     }
-    this.#isAwake = false;
     return true;
-  }
-
-  #setTimer(): void {
-    const nextMs = this.#wheel.nextDeadlineMs();
-    if (nextMs === this.#timerMs && this.#timer !== undefined) return;
-    clearTimeout(this.#timer);
-    this.#timerMs = nextMs;
-    this.#timer = undefined;
-    if (nextMs === Number.POSITIVE_INFINITY) return;
-    const inMs = Math.min(HOUSEKEEPING_MS, Math.max(1, nextMs - this.#nowMs));
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
-      this.#timerMs = Number.POSITIVE_INFINITY;
-      this.wake();
-    }, inMs);
   }
 
   // The end.
@@ -461,8 +448,7 @@ export class BrokerWorker implements PartnerHandler {
 
   /** After the last connection is gone. */
   async close(): Promise<void> {
-    this.#isStopped = true;
-    clearTimeout(this.#timer);
+    this.#turns.stop();
     await Promise.all([...this.partitions.values()].map(({ log }) => log.close()));
   }
 }

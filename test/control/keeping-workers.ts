@@ -13,6 +13,8 @@ export class KeepingWorkers implements Workers {
   readonly stored: Map<string, QueueRecord>[];
   /** What each worker routes to. */
   readonly routed: Map<string, QueueRecord>[];
+  /** Client IDs with a session. */
+  readonly clients = new Set<string>();
   readonly published: PublishCommand[] = [];
   readonly calls: { readonly worker: number; readonly kind: Command["kind"] }[] = [];
   /** What a publish is answered with. */
@@ -78,6 +80,9 @@ export class KeepingWorkers implements Workers {
         return null;
       case "queueStatus":
         return statusOf(command.record.definition);
+      case "kickClient":
+        if (!this.clients.delete(command.clientId)) throw new CodedError("CLIENTID_NOT_FOUND", "Client ID not found");
+        return null;
       case "publish":
         this.published.push(command);
         return { reasonCode: this.judge(command) };
