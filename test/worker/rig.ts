@@ -1,0 +1,292 @@
+/**
+ * Workers in one thread over real rings, for tests: connections are in memory; bells, turns and ends of commits are events that
+ * happen one by one in an order drawn from a seed. Time moves only when a test says so. Logs are LMDB's in a directory of
+ * their own, or in memory with crashes and failed commits (`disks`).
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { homePartitionOf } from "../../src/base/hash.ts";
+import { newCreditMemory } from "../../src/dispatch/credit.ts";
+import type { QueueDefinition, QueueRecord } from "../../src/queue/definition.ts";
+import { createMesh, ringOf } from "../../src/ring/mesh.ts";
+import type { SessionLimits } from "../../src/session/ports.ts";
+import { RingPartner } from "../../src/worker/ring-partner.ts";
+import { BrokerWorker } from "../../src/worker/worker.ts";
+import { definition } from "../queue/definitions.ts";
+import { type MemoryDisk, MemoryLog } from "../queue/memory-log.ts";
+import { MemoryClient } from "./memory-client.ts";
+
+const LIMITS: SessionLimits = {
+  inFlightMax: 100,
+  receiveMaximum: 100,
+  packetBytesMax: 2 * 1024 * 1024,
+  queuedMessagesMax: 1_000,
+  queuedBytesMax: 64 * 1024 * 1024,
+  subscriptionsMax: 1_000,
+  keepAliveMaxS: 0,
+  level3ExpiryS: Number.POSITIVE_INFINITY,
+};
+
+export interface RigOptions {
+  readonly workers?: number;
+  /** As many as workers unless given. */
+  readonly partitions?: number;
+  readonly seed?: number;
+  readonly limits?: Partial<SessionLimits>;
+  /** One per partition: logs in memory. */
+  readonly disks?: readonly MemoryDisk[];
+  readonly directory?: string;
+  readonly nowMs?: number;
+}
+
+interface Event {
+  readonly worker: number;
+  readonly run: () => void;
+}
+
+/** A small generator: the same seed, the same order (mulberry32). */
+export function randomOf(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** More events than any test needs: a worker that never sleeps. */
+const EVENTS_MAX = 2_000_000;
+
+export class Rig {
+  readonly workers: BrokerWorker[] = [];
+  readonly logs: MemoryLog[] = [];
+  readonly directory: string;
+  readonly partitions: number;
+  readonly faults: string[] = [];
+  readonly random: () => number;
+  nowMs: number;
+  /** Commits of logs in memory that are due to fail. */
+  failingCommits = 0;
+  /** Whether commits of logs in memory end by themselves. */
+  isCommitting = true;
+  #events: Event[] = [];
+  #timers: { readonly dueMs: number; readonly run: () => void }[] = [];
+  readonly #clients: MemoryClient[][] = [];
+  #isDead = false;
+
+  constructor(options: RigOptions = {}) {
+    const { workers = 1, seed = 1, disks } = options;
+    this.partitions = options.partitions ?? workers;
+    this.nowMs = options.nowMs ?? 1_700_000_000_000;
+    this.random = randomOf(seed);
+    this.directory = disks === undefined ? (options.directory ?? mkdtempSync(join(tmpdir(), "restante-rig-"))) : "";
+    const mesh = createMesh(workers, 0);
+    const credit = Array.from({ length: workers * workers }, () => newCreditMemory(true));
+    for (let number = 0; number < workers; number += 1) {
+      this.#clients.push([]);
+      const worker = new BrokerWorker({
+        worker: number,
+        workers,
+        partitions: this.partitions,
+        dataDirectory: this.directory,
+        limits: { ...LIMITS, ...options.limits },
+        connect: (other, handler) => {
+          const bell = { ring: () => this.#push(other, () => this.workers[other]?.wake()) };
+          const out = ringOf(mesh, number, other);
+          return new RingPartner(other, handler, out, ringOf(mesh, other, number), bell, 4 * 1024 * 1024);
+        },
+        creditOut: Array.from({ length: workers }, (_, owner) => credit[owner * workers + number]!),
+        creditIn: Array.from({ length: workers }, (_, consumers) => credit[number * workers + consumers]!),
+        nowMs: () => this.nowMs,
+        random: this.random,
+        loop: {
+          defer: (callback) => this.#push(number, callback),
+          after: (callback, afterMs) => this.#after(callback, afterMs),
+        },
+        ...(disks === undefined
+          ? {}
+          : {
+              openLog: ({ partition, events }) => {
+                const log = new MemoryLog(disks[partition]!, events);
+                this.logs[partition] = log;
+                return log;
+              },
+            }),
+        flushOutput: () => {
+          for (const client of this.#clients[number]!) client.connection.flush();
+        },
+        onFault: (_fields, message) => this.faults.push(message),
+      });
+      this.workers.push(worker);
+    }
+    const recovered = this.workers.map((worker) => worker.recover());
+    const routes = recovered.map((each) => each.routes);
+    for (const worker of this.workers) worker.begin(routes);
+    for (const { queues } of recovered) {
+      for (const record of queues) for (const worker of this.workers) worker.announceQueue(record, () => {});
+    }
+  }
+
+  #push(worker: number, run: () => void): void {
+    this.#events.push({ worker, run });
+  }
+
+  #after(run: () => void, afterMs: number): () => void {
+    const timer = { dueMs: this.nowMs + afterMs, run };
+    this.#timers.push(timer);
+    return () => {
+      this.#timers = this.#timers.filter((each) => each !== timer);
+    };
+  }
+
+  /** The worker of a client ID. */
+  workerOf(clientId: string): BrokerWorker {
+    return this.workers[homePartitionOf(clientId, this.partitions) % this.workers.length]!;
+  }
+
+  /** A client ID that lives on a worker. */
+  idOn(worker: number, name: string): string {
+    for (let number = 0; ; number += 1) {
+      const id = `${name}-${number}`;
+      if (this.workerOf(id) === this.workers[worker]) return id;
+    }
+  }
+
+  /** A connection to the worker of this client ID, CONNECT sent; what comes of it is known after `settle`. */
+  open(clientId: string, options: Parameters<MemoryClient["connect"]>[1] & { version?: 4 | 5 } = {}): MemoryClient {
+    const { version = 5, ...connect } = options;
+    const worker = this.workerOf(clientId);
+    const client = new MemoryClient(worker, version);
+    this.#clients[this.workers.indexOf(worker)]!.push(client);
+    client.connect(clientId, connect);
+    return client;
+  }
+
+  /** As `open`, until everything is quiet; CONNACK must say success. */
+  async connected(clientId: string, options: Parameters<Rig["open"]>[1] = {}): Promise<MemoryClient> {
+    const client = this.open(clientId, options);
+    await this.settle();
+    const [connack] = client.take("connack");
+    if (connack === undefined || (connack.reasonCode ?? connack.returnCode) !== 0) {
+      throw new Error(`CONNACK ${JSON.stringify(connack)}`);
+    }
+    return client;
+  }
+
+  /** As `connected`, with a session that outlives its connection. */
+  lasting(clientId: string, options: Parameters<Rig["open"]>[1] = {}): Promise<MemoryClient> {
+    const version = options.version ?? 5;
+    return this.connected(clientId, {
+      clean: false,
+      ...(version === 5 ? { properties: { sessionExpiryInterval: 3600 } } : {}),
+      ...options,
+    });
+  }
+
+  createQueue(fields: Partial<QueueDefinition>, partition = 0): QueueRecord {
+    const owner = this.workers[partition % this.workers.length]!;
+    const target = owner.partitions.get(partition)!.takeTarget();
+    const record: QueueRecord = { definition: definition(fields), partition, target, createdAtMs: this.nowMs };
+    owner.createQueue(record);
+    for (const worker of this.workers) worker.announceQueue(record, () => {});
+    return record;
+  }
+
+  status(record: QueueRecord) {
+    return this.workers[record.partition % this.workers.length]!.owner.dispatcherOf(record)!.status(this.nowMs);
+  }
+
+  /** One event, drawn from those that are due; false when there is none. */
+  step(): boolean {
+    if (this.#isDead) return false;
+    const commits = this.isCommitting ? this.logs.filter((log) => log.isCommitting) : [];
+    const drawn = Math.floor(this.random() * (this.#events.length + commits.length));
+    if (drawn < this.#events.length) {
+      const [event] = this.#events.splice(drawn, 1);
+      event!.run();
+    } else if (commits.length > 0) {
+      this.#endCommit(commits[drawn - this.#events.length]!);
+    } else {
+      return false;
+    }
+    this.#closeEnded();
+    return true;
+  }
+
+  #endCommit(log: MemoryLog): void {
+    if (this.failingCommits > 0) {
+      this.failingCommits -= 1;
+      log.fail();
+    } else {
+      log.succeed();
+    }
+  }
+
+  #closeEnded(): void {
+    for (const clients of this.#clients) {
+      for (const client of clients.filter(({ connection }) => connection.isEnded)) {
+        clients.splice(clients.indexOf(client), 1);
+        client.close();
+      }
+    }
+  }
+
+  /** Runs events until nothing happens any more. */
+  async settle(): Promise<void> {
+    for (let events = 0; ; ) {
+      while (this.step()) {
+        events += 1;
+        if (events > EVENTS_MAX) throw new Error("some worker never sleeps");
+      }
+      if (this.logs.length > 0) return;
+      // LMDB tells of its commits from the event loop.
+      const isCommitting = this.workers.some((worker) =>
+        [...worker.partitions.values()].some(({ log }) => log.isCommitting),
+      );
+      await new Promise((resolve) => setTimeout(resolve, isCommitting ? 1 : 0));
+      if (!isCommitting && this.#events.length === 0) return;
+    }
+  }
+
+  /** Lets time pass: timers fire one by one, and what they start comes to rest in between. */
+  async pass(byMs: number): Promise<void> {
+    const endMs = this.nowMs + byMs;
+    await this.settle();
+    for (;;) {
+      const next = Math.min(...this.#timers.map(({ dueMs }) => dueMs));
+      if (next > endMs) break;
+      this.nowMs = Math.max(this.nowMs, next);
+      const due = this.#timers.filter(({ dueMs }) => dueMs <= this.nowMs);
+      this.#timers = this.#timers.filter(({ dueMs }) => dueMs > this.nowMs);
+      for (const { run } of due) run();
+      await this.settle();
+    }
+    this.nowMs = endMs;
+    for (const worker of this.workers) worker.wake();
+    await this.settle();
+  }
+
+  /** Everything ends here and now; only what is on the disks stays. */
+  kill(): void {
+    this.#isDead = true;
+    this.#events = [];
+    this.#timers = [];
+  }
+
+  /** An orderly end. */
+  async stop(): Promise<void> {
+    for (const worker of this.workers) worker.disconnectAll();
+    await this.settle();
+    this.#closeEnded();
+    await this.settle();
+    for (const worker of this.workers) await worker.close();
+    this.kill();
+  }
+
+  async remove(): Promise<void> {
+    if (!this.#isDead) await this.stop();
+    if (this.directory !== "") rmSync(this.directory, { recursive: true, force: true });
+  }
+}
