@@ -15,11 +15,12 @@ import type { Logger } from "../base/logger.ts";
 import { type ApiKey, revealApiKeys } from "../config/api-keys.ts";
 import type { DataDirectory } from "../config/data-directory.ts";
 import type { Settings } from "../config/settings.ts";
-import { openStore } from "../log/partitions.ts";
+import { StoreFault } from "../log/store-fault.ts";
 import type { SessionLimits } from "../session/ports.ts";
 import { Acceptor } from "../transport/acceptor.ts";
 import type { HandOver } from "../transport/hand-over.ts";
 import { ControlThread } from "./control-thread.ts";
+import { raisePartitions } from "./raise-partitions.ts";
 import { WorkerThreads } from "./worker-threads.ts";
 
 export interface RunningBroker {
@@ -42,7 +43,7 @@ export interface BrokerOptions {
 /** Starts everything; rejects with a CodedError when something refuses, and then nothing of it is left accepting. */
 export async function startBroker({ settings, apiKeys, dataDirectory, logger }: BrokerOptions): Promise<RunningBroker> {
   const { workers } = settings;
-  const { partitions } = openStore(dataDirectory.path, workers);
+  const partitions = await openPartitionsFor(dataDirectory.path, workers, logger);
   let fail: (error: Error) => void = () => {};
   const failed = new Promise<never>((_, reject) => {
     fail = reject;
@@ -96,6 +97,16 @@ export async function startBroker({ settings, apiKeys, dataDirectory, logger }: 
       await threads.stop(graceMs);
     },
   };
+}
+
+/** The store's partitions, raised to the number of workers if it is larger. A store that cannot be used is a refusal. */
+async function openPartitionsFor(path: string, workers: number, logger: Logger): Promise<number> {
+  try {
+    return await raisePartitions(path, workers, (fields, message) => logger.info(fields, message));
+  } catch (error) {
+    if (!(error instanceof StoreFault)) throw error;
+    throw new CodedError("STORE_DAMAGED", `${error.message}: ${error.hint}`, error);
+  }
 }
 
 function limitsOf(settings: Settings): SessionLimits {
