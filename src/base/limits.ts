@@ -209,8 +209,9 @@ export const RETAINED_SCAN_STEPS = 4_096;
 export const RECALLED_FRAMES_PER_TURN = 64;
 /** What a worker takes from memory for one message assembled from chunks: the largest packet and its envelope. */
 export const ENVELOPE_BYTES_MAX = 256 * 1024;
-/** How often queues look at their deadlines: redispatch, expiry. */
+/** How often queues look at their deadlines, redispatch and expiry: while one is near, and else. */
 export const QUEUE_TICK_MS = 50;
+export const QUEUE_IDLE_TICK_MS = 1_000;
 /** How often idle things are looked through: remembered matches, packet identifiers, refusal pauses. */
 export const HOUSEKEEPING_MS = 60_000;
 

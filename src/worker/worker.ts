@@ -10,7 +10,7 @@
  * A turn is bounded and awaits nothing. It runs once after the sockets of a poll were read (setImmediate), again while there
  * is work, and then the worker sleeps until a socket, a bell, a commit or a timer wakes it.
  */
-import { FRAMES_PER_TURN, HOUSEKEEPING_MS, QUEUE_TICK_MS } from "../base/limits.ts";
+import { FRAMES_PER_TURN, HOUSEKEEPING_MS, QUEUE_IDLE_TICK_MS, QUEUE_TICK_MS } from "../base/limits.ts";
 import type { Region } from "../base/region.ts";
 import { TimerEntry, TimerWheel } from "../base/timer-wheel.ts";
 import {
@@ -166,7 +166,9 @@ export class BrokerWorker implements PartnerHandler {
     });
     this.#queueTick = new TimerEntry((now) => {
       this.owner.onDeadline(now);
-      this.#wheel.schedule(this.#queueTick, now + QUEUE_TICK_MS);
+      // What expires is never handed out, whenever it is counted; what is newly rejected brings the tick forward.
+      const nextMs = Math.max(this.owner.nextDeadlineMs(), now + QUEUE_TICK_MS);
+      this.#tickQueuesAt(Math.min(nextMs, now + QUEUE_IDLE_TICK_MS));
     });
     this.#housekeeping = new TimerEntry((now) => {
       this.desk.keepHouse(now);
@@ -345,7 +347,15 @@ export class BrokerWorker implements PartnerHandler {
   }
 
   onSettle(from: number, slot: number, generation: number, position: number, accepted: boolean): void {
-    this.owner.onSettle(from, slot, generation, position, accepted, this.nowMs());
+    const nowMs = this.nowMs();
+    this.owner.onSettle(from, slot, generation, position, accepted, nowMs);
+    if (!accepted) this.#tickQueuesAt(nowMs + QUEUE_TICK_MS);
+  }
+
+  /** Queues look at their deadlines then, unless they do so earlier. */
+  #tickQueuesAt(atMs: number): void {
+    const tick = this.#queueTick;
+    if (!tick.isScheduled || tick.deadlineMs > atMs) this.#wheel.schedule(tick, atMs);
   }
 
   onControl(from: number, kind: number, body: object): void {
