@@ -237,8 +237,7 @@ class Departure {
   async #commit(place: Place): Promise<void> {
     place.putBytes = 0;
     await place.partition.commit();
-    this.#staged.clear(); // Handles end with their batch; and a rewrite may have moved the message that was read last.
-    this.#stagedBatch = -1;
+    this.#stagedBatch = -1; // Handles end with their batch; and a rewrite may have moved the message that was read last.
   }
 
   #placeOf(name: string): Place {

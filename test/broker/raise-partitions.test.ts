@@ -2,8 +2,8 @@
  * Goal: a start with more workers raises the number of partitions; sessions with their messages, deliveries in flight and QoS 2
  * identifiers, and retained messages are then at home under the new number, once and complete, and queues have not moved;
  * a SIGKILL at any moment changes none of that for the next start.
- * Method: real stores, read before and after as plain values; for the crashes a child process that is killed at random moments and
- * at the steps of the raise, several times in a row, before a start that is let through.
+ * Method: real stores, read before and after as plain values; for the crashes a child process that is killed after its commits, at
+ * the steps of the raise and at random moments, several times in a row, before a start that is let through.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -19,14 +19,14 @@ import { buildStore, randomFrom, readStore, type Shape } from "./store-model.ts"
 
 const SMALL: Shape = {
   partitions: 1,
-  sessions: [0, 1, 2, 60, 0, 1, 30, 3, 0, 12, 40, 7],
+  sessions: [0, 1, 2, 60, 0, 1, 30, 3, 0, 12, 40, 7, 25, 18],
   payloadBytes: 200,
   retained: 40,
   retainedBytes: 300,
 };
 
 /** Bounds under which that takes tens of commits. */
-const TIGHT: RaiseBounds = { batchBytes: 3_000, retainedBytes: 2_000, settledRecords: 10 };
+const TIGHT: RaiseBounds = { batchBytes: 1_000, retainedBytes: 2_000, settledRecords: 5 };
 
 let place: Place;
 let seed: number;
@@ -167,62 +167,99 @@ describe("refusing", () => {
   });
 });
 
+/** Arguments: directory, workers, and after which line or which commit it kills itself. */
 const CHILD = `
 import { writeSync } from "node:fs";
+import { OpenPartition } from "./broker/open-partition.js";
 import { raisePartitions } from "./broker/raise-partitions.js";
-const [directory, workers, bounds, killAtLine] = process.argv.slice(2);
+const [directory, workers, bounds, killAtLine, killAtCommit] = process.argv.slice(2);
 let lines = 0;
-writeSync(1, ".");
+let commits = 0;
+const kill = () => process.kill(process.pid, "SIGKILL");
+const { commit } = OpenPartition.prototype;
+OpenPartition.prototype.commit = async function () {
+  await commit.call(this);
+  commits += 1;
+  if (commits === Number(killAtCommit)) kill();
+};
+writeSync(1, JSON.stringify({ commits }) + "\\n");
 await raisePartitions(directory, Number(workers), () => {
-  writeSync(1, ".");
   lines += 1;
-  if (lines === Number(killAtLine)) process.kill(process.pid, "SIGKILL");
+  writeSync(1, JSON.stringify({ commits }) + "\\n");
+  if (lines === Number(killAtLine)) kill();
 }, JSON.parse(bounds));
 `;
 
+interface Kill {
+  /** Kills itself when it says this line of the log, or after this commit. */
+  readonly line?: number;
+  readonly commit?: number;
+  /** Is killed so long after it began. */
+  readonly afterMs?: number;
+}
+
+/** Raises in a child: the commits made when it said each line, how long it took, and whether it was killed. */
+async function raiseInChild(script: string, directory: string, workers: number, kill: Kill) {
+  const bounds = JSON.stringify(TIGHT);
+  const child = spawn(
+    process.execPath,
+    [script, directory, `${workers}`, bounds, `${kill.line ?? 0}`, `${kill.commit ?? 0}`],
+    { stdio: ["ignore", "pipe", "inherit"] },
+  );
+  let timer: NodeJS.Timeout | undefined;
+  let begunMs = 0;
+  let text = "";
+  child.stdout.on("data", (chunk: Buffer) => {
+    if (text === "") begunMs = performance.now();
+    if (text === "" && kill.afterMs !== undefined) timer = setTimeout(() => child.kill("SIGKILL"), kill.afterMs);
+    text += chunk.toString();
+  });
+  const [code, signal] = (await once(child, "close")) as [number | null, string | null];
+  clearTimeout(timer);
+  expect(signal === "SIGKILL" || code === 0).toBe(true);
+  const commitsAtLine = text
+    .trim()
+    .split("\n")
+    .map((line) => (JSON.parse(line) as { commits: number }).commits);
+  return { commitsAtLine, ms: performance.now() - begunMs, isKilled: signal === "SIGKILL" };
+}
+
 describe("being killed", () => {
-  it("at any moment loses and doubles nothing", async () => {
-    const script = writeScript(place.directory, "raise-child.mjs", CHILD);
-    const random = randomFrom(seed);
-    /** Raises in a child, kills it `afterMs` after it has said so many lines; when it said each, and whether it was killed. */
-    const run = async (directory: string, workers: number, lines: number, afterMs: number) => {
-      const child = spawn(process.execPath, [script, directory, `${workers}`, JSON.stringify(TIGHT), "0"], {
-        stdio: ["ignore", "pipe", "inherit"],
-      });
-      const linesAtMs: number[] = [];
-      let timer: NodeJS.Timeout | undefined;
-      child.stdout.on("data", (chunk: Buffer) => {
-        for (let index = 0; index < chunk.length; index += 1) linesAtMs.push(performance.now());
-        if (linesAtMs.length > lines) timer ??= setTimeout(() => child.kill("SIGKILL"), afterMs);
-      });
-      const [code, signal] = (await once(child, "close")) as [number | null, string | null];
-      clearTimeout(timer);
-      expect(signal === "SIGKILL" || code === 0).toBe(true);
-      return linesAtMs;
-    };
-
-    const found = { atRest: 0, copying: 0, sweeping: 0 };
-    for (const from of [1, 3]) {
-      const origin = join(place.directory, `origin-${from}`);
-      await buildStore(origin, { ...SMALL, partitions: from }, randomFrom(seed + from));
+  it.each([1, 3])(
+    "at any moment of a raise from %i loses and doubles nothing",
+    async (from) => {
+      const script = writeScript(place.directory, "raise-child.mjs", CHILD);
+      const random = randomFrom(seed);
+      const origin = join(place.directory, "origin");
+      await buildStore(origin, { ...SMALL, partitions: from }, randomFrom(seed));
       const { model } = await readStore(origin);
-      const whole = join(place.directory, `whole-${from}`);
+      const whole = join(place.directory, "whole");
       cpSync(origin, whole, { recursive: true });
-      const linesAtMs = await run(whole, 4, 99, 0);
-      expect(linesAtMs).toHaveLength(5);
+      const { commitsAtLine, ms } = await raiseInChild(script, whole, 4, {});
       expect(await readStore(whole)).toEqual({ partitions: 4, model });
+      const copied = commitsAtLine[2]!;
+      const all = commitsAtLine[4]!;
+      expect(Math.min(copied, all - copied)).toBeGreaterThan(8);
 
-      for (let round = 0; round < (isFull ? 100 : 6); round += 1) {
-        const directory = join(place.directory, `round-${from}-${round}`);
+      const found = { atRest: 0, copying: 0, sweeping: 0 };
+      const killed = async (directory: string, workers: number, kill: Kill): Promise<void> => {
+        await raiseInChild(script, directory, workers, kill);
+        if (!existsSync(join(directory, "raising.json"))) found.atRest += 1;
+        else if (readStoreDescriptor(directory)!.partitions === from) found.copying += 1;
+        else found.sweeping += 1;
+      };
+      const rounds = isFull ? all : 8;
+      for (let round = 0; round < rounds; round += 1) {
+        const directory = join(place.directory, `round-${round}`);
         cpSync(origin, directory, { recursive: true });
-        const kills = 1 + Math.floor(random() * 2);
-        for (let kill = 0; kill < kills; kill += 1) {
-          const line = random() < 0.5 ? 1 : 3; // Copying begins with the first line, removing with the third.
-          const phaseMs = linesAtMs[line + 1]! - linesAtMs[line]!;
-          await run(directory, 4 + Math.floor(random() * 3), line, random() * phaseMs);
-          if (!existsSync(join(directory, "raising.json"))) found.atRest += 1;
-          else if (readStoreDescriptor(directory)!.partitions === from) found.copying += 1;
-          else found.sweeping += 1;
+        // Spread over the commits of copying and of removing; then, half of the time, again at some other moment.
+        const share = (Math.floor(round / 2) + random()) / (rounds / 2);
+        const commit =
+          round % 2 === 0 ? 1 + Math.floor(share * copied) : copied + 1 + Math.floor(share * (all - copied));
+        await killed(directory, 4, { commit });
+        if (random() < 0.25) await killed(directory, 4 + Math.floor(random() * 3), { afterMs: random() * ms });
+        else if (random() < 0.33) {
+          await killed(directory, 4 + Math.floor(random() * 3), { commit: 1 + Math.floor(random() * all) });
         }
         const workers = [1, from, 4, 5, 7][Math.floor(random() * 5)]!;
         const partitions = Math.max(workers, readStoreDescriptor(directory)!.partitions);
@@ -232,10 +269,12 @@ describe("being killed", () => {
         expect(names.sort()).toEqual([...partitionNames(partitions), "store.json"]);
         rmSync(directory, { recursive: true });
       }
-    }
-    console.log(found);
-    expect(found.copying + found.sweeping).toBeGreaterThan(0);
-  }, 120_000);
+      console.log(found, { copied, all });
+      expect(found.copying).toBeGreaterThan(0);
+      expect(found.sweeping).toBeGreaterThan(0);
+    },
+    120_000,
+  );
 
   it.each([
     [2, 1],
@@ -247,10 +286,7 @@ describe("being killed", () => {
     const directory = join(place.directory, "data");
     await buildStore(directory, { ...SMALL, partitions: 2 }, randomFrom(seed));
     const { model } = await readStore(directory);
-    const child = spawn(process.execPath, [script, directory, "3", JSON.stringify(TIGHT), `${line}`], {
-      stdio: ["ignore", "ignore", "inherit"],
-    });
-    expect(await once(child, "close")).toEqual([null, "SIGKILL"]);
+    expect((await raiseInChild(script, directory, 3, { line })).isKilled).toBe(true);
     expect(existsSync(join(directory, "raising.json"))).toBe(true);
     // Both the original and the copy of something are there.
     await expect(readStore(directory)).rejects.toThrow("is in partition");

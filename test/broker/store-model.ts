@@ -62,7 +62,8 @@ async function fill(
     .map((messages, index) => ({ clientId: `client ${index} ü`, target: 100 + index * 3, left: messages }))
     .filter(({ clientId }) => homePartitionOf(clientId, partitions) === number);
   const positions = new Map<number, number[]>();
-  const queueTarget = 1 + number;
+  // The next number that a session would get which comes here.
+  const queueTarget = 1 + Math.max(0, ...sessions.map(({ target }) => target));
   const definition = { name: `queue ${number}` };
   log.put(
     "queues",
@@ -83,6 +84,10 @@ async function fill(
       else own.push(position);
     }
   };
+  // A position that is nobody's here, and will be somebody's in a partition that is filled from its first position on.
+  await add(messageOf(number), [99]);
+  const settled = positions.get(99)![0]!;
+  log.settle(settled);
   let messageNumber = number * 1_000_000;
   for (let busy = sessions; busy.length > 0; busy = busy.filter(({ left }) => left > 0)) {
     for (const session of busy) {
@@ -106,7 +111,6 @@ async function fill(
       .slice(-500)
       .filter(() => random() < 0.1)
       .map((position, index) => [index + 10, SENT_QOS1, position] as const);
-    const settled = log.gathering * 65_536 + 70; // A position that is nobody's here, and may be somebody's elsewhere.
     const inFlight = [...sent, [7, RELEASED, random() < 0.5 ? -1 : settled] as const];
     const options = { qos: 1, noLocal: false, retainAsPublished: true, retainHandling: 0, identifier: 3 } as const;
     const subscriptions = [[`a/${clientId}/#`, options] as const];
@@ -182,7 +186,11 @@ export async function readStore(directory: string): Promise<{ partitions: number
       of.positions.push(position);
       of.messages.push(`${digest(readMessage(log, position) as Buffer)} ${flags} ${expiresAtMs}`);
     }
+    const isLive = new Set(live.map(({ position }) => position));
     for (const [clientId, { target: _target, inFlight, ...record }, { positions, messages }] of found) {
+      for (const [, , position] of inFlight) {
+        if (isLive.has(position) && !positions.includes(position)) throw new Error(`${clientId} has another's message`);
+      }
       sessions[clientId] = {
         record: JSON.stringify(record),
         messages,
