@@ -41,8 +41,10 @@ export const PUBLISH_HEADER_BYTES = 16;
 export const ANSWER_WANTED = 1;
 /** QoS 2 of a session that outlives its connection: the identifier is kept with the message. */
 export const EXACTLY_ONCE = 2;
-/** The PUBLISH came with DUP = 1: ask the kept identifiers first. */
+/** The PUBLISH came before, or may have: ask the kept identifiers first. */
 export const MAY_BE_KNOWN = 4;
+/** Everybody was given it while this process runs: it is for those who store it and do not know it. */
+export const ROUTED_BEFORE = 8;
 
 export function writePublishHeader(
   region: Region,

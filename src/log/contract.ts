@@ -116,8 +116,9 @@ export interface PartitionLog {
   readonly gathering: number;
   /** The number of the newest batch known to be on disk; 0 = none yet. */
   readonly committed: number;
-  /** Bytes of the gathering batch, and whether a commit is under way: for back-pressure and tests. */
+  /** Bytes and records of the gathering batch, and whether a commit is under way: for back-pressure and tests. */
   readonly gatheringBytes: number;
+  readonly gatheringRecords: number;
   readonly isCommitting: boolean;
 
   /**

@@ -126,6 +126,10 @@ class LmdbPartitionLog implements PartitionLog {
     return this.#arena.usedBytes;
   }
 
+  get gatheringRecords(): number {
+    return this.#arena.records;
+  }
+
   get isCommitting(): boolean {
     return this.#commit !== undefined;
   }

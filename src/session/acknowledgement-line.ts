@@ -82,15 +82,6 @@ export class AcknowledgementLine {
     if (sequence === this.#head) this.#release();
   }
 
-  /** Whether a QoS 2 PUBLISH with this packet identifier still waits for its PUBREC here. */
-  owesPubrec(packetId: number): boolean {
-    for (let sequence = this.#head; sequence !== this.#tail; sequence = (sequence + 1) >>> 0) {
-      const index = sequence & this.#mask;
-      if (this.#packetIds[index] === packetId && this.#kinds[index] === OWES_PUBREC) return true;
-    }
-    return false;
-  }
-
   #release(): void {
     while (this.#head !== this.#tail) {
       const index = this.#head & this.#mask;

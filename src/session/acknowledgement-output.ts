@@ -15,7 +15,10 @@ export function emitAcknowledgement(
   reasonCode: number,
 ): void {
   const isError = reasonCode >= 0x80;
-  if (isError && kind === OWES_PUBREC) session.inboundIds.delete(packetId); // [MQTT-4.3.3-9]
+  if (kind === OWES_PUBREC) {
+    if (!isError) session.inbound.stored(packetId);
+    else refused(session, packetId);
+  }
   if (attendance.isClosing) return;
   const { connection, protocolLevel } = attendance;
   if (isError && protocolLevel !== LEVEL_5) {
@@ -25,4 +28,10 @@ export function emitAcknowledgement(
   const at = connection.reserve(ackBytesOf(protocolLevel, reasonCode));
   if (kind === OWES_PUBACK) writePuback(connection.output, at, packetId, protocolLevel, reasonCode);
   else writePubrec(connection.output, at, packetId, protocolLevel, reasonCode);
+}
+
+/** The identifier is free again [MQTT-4.3.3-9], also where the message was stored: its next one may be another. */
+function refused(session: Session, packetId: number): void {
+  const isKnown = session.inbound.delete(packetId);
+  if (isKnown && session.isDurable) session.host.release(session, packetId, () => {});
 }

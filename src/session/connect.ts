@@ -59,12 +59,15 @@ export function onConnect(
   const answer = (fault: "stored" | "failed"): void => {
     if (session.attendance !== attendance || attendance.isClosing) return;
     if (fault === "failed") {
+      session.will = undefined;
       leave(session, attendance);
       if (present === undefined) host.end(session);
+      else host.save(session, undefined);
       refuse(connection, packet.protocolLevel, ReasonCode.implementationSpecificError);
       return;
     }
     sendConnack(host, attendance, packet, present !== undefined, packet.clientId === "" ? clientId : undefined);
+    attendance.isGreeted = true;
     if (present !== undefined) resume(session, attendance);
     connection.resumeReading();
   };
@@ -123,6 +126,7 @@ function attend(session: Session, connection: ClientConnection, packet: ConnectP
     resend: [],
     recalls: [],
     deferred: undefined,
+    isGreeted: false,
     isClosing: false,
   };
   session.attendance = attendance;

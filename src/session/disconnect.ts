@@ -16,7 +16,9 @@ import { sendRare } from "./subscribe.ts";
 /** The server ends the connection: v5 clients are told why [MQTT-4.13.1-1]. The will is published: this is no clean end. */
 export function disconnect(_session: Session, attendance: Attendance, reasonCode: number): void {
   if (attendance.isClosing) return;
-  if (attendance.protocolLevel === LEVEL_5) sendRare(attendance, { kind: "disconnect", reasonCode });
+  if (attendance.protocolLevel === LEVEL_5 && attendance.isGreeted) {
+    sendRare(attendance, { kind: "disconnect", reasonCode });
+  }
   attendance.isClosing = true;
   attendance.connection.end();
 }
@@ -52,6 +54,7 @@ export function leave(session: Session, attendance: Attendance): void {
   const { host, outgoing } = session;
   attendance.isClosing = true;
   host.closeOrigin(attendance.origin);
+  session.inbound.onConnectionGone();
   for (const recall of attendance.recalls.splice(0)) recall.close();
   for (const attachment of [...session.attachments]) host.detach(attachment);
   for (const packetId of outgoing.inOrder()) {

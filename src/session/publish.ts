@@ -12,7 +12,7 @@
 
 import { TOPIC_ALIAS_MAXIMUM } from "../base/limits.ts";
 import { copyBytes, Region } from "../base/region.ts";
-import { EXACTLY_ONCE, MAY_BE_KNOWN } from "../frame/kinds.ts";
+import { EXACTLY_ONCE, MAY_BE_KNOWN, ROUTED_BEFORE } from "../frame/kinds.ts";
 import { messageBytesOf, topicOffset, writeMessageHeader } from "../frame/message.ts";
 import { writePubcomp } from "../mqtt/acks.ts";
 import { LEVEL_5 } from "../mqtt/packet-type.ts";
@@ -21,6 +21,7 @@ import { PublishView } from "../mqtt/publish.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
 import { publishPolicyOf } from "../mqtt/topics.ts";
 import { OWES_PUBACK, OWES_PUBREC } from "./acknowledgement-line.ts";
+import { ORPHANED, PENDING, RESTORED, STORED, UNKNOWN } from "./inbound.ts";
 import { NO_ROOM_NOW } from "./ports.ts";
 import type { Attendance, Session } from "./session.ts";
 
@@ -64,25 +65,31 @@ export function onPublish(session: Session, attendance: Attendance, region: Regi
   if (publishPolicyOf(topicRegion.bytes, topicAt, topicAt + topicBytes) === "refused") {
     return refuseTopic(session, attendance);
   }
-  if (view.qos === 2 && (session.inboundIds.has(view.packetId) || line.owesPubrec(view.packetId))) {
-    if (session.inboundIds.has(view.packetId) && !line.owesPubrec(view.packetId)) {
-      line.resolve(line.open(view.packetId, OWES_PUBREC), ReasonCode.success); // [MQTT-4.3.3-10]
-    }
+  const before = view.qos === 2 ? session.inbound.stateOf(view.packetId) : UNKNOWN;
+  if (before === PENDING) return "taken"; // Its PUBREC is on its way.
+  if (before === STORED) {
+    line.resolve(line.open(view.packetId, OWES_PUBREC), ReasonCode.success); // [MQTT-4.3.3-10]
     return "taken";
   }
 
   layOut(session, attendance, region, topicRegion, topicAt, topicBytes);
   if (view.qos === 0) return host.publish(scratch, 0, session, -1, 0, 0) === NO_ROOM_NOW ? "later" : "taken";
   const sequence = line.open(view.packetId, view.qos === 1 ? OWES_PUBACK : OWES_PUBREC);
-  const flags = view.qos === 2 && session.isDurable ? EXACTLY_ONCE | (view.isDup ? MAY_BE_KNOWN : 0) : 0;
+  const flags = view.qos === 2 && session.isDurable ? exactlyOnceFlags(before, view.isDup) : 0;
   const reasonCode = host.publish(scratch, 0, session, sequence, flags, view.packetId);
   if (reasonCode === NO_ROOM_NOW) {
     line.withdraw(sequence);
     return "later";
   }
-  if (view.qos === 2) session.inboundIds.add(view.packetId);
+  if (view.qos === 2) session.inbound.take(view.packetId);
   line.resolve(sequence, reasonCode);
   return "taken";
+}
+
+/** How a QoS 2 message of a session that outlives its connection is routed, by what is known of its identifier. */
+function exactlyOnceFlags(before: number, isDup: boolean): number {
+  if (before === ORPHANED) return EXACTLY_ONCE | MAY_BE_KNOWN | ROUTED_BEFORE;
+  return before === RESTORED || isDup ? EXACTLY_ONCE | MAY_BE_KNOWN : EXACTLY_ONCE;
 }
 
 /** A publish to a reserved root: v5 is told, v3 cannot be. */
@@ -92,7 +99,7 @@ function refuseTopic(session: Session, attendance: Attendance): Taken {
   if (view.qos === 0) return "taken";
   const { line } = attendance;
   const sequence = line.open(view.packetId, view.qos === 1 ? OWES_PUBACK : OWES_PUBREC);
-  if (view.qos === 2 && !isLevel5) session.inboundIds.add(view.packetId);
+  if (view.qos === 2) session.inbound.take(view.packetId);
   line.resolve(sequence, isLevel5 ? ReasonCode.topicNameInvalid : ReasonCode.success);
   return "taken";
 }
@@ -138,7 +145,7 @@ function copyTail(at: number, source: Uint8Array): void {
 
 /** PUBREL: forgets the identifier, then PUBCOMP [MQTT-4.3.3-11]. */
 export function onPubrel(session: Session, attendance: Attendance, packetId: number): void {
-  const isKnown = session.inboundIds.delete(packetId);
+  const isKnown = session.inbound.delete(packetId);
   const reasonCode =
     isKnown || attendance.protocolLevel !== LEVEL_5 ? ReasonCode.success : ReasonCode.packetIdentifierNotFound;
   if (!isKnown || !session.isDurable) {

@@ -13,6 +13,7 @@ import type { Region } from "../base/region.ts";
 import type { Will } from "../mqtt/packets.ts";
 import type { AcknowledgementLine } from "./acknowledgement-line.ts";
 import type { Attachment } from "./attachment.ts";
+import { Inbound } from "./inbound.ts";
 import { Inbox } from "./inbox.ts";
 import { Outgoing } from "./outgoing.ts";
 import type { ClientConnection, Recall, SessionHost, SessionStore } from "./ports.ts";
@@ -44,6 +45,8 @@ export interface Attendance {
   readonly recalls: Recall[];
   /** A PUBLISH for which there was no room: reading is paused until it is taken. */
   deferred: Region | undefined;
+  /** CONNACK is written: before that nothing else is [MQTT-3.2.0-1]. */
+  isGreeted: boolean;
   isClosing: boolean;
 }
 
@@ -55,8 +58,7 @@ export class Session {
   readonly inbox = new Inbox();
   readonly subscriptions = new Map<string, Subscription>();
   readonly attachments = new Set<Attachment>();
-  /** QoS 2 identifiers received whose PUBREL has not come [MQTT-4.3.3-10]. */
-  readonly inboundIds = new Set<number>();
+  readonly inbound = new Inbound();
 
   /** Its number in its partition's log, from 1; 0 for a session that ends with its connection. */
   target = 0;
@@ -88,5 +90,11 @@ export class Session {
 
   get isConnected(): boolean {
     return this.attendance !== undefined && !this.attendance.isClosing;
+  }
+
+  /** The attendance that deliveries go to; undefined while there is none, or it is not greeted yet, or is closing. */
+  get audience(): Attendance | undefined {
+    const { attendance } = this;
+    return attendance?.isGreeted === true && !attendance.isClosing ? attendance : undefined;
   }
 }

@@ -7,7 +7,13 @@
  * ```
  */
 import { LOG_BATCH_BYTES_MAX } from "../base/limits.ts";
-import type { CommitFault, LogEvents, PartitionLog, Table } from "../log/contract.ts";
+import {
+  type CommitFault,
+  type LogEvents,
+  type PartitionLog,
+  RECORDS_PER_BATCH_MAX,
+  type Table,
+} from "../log/contract.ts";
 import { openPartitionLog } from "../log/partition-log.ts";
 import { PartitionQueues } from "../queue/partition-queues.ts";
 import type { Session } from "../session/session.ts";
@@ -35,13 +41,18 @@ export class Partition {
   readonly queues: PartitionQueues;
   /** Sessions that outlive their connection, by target. */
   readonly sessions = new Map<number, Session>();
-  /** QoS 2 identifiers received with a message and not yet released: keys of table "inbound". */
-  readonly inbound = new Set<string>();
+  /**
+   * QoS 2 identifiers received with a message and not yet released: keys of table "inbound", with the company of the batch that
+   * their message is in while that is not on disk.
+   */
+  readonly inbound = new Map<string, BatchCompany | undefined>();
   readonly #events: PartitionEvents;
   #gathering = new BatchCompany();
   /** Of sealed batches, oldest first: the log may seal the next one before it tells that one ended. */
   readonly #sealed: BatchCompany[] = [];
   readonly #spare: BatchCompany[] = [];
+  /** Of a batch in which nothing has gathered. */
+  readonly #emptyBytes: number;
   #lastTarget = 0;
 
   constructor(
@@ -62,6 +73,7 @@ export class Partition {
         onFailed: (batch, fault) => this.#onFailed(batch, fault),
       },
     });
+    this.#emptyBytes = this.log.gatheringBytes;
     this.queues = new PartitionQueues(this.log, random);
   }
 
@@ -70,10 +82,12 @@ export class Partition {
     return this.#gathering;
   }
 
-  /** Whether a message of so many bytes can be staged now. */
-  hasRoom(messageBytes: number): boolean {
-    const { gatheringBytes } = this.log;
-    return gatheringBytes === 0 || gatheringBytes + messageBytes < LOG_BATCH_BYTES_MAX - ROOM_MARGIN_BYTES;
+  /** Whether a message of so many bytes can be staged now, and that many records added; an empty batch takes what it can. */
+  hasRoom(messageBytes: number, records: number): boolean {
+    const { gatheringBytes, gatheringRecords } = this.log;
+    if (gatheringBytes === this.#emptyBytes) return true;
+    if (gatheringRecords + records > RECORDS_PER_BATCH_MAX) return false;
+    return gatheringBytes + messageBytes < LOG_BATCH_BYTES_MAX - ROOM_MARGIN_BYTES;
   }
 
   /** A number for a new session or queue. */
@@ -91,6 +105,25 @@ export class Partition {
   put(table: Table, key: string, value: Uint8Array | undefined): void {
     this.log.put(table, key, value);
     this.#gathering.put(table, key, value);
+  }
+
+  /** Keeps a QoS 2 identifier with its message; if the batch fails, it is forgotten with it, and a repeat is stored as new. */
+  keepInbound(key: string): void {
+    const company = this.#gathering;
+    this.inbound.set(key, company);
+    this.log.put("inbound", key, PRESENT);
+    company.afterCommit((outcome) => {
+      if (this.inbound.get(key) !== company) return; // Released meanwhile, or kept again.
+      if (outcome === "stored") this.inbound.set(key, undefined);
+      else this.inbound.delete(key);
+    });
+  }
+
+  /** Forgets a QoS 2 identifier; false when it was not there. */
+  releaseInbound(key: string): boolean {
+    const isKnown = this.inbound.delete(key);
+    if (isKnown) this.put("inbound", key, undefined);
+    return isKnown;
   }
 
   #onSeal(batch: number): void {
@@ -129,6 +162,8 @@ export class Partition {
     this.#events.onCommit();
   }
 }
+
+const PRESENT = Buffer.alloc(1);
 
 /** What a batch needs beside its messages, and room for the records of one more publish. */
 const ROOM_MARGIN_BYTES = 64 * 1024;

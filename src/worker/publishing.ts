@@ -12,11 +12,11 @@
  */
 import { hashBytes } from "../base/hash.ts";
 import type { Region } from "../base/region.ts";
-import { ANSWER_WANTED, EXACTLY_ONCE, MAY_BE_KNOWN } from "../frame/kinds.ts";
+import { ANSWER_WANTED, EXACTLY_ONCE, MAY_BE_KNOWN, ROUTED_BEFORE } from "../frame/kinds.ts";
 import { clientIdOf, expiresAtMsOf, isRetain, qosOf, topicBytesOf, topicOffset, totalBytes } from "../frame/message.ts";
 import { NO_ROOM } from "../log/contract.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
-import { NO_ROOM as QUEUE_NO_ROOM, REFUSED_KEY, REFUSED_LIMIT } from "../queue/accept.ts";
+import { DROPPED_NEWEST, NO_ROOM as QUEUE_NO_ROOM, REFUSED_KEY, REFUSED_LIMIT } from "../queue/accept.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { FilterIndex } from "../router/filter-index.ts";
 import type { Match } from "../router/match.ts";
@@ -25,6 +25,7 @@ import { DELIVERY_RETAIN } from "../session/inbox.ts";
 import { NO_ROOM_NOW } from "../session/ports.ts";
 import type { Session } from "../session/session.ts";
 import type { Subscription } from "../session/subscription.ts";
+import type { BatchCompany } from "./batch-company.ts";
 import type { Partition } from "./partition.ts";
 import type { Partner } from "./partner.ts";
 import type { RetainedMessages } from "./retained-messages.ts";
@@ -47,6 +48,8 @@ interface Staging {
   staged: number;
   /** Something of the message is in its gathering batch. */
   isTouched: boolean;
+  /** Of a batch before that one which has the message already and is not on disk. */
+  earlier: BatchCompany | undefined;
 }
 
 export interface PublishingParts {
@@ -66,7 +69,11 @@ export class Publishing {
   readonly #parts: PublishingParts;
   readonly #staging: readonly Staging[];
   readonly #byPartition = new Map<number, Staging>();
+  /** Of the message that is routed: its QoS 2 identifier, if it has one that is kept. */
   #key = "";
+  #isRoutedBefore = false;
+  /** It has more takers in one partition than a batch has records. */
+  #isOverfull = false;
 
   constructor(parts: PublishingParts) {
     this.#parts = parts;
@@ -74,6 +81,7 @@ export class Publishing {
       partition,
       staged: NOT_STAGED,
       isTouched: false,
+      earlier: undefined,
     }));
     for (const staging of this.#staging) this.#byPartition.set(staging.partition.number, staging);
   }
@@ -98,7 +106,7 @@ export class Publishing {
     if (!this.#hasRoom(match, retainer, bytes)) return NO_ROOM_NOW;
 
     let reason = this.#routeHere(match, message, offset, bytes, from, flags, packetId);
-    if (from !== undefined && (flags & EXACTLY_ONCE) !== 0) this.#keepInbound(from);
+    if (from !== undefined && this.#key !== "") this.#keepInbound(from);
     this.#awaitPartitions(worker, origin, sequence, ReasonCode.success);
     for (let place = 0; place < match.workers.length; place += 1) {
       const other = match.workers[place]!;
@@ -124,8 +132,8 @@ export class Publishing {
   ): boolean {
     const { index } = this.#parts;
     const bytes = totalBytes(message, offset);
-    for (const { partition } of this.#staging) if (!partition.hasRoom(bytes)) return false;
     const match = index.match(message, topicOffset(offset), topicBytesOf(message, offset));
+    if (!this.#hasRoomHere(match, bytes)) return false;
     const reason = this.#routeHere(match, message, offset, bytes, undefined, flags, packetId);
     this.#awaitPartitions(from, origin, (flags & ANSWER_WANTED) === 0 ? -1 : sequence, reason);
     return true;
@@ -135,8 +143,8 @@ export class Publishing {
   release(from: number, origin: number, sequence: number, clientId: string, packetId: number): void {
     const key = inboundKeyOf(clientId, packetId);
     for (const staging of this.#staging) {
-      staging.isTouched = staging.partition.inbound.delete(key);
-      if (staging.isTouched) staging.partition.put("inbound", key, undefined);
+      staging.isTouched = staging.partition.releaseInbound(key);
+      staging.earlier = undefined;
     }
     this.#awaitPartitions(from, origin, sequence, ReasonCode.success);
   }
@@ -159,9 +167,15 @@ export class Publishing {
 
   #hasRoom(match: Match<Subscription, RoutedQueue>, retainer: number, bytes: number): boolean {
     const { partners, worker } = this.#parts;
-    for (const { partition } of this.#staging) if (!partition.hasRoom(bytes)) return false;
+    if (!this.#hasRoomHere(match, bytes)) return false;
     for (const other of match.workers) if (!partners[other]!.hasRoom(bytes)) return false;
     return retainer === worker || partners[retainer]!.hasRoom(bytes);
+  }
+
+  #hasRoomHere(match: Match<Subscription, RoutedQueue>, bytes: number): boolean {
+    const recordsMax = match.subscribers.length + match.queues.length;
+    for (const { partition } of this.#staging) if (!partition.hasRoom(bytes, recordsMax)) return false;
+    return true;
   }
 
   /** The worker where a topic's retained message lives. */
@@ -187,27 +201,48 @@ export class Publishing {
     for (const staging of this.#staging) {
       staging.staged = NOT_STAGED;
       staging.isTouched = false;
+      staging.earlier = undefined;
     }
     if ((flags & EXACTLY_ONCE) !== 0) {
       this.#key = inboundKeyOf(clientIdOf(message, offset), packetId);
       if ((flags & MAY_BE_KNOWN) !== 0) {
-        for (const staging of this.#staging) if (staging.partition.inbound.has(this.#key)) staging.staged = KNOWN;
+        for (const staging of this.#staging) this.#askKnown(staging);
       }
     } else {
       this.#key = "";
     }
+    this.#isRoutedBefore = (flags & ROUTED_BEFORE) !== 0;
     const { subscribers, queues } = match;
     let reason: number = ReasonCode.noMatchingSubscribers;
     if (subscribers.length > 0) {
       reason = ReasonCode.success;
+      this.#isOverfull = false;
       this.#toSubscribers(match, message, offset, bytes, from);
+      if (this.#isOverfull) reason = ReasonCode.quotaExceeded;
     }
     for (let index = 0; index < queues.length; index += 1) {
       const outcome = this.#toQueue(queues[index]!, message, offset, bytes);
       if (outcome > reason || reason === ReasonCode.noMatchingSubscribers) reason = outcome;
     }
-    if (isRetain(message, offset)) this.#retain(message, offset, bytes);
+    if (isRetain(message, offset) && !this.#retain(message, offset, bytes)) reason = ReasonCode.quotaExceeded;
+    if (reason >= 0x80 && this.#key !== "") this.#forgetKeys();
     return reason;
+  }
+
+  /** Whether a partition has this message already; then whoever waits for it waits for that batch. */
+  #askKnown(staging: Staging): void {
+    const { inbound } = staging.partition;
+    if (!inbound.has(this.#key)) return;
+    staging.staged = KNOWN;
+    staging.earlier = inbound.get(this.#key);
+  }
+
+  /** The publisher hears of a failure and may send the message again as a new one. */
+  #forgetKeys(): void {
+    for (const { partition, staged } of this.#staging) {
+      if (staged >= 0) partition.releaseInbound(this.#key);
+    }
+    this.#key = "";
   }
 
   #toQueue({ queue, partition }: RoutedQueue, message: Region, offset: number, bytes: number): number {
@@ -216,6 +251,8 @@ export class Publishing {
     if (staged === KNOWN) return ReasonCode.success;
     if (staged === NO_ROOM) return ReasonCode.implementationSpecificError;
     switch (queue.accept(message, offset, staged, this.#parts.nowMs())) {
+      case DROPPED_NEWEST:
+        return ReasonCode.success; // Nothing of it is to be stored.
       case REFUSED_LIMIT:
         return ReasonCode.quotaExceeded;
       case REFUSED_KEY:
@@ -291,16 +328,21 @@ export class Publishing {
     identifiers: readonly number[] | undefined,
   ): void {
     if (qos === 0 || !session.isDurable) {
+      if (this.#isRoutedBefore) return;
       deliver(session, message, offset, qos, withRetain, identifiers);
       return;
     }
     const staging = this.#byPartition.get(session.homePartition)!;
     const staged = this.#stage(staging, message, offset, bytes);
-    if (staged < 0) return; // Known from before a crash; or, after the look at everyone's room, more records than a batch holds.
+    if (staged === KNOWN) return;
     const flags = qos | (withRetain ? DELIVERY_RETAIN : 0);
     const { partition } = staging;
-    const position = partition.log.add(session.target, staged, flags, expiresAtMsOf(message, offset), 0, 0);
-    if (position === NO_ROOM) return;
+    const expiresAtMs = expiresAtMsOf(message, offset);
+    const position = staged === NO_ROOM ? NO_ROOM : partition.log.add(session.target, staged, flags, expiresAtMs, 0, 0);
+    if (position === NO_ROOM) {
+      this.#isOverfull = true;
+      return;
+    }
     partition.company.deliverAfterCommit(session, position, bytes, flags);
     staging.isTouched = true;
   }
@@ -315,13 +357,7 @@ export class Publishing {
   }
 
   #keepKey(staging: Staging): void {
-    const { partition } = staging;
-    const key = this.#key;
-    partition.inbound.add(key);
-    partition.log.put("inbound", key, PRESENT);
-    partition.company.afterCommit((outcome) => {
-      if (outcome === "failed") partition.inbound.delete(key); // With its message: a repeat is stored as new.
-    });
+    staging.partition.keepInbound(this.#key);
     staging.isTouched = true;
   }
 
@@ -332,34 +368,35 @@ export class Publishing {
     this.#keepKey(staging);
   }
 
-  #retain(message: Region, offset: number, bytes: number): void {
+  /** Keeps a retained message, if its topic lives here; false when there is no room for another. */
+  #retain(message: Region, offset: number, bytes: number): boolean {
     const staging = this.#byPartition.get(this.#homeOf(message, offset));
-    if (staging === undefined) return; // Another worker's.
-    this.#parts.retained.set(staging.partition, message, offset, bytes);
+    if (staging === undefined) return true; // Another worker's.
+    if (!this.#parts.retained.set(staging.partition, message, offset, bytes)) return false;
     staging.isTouched = true;
+    return true;
   }
 
   /** Whoever waits is answered when all touched partitions have committed; at once if there is none. */
   #awaitPartitions(worker: number, origin: number, sequence: number, reason: number): void {
     if (sequence < 0) return;
     const isOwn = worker === this.#parts.worker;
-    let touched = 0;
-    for (const { isTouched } of this.#staging) if (isTouched) touched += 1;
-    if (isOwn || (touched === 1 && reason < 0x80)) {
-      for (const { partition, isTouched } of this.#staging) {
-        if (!isTouched) continue;
-        if (isOwn) this.#parts.expect(origin, sequence);
-        partition.company.waiters.add(worker, origin, sequence);
-      }
+    let awaited = 0;
+    for (const { isTouched, earlier } of this.#staging) {
+      if (isTouched) awaited += 1;
+      if (earlier !== undefined) awaited += 1;
+    }
+    if (awaited === 0) {
+      if (!isOwn) this.#parts.partners[worker]!.stored(origin, sequence, reason);
       return;
     }
-    if (touched === 0) {
-      this.#parts.partners[worker]!.stored(origin, sequence, reason);
-      return;
+    if (isOwn) for (let mark = 0; mark < awaited; mark += 1) this.#parts.expect(origin, sequence);
+    // One answer of several batches, or one that is worse than they can say, is joined here.
+    const isJoined = !isOwn && (awaited > 1 || reason >= 0x80);
+    const place = isJoined ? this.#parts.joins.open(worker, origin, sequence, awaited, reason) : origin;
+    for (const { partition, isTouched, earlier } of this.#staging) {
+      if (isTouched) partition.company.waiters.add(isJoined ? JOIN : worker, place, isJoined ? 0 : sequence);
+      earlier?.waiters.add(isJoined ? JOIN : worker, place, isJoined ? 0 : sequence);
     }
-    const place = this.#parts.joins.open(worker, origin, sequence, touched, reason);
-    for (const { partition, isTouched } of this.#staging) if (isTouched) partition.company.waiters.add(JOIN, place, 0);
   }
 }
-
-const PRESENT = Buffer.alloc(1);

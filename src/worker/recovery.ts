@@ -39,9 +39,9 @@ export function recoverPartition(partition: Partition, parts: RecoveryParts): Qu
     records.set(restoreSession(partition, record, parts), record);
   });
   partition.log.entries("inbound", (key) => {
-    partition.inbound.add(key);
+    partition.inbound.set(key, undefined);
     const { clientId, packetId } = parseInboundKey(key);
-    parts.desk.find(clientId)?.inboundIds.add(packetId);
+    parts.desk.find(clientId)?.inbound.restore(packetId);
   });
 
   const inFlight = new Map<number, Session>();

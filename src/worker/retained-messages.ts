@@ -63,17 +63,19 @@ export class RetainedMessages {
     return this.#index.set(message, topicOffset(0), topicBytesOf(message, 0), message, length);
   }
 
-  /** Keeps a message for its topic, or forgets the topic's when its payload is empty [MQTT-3.3.1-6]. */
-  set(partition: Partition, message: Region, offset: number, messageBytes: number): void {
+  /** Keeps a message for its topic, or forgets the topic's when its payload is empty [MQTT-3.3.1-6]; false: no room. */
+  set(partition: Partition, message: Region, offset: number, messageBytes: number): boolean {
     const topic = topicOf(message, offset);
     if (payloadBytesOf(message, offset) === 0) {
       this.#index.clear(message, topicOffset(offset), topicBytesOf(message, offset));
       partition.put("retained", topic, undefined);
-      return;
+      return true;
     }
     const copy = Region.allocate(messageBytes);
     message.bytes.copy(copy.bytes, 0, offset, offset + messageBytes);
-    if (this.#keep(copy)) partition.put("retained", topic, copy.bytes); // [MQTT-3.3.1-5]
+    if (!this.#keep(copy)) return false;
+    partition.put("retained", topic, copy.bytes); // [MQTT-3.3.1-5]
+    return true;
   }
 
   /** Begins to give a subscription what matches it. */

@@ -313,7 +313,7 @@ export class SessionDesk implements SessionHost {
     }
     partition.put("sessions", session.clientId, undefined);
     partition.sessions.delete(session.target);
-    for (const packetId of session.inboundIds) this.release(session, packetId, () => {});
+    for (const packetId of session.inbound.packetIds) this.release(session, packetId, () => {});
     session.target = 0;
   }
 

@@ -52,6 +52,10 @@ export class MemoryLog implements PartitionLog {
     for (const [position, record] of disk.records) this.#records.set(position, record);
   }
 
+  get gatheringRecords(): number {
+    return this.#index;
+  }
+
   get isCommitting(): boolean {
     return this.#committing !== undefined;
   }
