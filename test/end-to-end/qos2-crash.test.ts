@@ -55,6 +55,6 @@ describeWorkers("a QoS 2 publish in a crash", (workers) => {
       } finally {
         await broker.remove();
       }
-    }, 60_000);
+    }, 180_000);
   });
 });

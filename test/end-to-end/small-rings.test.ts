@@ -53,7 +53,7 @@ describeWorkers("small rings", (workers) => {
       await eventually(
         () => `${CLIENTS * JOBS} jobs are done, not ${received.size}`,
         async () => (await ledgerOf(broker, "loop")).acknowledged === CLIENTS * JOBS,
-        20_000,
+        60_000,
       );
       isDone = true;
       await Promise.all(consuming);
@@ -63,7 +63,7 @@ describeWorkers("small rings", (workers) => {
     } finally {
       await broker.remove();
     }
-  }, 60_000);
+  }, 180_000);
 
   it("carry messages of the largest size", async () => {
     const broker = await start();
@@ -87,7 +87,7 @@ describeWorkers("small rings", (workers) => {
       await eventually(
         "five jobs are handed out",
         () => consumers.flatMap(({ waiting }) => waiting).length === 5,
-        20_000,
+        60_000,
       );
       for (const packet of consumers.flatMap(({ waiting }) => waiting)) {
         expect(packet.cmd === "publish" && payload.equals(packet.payload as Buffer)).toBe(true);
@@ -96,5 +96,5 @@ describeWorkers("small rings", (workers) => {
     } finally {
       await broker.remove();
     }
-  }, 60_000);
+  }, 180_000);
 });
