@@ -74,7 +74,13 @@ export class Broker {
     await writeFile(join(directory, "api-keys.txt"), `${API_KEY}:${API_SECRET}\n`, { mode: 0o600 });
     if (options.settings !== undefined) await writeFile(join(directory, "restante.yaml"), options.settings);
     const broker = new Broker(directory, options);
-    await broker.#launch(options.workers ?? 1);
+    try {
+      await broker.#launch(options.workers ?? 1);
+    } catch (error) {
+      await broker.#child?.ended;
+      await rm(directory, { recursive: true, force: true });
+      throw error;
+    }
     return broker;
   }
 
