@@ -56,6 +56,7 @@ export async function startBroker({ settings, apiKeys, dataDirectory, logger }: 
     dataDirectory: dataDirectory.path,
     limits: limitsOf(settings),
     ringsBudgetBytes: settings.limits.ring_budget,
+    memoryBudgetBytes: settings.limits.memory_budget,
     logLevel: settings.log.level,
     onClosed: () => acceptor.release(),
     onFailure: fail,

@@ -17,6 +17,8 @@ export interface WorkerThreadsOptions {
   readonly dataDirectory: string;
   readonly limits: SessionLimits;
   readonly ringsBudgetBytes: number;
+  /** Of all workers together; one half for output, one for unfinished packets. */
+  readonly memoryBudgetBytes: number;
   readonly logLevel: string;
   /** A connection of some worker is gone. */
   readonly onClosed: () => void;
@@ -48,6 +50,8 @@ export class WorkerThreads {
         partitions: options.partitions,
         dataDirectory: options.dataDirectory,
         limits: options.limits,
+        outputBudgetBytes: Math.floor(options.memoryBudgetBytes / workers / 2),
+        inputBudgetBytes: Math.floor(options.memoryBudgetBytes / workers / 2),
         logLevel: options.logLevel,
         mesh,
         doorbells: row,

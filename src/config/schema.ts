@@ -197,7 +197,7 @@ const settingsSchema = z.strictObject({
     memory_budget: setting(
       bytesize(16 * 1024 * 1024, UNBOUNDED),
       "512MB",
-      "Bytes that wait in memory for the disk and for slow connections, all together; beyond, publishers are read no further.",
+      "Bytes that wait in memory for slow connections (one half) and that are not yet whole packets (the other), shared by the workers.",
     ),
   }),
   shutdown: section({

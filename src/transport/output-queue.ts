@@ -82,10 +82,22 @@ export class OutputQueue {
     return this.#sent !== null;
   }
 
+  /**
+   * Whether deliveries may be added. When a turn has written much, what it wrote is sent first: only a peer that does not read is
+   * a reason to drop.
+   */
   get isWritable(): boolean {
-    const isRoomy = !this.#isEnded && this.queuedBytes < this.#highBytes();
-    if (!isRoomy) this.#refusedDelivery = true; // Who was told to wait is told when the wait is over.
-    return isRoomy;
+    if (this.#isRoomy) return true;
+    if (this.#sent === null && !this.#isEnded) {
+      this.#sendWaiting();
+      if (this.#isRoomy) return true;
+    }
+    this.#refusedDelivery = true; // Who was told to wait is told when the wait is over.
+    return false;
+  }
+
+  get #isRoomy(): boolean {
+    return !this.#isEnded && this.queuedBytes < this.#highBytes();
   }
 
   reserve(byteLength: number): number {
@@ -105,11 +117,14 @@ export class OutputQueue {
   /** Sends batch after batch until the queue is empty or the kernel takes no more; then tells the owner what came of it. */
   flush(): void {
     if (this.#isClosed) return;
-    if (this.#sent === null) {
-      this.#seal();
-      while (this.#waitingFirst !== null && this.#sendBatch()) this.#forgetSent();
-    }
+    if (this.#sent === null) this.#sendWaiting();
     this.#report();
+  }
+
+  /** Batch after batch, until nothing waits or the kernel takes no more. */
+  #sendWaiting(): void {
+    this.#seal();
+    while (this.#waitingFirst !== null && this.#sendBatch()) this.#forgetSent();
   }
 
   /** The kernel has taken the batch that `send` left behind. */

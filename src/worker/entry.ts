@@ -26,7 +26,12 @@ process.on("unhandledRejection", (reason) => {
 
 const tell = (message: FromWorker): void => main.postMessage(message);
 const doorbells: Doorbell[] = [];
-const transport = new Transport({ wake: () => worker.wake(), packetBytesMax: data.limits.packetBytesMax });
+const transport = new Transport({
+  wake: () => worker.wake(),
+  packetBytesMax: data.limits.packetBytesMax,
+  inputBudgetBytes: data.inputBudgetBytes,
+  outputBudgetBytes: data.outputBudgetBytes,
+});
 const worker = new BrokerWorker({
   worker: data.worker,
   workers: data.workers,

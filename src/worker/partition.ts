@@ -9,6 +9,7 @@
 import { LOG_BATCH_BYTES_MAX } from "../base/limits.ts";
 import {
   type CommitFault,
+  type Damage,
   type LogEvents,
   type PartitionLog,
   RECORDS_PER_BATCH_MAX,
@@ -26,6 +27,8 @@ export interface PartitionEvents {
   /** A commit ended: there may be something to do. */
   onCommit(): void;
   onFault(partition: number, fault: CommitFault): void;
+  /** Stored bytes proved bad: set aside, the rest is served. */
+  onDamage(partition: number, damage: Damage): void;
 }
 
 /** Opens the log of a partition. */
@@ -71,6 +74,7 @@ export class Partition {
         onSeal: (batch) => this.#onSeal(batch),
         onCommitted: (batch) => this.#onCommitted(batch),
         onFailed: (batch, fault) => this.#onFailed(batch, fault),
+        onDamage: (damage) => events.onDamage(number, damage),
       },
     });
     this.#emptyBytes = this.log.gatheringBytes;

@@ -26,6 +26,9 @@ export interface WorkerData {
   readonly partitions: number;
   readonly dataDirectory: string;
   readonly limits: SessionLimits;
+  /** What this worker may hold for slow connections, and for unfinished packets. */
+  readonly outputBudgetBytes: number;
+  readonly inputBudgetBytes: number;
   readonly logLevel: string;
   readonly mesh: Mesh;
   /** Doorbells to the other workers, by worker. */

@@ -36,7 +36,8 @@ import { QueueRegistry } from "../queue/registry.ts";
 import { FilterIndex } from "../router/filter-index.ts";
 import { Attachment } from "../session/attachment.ts";
 import { Client } from "../session/client.ts";
-import { deliverFromQueue, deliverStored, pump } from "../session/deliver.ts";
+import { deliverFromQueue } from "../session/consume.ts";
+import { deliverStored, pump } from "../session/deliver.ts";
 import { disconnect } from "../session/disconnect.ts";
 import type { ClientConnection, SessionLimits } from "../session/ports.ts";
 import { retryDeferred } from "../session/receive.ts";
@@ -195,6 +196,11 @@ export class BrokerWorker implements PartnerHandler {
         this.#toPump.add(session);
       },
       onCommit: () => this.wake(),
+      onDamage: (partition, damage) =>
+        this.#options.onFault(
+          { partition, ...damage },
+          "stored bytes are damaged; they are set aside, the rest is served",
+        ),
       onFault: (partition, fault) =>
         this.#options.onFault(
           { partition, kind: fault.kind, err: fault.cause },
@@ -218,6 +224,7 @@ export class BrokerWorker implements PartnerHandler {
         openQueue: (record) => this.#openQueue(record),
         route: (subscription) => this.#restoreRoute(subscription),
         nowMs: this.nowMs(),
+        random: this.#options.random,
       });
       queues.push(...found);
       this.#retained.recover(partition);
