@@ -15,7 +15,13 @@ import { totalBytes } from "../frame/message.ts";
 import { batchOf, type MessageLocation, NO_ROOM, type Table } from "../log/contract.ts";
 import type { QueueRecord } from "../queue/definition.ts";
 import { IN_MEMORY } from "../session/inbox.ts";
-import { decodeSession, encodeSession, parseInboundKey, type SessionRecord } from "../worker/session-record.ts";
+import {
+  decodeOutbound,
+  decodeSession,
+  encodeSession,
+  parsePacketKey,
+  type SessionRecord,
+} from "../worker/session-record.ts";
 import { MovingRecords } from "./moving-records.ts";
 import { OpenPartition } from "./open-partition.ts";
 import { type Raise, syncPartitions } from "./raise-marker.ts";
@@ -74,16 +80,34 @@ function placeOf(partition: OpenPartition, raise: Raise): Place {
     place.lastTarget = Math.max(place.lastTarget, target);
   };
   log.entries("queues", (_name, bytes) => note(decodeStructured<QueueRecord>(bytes).target));
+  const outbound = outboundOf(partition);
   log.entries("sessions", (clientId, bytes) => {
     const record = decodeSession(bytes);
     note(record.target);
-    if (homePartitionOf(clientId, raise.to) !== number) place.leaving.set(record.target, record);
+    if (homePartitionOf(clientId, raise.to) === number) return;
+    const inFlight = [...record.inFlight, ...(outbound.get(clientId) ?? [])].sort(
+      ([, , one], [, , other]) => one - other,
+    );
+    place.leaving.set(record.target, { ...record, inFlight });
   });
   log.recover((record) => {
     note(record.target); // Also those that belong to nobody any more.
     if (place.leaving.has(record.target)) place.records.push(record);
   });
   return place;
+}
+
+/** QoS 2 deliveries in flight, by client ID: they travel in their session's record, which recovery takes apart again. */
+function outboundOf({ log }: OpenPartition): Map<string, SessionRecord["inFlight"][number][]> {
+  const byClient = new Map<string, SessionRecord["inFlight"][number][]>();
+  log.entries("outbound", (key, bytes) => {
+    const { clientId, packetId } = parsePacketKey(key);
+    const { state, position } = decodeOutbound(bytes);
+    const inFlight = byClient.get(clientId) ?? [];
+    inFlight.push([packetId, state, position]);
+    byClient.set(clientId, inFlight);
+  });
+  return byClient;
 }
 
 /** Everything that leaves one partition. */
@@ -192,12 +216,12 @@ class Departure {
     const { number, log } = this.#from.partition;
     const copies: (readonly [string, Buffer])[] = [];
     log.entries("inbound", (key, value) => {
-      const { clientId } = parseInboundKey(key);
+      const { clientId } = parsePacketKey(key);
       const isOfHere = homePartitionOf(clientId, this.#raise.from) === number;
       if (isOfHere && homePartitionOf(clientId, this.#raise.to) !== number) copies.push([key, value]);
     });
     for (const [key, value] of copies) {
-      await this.#put(this.#placeOf(parseInboundKey(key).clientId), "inbound", key, value);
+      await this.#put(this.#placeOf(parsePacketKey(key).clientId), "inbound", key, value);
     }
   }
 

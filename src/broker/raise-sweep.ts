@@ -1,6 +1,6 @@
 /** Clears partitions of sessions and retained messages whose home they are not: partial copies, or originals that have moved. */
 import { homePartitionOf } from "../base/hash.ts";
-import { decodeSession } from "../worker/session-record.ts";
+import { decodeSession, parsePacketKey } from "../worker/session-record.ts";
 import { MovingRecords } from "./moving-records.ts";
 import { OpenPartition } from "./open-partition.ts";
 
@@ -47,6 +47,10 @@ async function sweepPartition(
     clientIds.push(clientId);
     targets.add(decodeSession(bytes).target);
   });
+  const outbound: string[] = [];
+  log.entries("outbound", (key) => {
+    if (homePartitionOf(parsePacketKey(key).clientId, partitions) !== number) outbound.push(key);
+  });
   const topics: string[] = [];
   log.entries("retained", (topic) => {
     if (homePartitionOf(topic, partitions) !== number) topics.push(topic);
@@ -63,6 +67,7 @@ async function sweepPartition(
   }
   // The sessions' records go last: until then they say whose the messages are.
   for (const clientId of clientIds) log.put("sessions", clientId, undefined);
+  for (const key of outbound) log.put("outbound", key, undefined);
   for (const topic of topics) log.put("retained", topic, undefined);
   await partition.commit();
   swept.sessions += clientIds.length;

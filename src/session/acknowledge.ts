@@ -7,8 +7,9 @@ import { writePubrel } from "../mqtt/acks.ts";
 import { LEVEL_5 } from "../mqtt/packet-type.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
 import { pump } from "./deliver.ts";
+import { giveUp, releaseExactlyOnce, sendPubrel } from "./exactly-once.ts";
 import { IN_MEMORY } from "./inbox.ts";
-import { RELEASED, SENT_QOS1, SENT_QOS2 } from "./outgoing.ts";
+import { RELEASED, RELEASING, SENT_QOS1, SENT_QOS2 } from "./outgoing.ts";
 import { type Attendance, FROM_INBOX, type Session } from "./session.ts";
 
 export function onPuback(session: Session, attendance: Attendance, packetId: number, reasonCode: number): void {
@@ -28,20 +29,28 @@ export function onPuback(session: Session, attendance: Attendance, packetId: num
 export function onPubrec(session: Session, attendance: Attendance, packetId: number, reasonCode: number): void {
   const { outgoing, host } = session;
   const state = outgoing.stateOf(packetId);
-  if ((state !== SENT_QOS2 && state !== RELEASED) || isUnsent(attendance, packetId)) {
+  if (state === RELEASING) return; // PUBREL is on its way.
+  const isKnown = state === SENT_QOS2 || state === RELEASED;
+  if (!isKnown || isUnsent(attendance, packetId)) {
     host.counters.unknownAcknowledgements += 1;
-    if (reasonCode < 0x80) sendPubrel(attendance, packetId, ReasonCode.packetIdentifierNotFound);
+    const isForeign = !isKnown && reasonCode < 0x80;
+    if (isForeign) answerUnknown(attendance, packetId);
+    return;
+  }
+  if (state === RELEASED) {
+    if (reasonCode < 0x80) sendPubrel(session, attendance, packetId);
     return;
   }
   const position = outgoing.positionOf(packetId);
-  if (state === SENT_QOS2 && position !== IN_MEMORY) session.store?.settle(position); // The client has it: from here on it is never sent again.
+  if (position !== IN_MEMORY) session.store?.settle(position); // The client has it: from here on it is never sent again.
   if (reasonCode >= 0x80) {
-    outgoing.finish(packetId); // [MQTT-4.3.3-4]: refused, the identifier is free.
+    giveUp(session, packetId); // [MQTT-4.3.3-4]: refused, the identifier is free.
     pump(session);
-    return;
+  } else if (session.isDurable) {
+    releaseExactlyOnce(session, packetId);
+  } else {
+    sendPubrel(session, attendance, packetId);
   }
-  outgoing.released(packetId);
-  sendPubrel(attendance, packetId, ReasonCode.success);
 }
 
 export function onPubcomp(session: Session, attendance: Attendance, packetId: number): void {
@@ -50,7 +59,7 @@ export function onPubcomp(session: Session, attendance: Attendance, packetId: nu
     host.counters.unknownAcknowledgements += 1;
     return;
   }
-  outgoing.finish(packetId);
+  giveUp(session, packetId);
   pump(session);
 }
 
@@ -58,9 +67,10 @@ export function onPubcomp(session: Session, attendance: Attendance, packetId: nu
 const isUnsent = (attendance: Attendance, packetId: number): boolean =>
   attendance.resend.length > 0 && attendance.resend.includes(packetId);
 
-function sendPubrel(attendance: Attendance, packetId: number, reasonCode: number): void {
+/** PUBREL for an identifier that stands for nothing here, so that the client frees it. */
+function answerUnknown(attendance: Attendance, packetId: number): void {
   const { connection, protocolLevel } = attendance;
-  const code = protocolLevel === LEVEL_5 ? reasonCode : 0;
+  const code = protocolLevel === LEVEL_5 ? ReasonCode.packetIdentifierNotFound : 0;
   const at = connection.reserve(code === 0 ? 4 : 5);
   writePubrel(connection.output, at, packetId, protocolLevel, code);
 }

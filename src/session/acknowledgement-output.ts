@@ -5,6 +5,7 @@
 import { ackBytesOf, writePuback, writePubrec } from "../mqtt/acks.ts";
 import { LEVEL_5 } from "../mqtt/packet-type.ts";
 import { type AcknowledgementKind, OWES_PUBACK, OWES_PUBREC } from "./acknowledgement-line.ts";
+import { stopConsuming } from "./consume.ts";
 import type { Attendance, Session } from "./session.ts";
 
 export function emitAcknowledgement(
@@ -22,6 +23,7 @@ export function emitAcknowledgement(
   if (attendance.isClosing) return;
   const { connection, protocolLevel } = attendance;
   if (isError && protocolLevel !== LEVEL_5) {
+    stopConsuming(session);
     session.host.closeAfterPause(session, attendance);
     return;
   }

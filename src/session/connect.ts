@@ -125,6 +125,8 @@ function attend(session: Session, connection: ClientConnection, packet: ConnectP
     lastReceivedMs: host.nowMs(),
     resend: [],
     recalls: [],
+    waitingRecalls: new Set(),
+    keepAlive: undefined,
     deferred: undefined,
     isGreeted: false,
     isClosing: false,

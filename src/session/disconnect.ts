@@ -9,17 +9,24 @@
 import { LEVEL_5 } from "../mqtt/packet-type.ts";
 import type { DisconnectPacket } from "../mqtt/packets.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
+import { stopConsuming } from "./consume.ts";
 import { expirySecondsOf } from "./expiry.ts";
+import { closeRecalls } from "./recall.ts";
 import { type Attendance, FROM_INBOX, type Session } from "./session.ts";
 import { sendRare } from "./subscribe.ts";
 
 /** The server ends the connection: v5 clients are told why [MQTT-4.13.1-1]. The will is published: this is no clean end. */
-export function disconnect(_session: Session, attendance: Attendance, reasonCode: number): void {
+export function disconnect(session: Session, attendance: Attendance, reasonCode: number): void {
   if (attendance.isClosing) return;
   if (attendance.protocolLevel === LEVEL_5 && attendance.isGreeted) {
     sendRare(attendance, { kind: "disconnect", reasonCode });
   }
+  endConnection(session, attendance);
+}
+
+function endConnection(session: Session, attendance: Attendance): void {
   attendance.isClosing = true;
+  stopConsuming(session);
   attendance.connection.end();
 }
 
@@ -33,8 +40,7 @@ export function onDisconnectPacket(session: Session, attendance: Attendance, pac
     session.expiryS = expirySecondsOf(packet.sessionExpiryIntervalS);
   }
   if (packet.reasonCode === ReasonCode.normalDisconnection) session.will = undefined; // [MQTT-3.14.4-3]
-  attendance.isClosing = true;
-  attendance.connection.end();
+  endConnection(session, attendance);
 }
 
 /** The connection is gone, whoever ended it. Queues take back what was in flight; the rest stays or ends with the session. */
@@ -55,8 +61,9 @@ export function leave(session: Session, attendance: Attendance): void {
   attendance.isClosing = true;
   host.closeOrigin(attendance.origin);
   session.inbound.onConnectionGone();
-  for (const recall of attendance.recalls.splice(0)) recall.close();
-  for (const attachment of [...session.attachments]) host.detach(attachment);
+  host.unwatchKeepAlive(attendance);
+  closeRecalls(attendance);
+  stopConsuming(session);
   for (const packetId of outgoing.inOrder()) {
     if (outgoing.ownerOf(packetId) !== FROM_INBOX || !session.isDurable) outgoing.finish(packetId);
   }

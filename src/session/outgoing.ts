@@ -7,10 +7,11 @@
  *
  * ```
  *   free ──claim──► SENT ──PUBACK──► free                         QoS 1, queue messages
- *   free ──claim──► SENT ──PUBREC──► RELEASED ──PUBCOMP──► free    QoS 2
+ *   free ──claim──► SENT ──PUBREC──► RELEASED ──PUBCOMP──► free    QoS 2; with two states more where it is stored: exactly-once.ts
  * ```
  */
 import { assert } from "../base/assert.ts";
+import type { Region } from "../base/region.ts";
 
 export const FREE = 0;
 /** PUBLISH with QoS 1 sent, PUBACK awaited. */
@@ -19,6 +20,10 @@ export const SENT_QOS1 = 1;
 export const SENT_QOS2 = 2;
 /** PUBREL sent, PUBCOMP awaited. */
 export const RELEASED = 3;
+/** QoS 2: the identifier is on its way to the disk, PUBLISH comes after. */
+export const CLAIMED = 4;
+/** QoS 2: PUBREC came, its release is on its way to the disk, PUBREL comes after. */
+export const RELEASING = 5;
 
 const CAPACITY_MIN = 8;
 
@@ -28,7 +33,10 @@ export class Outgoing<Owner> {
   #states = new Uint8Array(0);
   #positions = new Float64Array(0);
   #orders = new Float64Array(0);
+  #flags = new Uint8Array(0);
   #owners: (Owner | undefined)[] = [];
+  /** Only of those that lie nowhere else and outlive their connection. */
+  readonly #messages = new Map<number, Region>();
   #count = 0;
   #order = 0;
   #lastPacketId: number;
@@ -47,33 +55,44 @@ export class Outgoing<Owner> {
     return this.#lastPacketId;
   }
 
-  /** Takes an identifier for a delivery of `owner`; the caller has checked its window, at most 65,535. */
-  claim(state: typeof SENT_QOS1 | typeof SENT_QOS2, position: number, owner: Owner): number {
+  /**
+   * Takes an identifier for a delivery of `owner`; the caller has checked its window, at most 65,535. `flags` are those of the
+   * delivery; `message` is kept until the delivery is finished.
+   */
+  claim(
+    state: typeof SENT_QOS1 | typeof SENT_QOS2 | typeof CLAIMED,
+    position: number,
+    owner: Owner,
+    flags = 0,
+    message?: Region,
+  ): number {
     if (this.#count * 2 >= this.#capacity && this.#capacity < 65_536) this.#grow();
     const mask = this.#capacity - 1;
     let packetId = this.#lastPacketId;
     do packetId = packetId === 65_535 ? 1 : packetId + 1;
     while (this.#states[packetId & mask] !== FREE); // [MQTT-2.2.1-3]
-    this.#set(packetId, state, position, owner);
+    this.#set(packetId, state, position, owner, flags);
+    if (message !== undefined) this.#messages.set(packetId, message);
     this.#lastPacketId = packetId;
     return packetId;
   }
 
   /** Takes a given identifier again: a session read back from the store. */
-  restore(packetId: number, state: number, position: number, owner: Owner): void {
+  restore(packetId: number, state: number, position: number, owner: Owner, flags = 0): void {
     while (this.#capacity === 0 || this.#states[packetId & (this.#capacity - 1)] !== FREE) {
       assert(this.#capacity < 65_536, "two deliveries of a session never share a packet identifier");
       this.#grow();
     }
-    this.#set(packetId, state, position, owner);
+    this.#set(packetId, state, position, owner, flags);
   }
 
-  #set(packetId: number, state: number, position: number, owner: Owner): void {
+  #set(packetId: number, state: number, position: number, owner: Owner, flags: number): void {
     const place = packetId & (this.#capacity - 1);
     this.#packetIds[place] = packetId;
     this.#states[place] = state;
     this.#positions[place] = position;
     this.#owners[place] = owner;
+    this.#flags[place] = flags;
     this.#orders[place] = this.#order++;
     this.#count += 1;
   }
@@ -96,9 +115,24 @@ export class Outgoing<Owner> {
     return owner;
   }
 
-  /** PUBREC came: PUBREL is owed until PUBCOMP. */
-  released(packetId: number): void {
-    this.#states[packetId & (this.#capacity - 1)] = RELEASED;
+  flagsOf(packetId: number): number {
+    return this.#flags[packetId & (this.#capacity - 1)]!;
+  }
+
+  /** The message that was kept with the delivery; undefined when it lies elsewhere, or nowhere. */
+  messageOf(packetId: number): Region | undefined {
+    return this.#messages.get(packetId);
+  }
+
+  isExactlyOnce(packetId: number): boolean {
+    const state = this.stateOf(packetId);
+    return state !== FREE && state !== SENT_QOS1;
+  }
+
+  /** The next state of a QoS 2 delivery in flight. */
+  advance(packetId: number, state: typeof SENT_QOS2 | typeof RELEASING | typeof RELEASED): void {
+    this.#states[packetId & (this.#capacity - 1)] = state;
+    if (state !== SENT_QOS2) this.#messages.delete(packetId);
   }
 
   /** The delivery is finished; its identifier is free. */
@@ -107,6 +141,7 @@ export class Outgoing<Owner> {
     assert(this.#states[place] !== FREE && this.#packetIds[place] === packetId, "only a delivery in flight finishes");
     this.#states[place] = FREE;
     this.#owners[place] = undefined;
+    if (this.#messages.size > 0) this.#messages.delete(packetId);
     this.#count -= 1;
   }
 
@@ -125,6 +160,7 @@ export class Outgoing<Owner> {
       states: this.#states,
       positions: this.#positions,
       orders: this.#orders,
+      flags: this.#flags,
       owners: this.#owners,
     };
     this.#capacity = Math.max(CAPACITY_MIN, old.capacity * 2);
@@ -132,6 +168,7 @@ export class Outgoing<Owner> {
     this.#states = new Uint8Array(this.#capacity);
     this.#positions = new Float64Array(this.#capacity);
     this.#orders = new Float64Array(this.#capacity);
+    this.#flags = new Uint8Array(this.#capacity);
     this.#owners = new Array(this.#capacity).fill(undefined);
     for (let place = 0; place < old.capacity; place += 1) {
       if (old.states[place] === FREE) continue;
@@ -140,6 +177,7 @@ export class Outgoing<Owner> {
       this.#states[to] = old.states[place]!;
       this.#positions[to] = old.positions[place]!;
       this.#orders[to] = old.orders[place]!;
+      this.#flags[to] = old.flags[place]!;
       this.#owners[to] = old.owners[place];
     }
   }

@@ -6,6 +6,7 @@ import type { Region } from "../base/region.ts";
 import type { Will } from "../mqtt/packets.ts";
 import type { AcknowledgementLine } from "./acknowledgement-line.ts";
 import type { Attachment } from "./attachment.ts";
+import type { RELEASED, SENT_QOS2 } from "./outgoing.ts";
 import type { Attendance, Session } from "./session.ts";
 import type { Subscription } from "./subscription.ts";
 
@@ -80,7 +81,7 @@ export const NO_ROOM_NOW = -1;
 /** The retained messages of one new subscription, given one by one as the client takes them. */
 export interface Recall {
   readonly subscription: Subscription;
-  /** The next one; undefined when there is none now. The message stays valid until the next call. */
+  /** The next one; undefined when there is none now. It never changes, so it may be kept. */
   next(): Region | undefined;
   /** Nothing more will come. */
   readonly isDone: boolean;
@@ -113,6 +114,15 @@ export interface SessionHost {
   ): number;
   /** PUBREL of a session that outlives its connection: `done` when the identifier is forgotten on disk. */
   release(session: Session, packetId: number, done: () => void): void;
+  /** Keeps a QoS 2 delivery's state on disk; `done` when it is there. */
+  keepOutbound(
+    session: Session,
+    packetId: number,
+    state: typeof SENT_QOS2 | typeof RELEASED,
+    position: number,
+    done: (outcome: "stored" | "failed") => void,
+  ): void;
+  forgetOutbound(session: Session, packetId: number): void;
   /** Takes up an origin for STORED answers; returns its number. */
   openOrigin(line: AcknowledgementLine): number;
   closeOrigin(origin: number): void;
@@ -134,6 +144,7 @@ export interface SessionHost {
   scheduleWill(session: Session, will: Will, protocolLevel: number, delayS: number): void;
   cancelWill(session: Session): void;
   watchKeepAlive(session: Session, attendance: Attendance): void;
+  unwatchKeepAlive(attendance: Attendance): void;
   /** A publish of an MQTT 3 client failed: closes its connection after a pause that grows while it tries again. */
   closeAfterPause(session: Session, attendance: Attendance): void;
   /** Writes the session as it is now; `done` when it is on disk, with the fault if it could not be stored. */
@@ -145,6 +156,8 @@ export interface SessionHost {
 
   /** A consumer acknowledged (or rejected) a message of a queue. */
   settle(attachment: Attachment, position: number, accepted: boolean): void;
+  /** A message of a queue that came too late to be sent: others take it. */
+  decline(attachment: Attachment, position: number): void;
   /** What keeps this consumer from taking more, or null: read by the queue's worker before it chooses. */
   pause(attachment: Attachment, reason: "session_window_full" | "socket_full" | null): void;
 }

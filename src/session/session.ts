@@ -10,6 +10,7 @@
  * The verbs live in files of their own: publish, deliver, acknowledge, subscribe, connect, disconnect.
  */
 import type { Region } from "../base/region.ts";
+import type { TimerEntry } from "../base/timer-wheel.ts";
 import type { Will } from "../mqtt/packets.ts";
 import type { AcknowledgementLine } from "./acknowledgement-line.ts";
 import type { Attachment } from "./attachment.ts";
@@ -43,6 +44,9 @@ export interface Attendance {
   resend: number[];
   /** Retained messages that new subscriptions still have to be given. */
   readonly recalls: Recall[];
+  /** Those of them for which nothing has come from elsewhere yet. */
+  readonly waitingRecalls: Set<Recall>;
+  keepAlive: TimerEntry | undefined;
   /** A PUBLISH for which there was no room: reading is paused until it is taken. */
   deferred: Region | undefined;
   /** CONNACK is written: before that nothing else is [MQTT-3.2.0-1]. */

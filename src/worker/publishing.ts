@@ -29,7 +29,7 @@ import type { BatchCompany } from "./batch-company.ts";
 import type { Partition } from "./partition.ts";
 import type { Partner } from "./partner.ts";
 import type { RetainedMessages } from "./retained-messages.ts";
-import { inboundKeyOf } from "./session-record.ts";
+import { packetKeyOf } from "./session-record.ts";
 import { JOIN, type Joins } from "./waiters.ts";
 
 /** What a queue needs beside itself to be routed to. */
@@ -141,7 +141,7 @@ export class Publishing {
 
   /** Forgets a QoS 2 identifier in every partition here; `from` is answered when that is on disk. */
   release(from: number, origin: number, sequence: number, clientId: string, packetId: number): void {
-    const key = inboundKeyOf(clientId, packetId);
+    const key = packetKeyOf(clientId, packetId);
     for (const staging of this.#staging) {
       staging.isTouched = staging.partition.releaseInbound(key);
       staging.earlier = undefined;
@@ -204,7 +204,7 @@ export class Publishing {
       staging.earlier = undefined;
     }
     if ((flags & EXACTLY_ONCE) !== 0) {
-      this.#key = inboundKeyOf(clientIdOf(message, offset), packetId);
+      this.#key = packetKeyOf(clientIdOf(message, offset), packetId);
       if ((flags & MAY_BE_KNOWN) !== 0) {
         for (const staging of this.#staging) this.#askKnown(staging);
       }

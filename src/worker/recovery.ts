@@ -8,11 +8,21 @@
 import { decodeStructured } from "../base/structured.ts";
 import type { RecordSummary } from "../log/contract.ts";
 import type { QueueRecord } from "../queue/definition.ts";
+import { IN_MEMORY } from "../session/inbox.ts";
+import { RELEASED, SENT_QOS1, SENT_QOS2 } from "../session/outgoing.ts";
 import { FROM_INBOX, type Session } from "../session/session.ts";
 import { Subscription } from "../session/subscription.ts";
 import type { Partition } from "./partition.ts";
 import type { SessionDesk } from "./session-desk.ts";
-import { decodeSession, parseInboundKey, type SessionRecord } from "./session-record.ts";
+import {
+  decodeOutbound,
+  decodeSession,
+  encodeOutbound,
+  type OutboundRecord,
+  packetKeyOf,
+  parsePacketKey,
+  type SessionRecord,
+} from "./session-record.ts";
 
 export interface RecoveryParts {
   readonly desk: SessionDesk;
@@ -20,6 +30,7 @@ export interface RecoveryParts {
   /** A session's subscription is routed again; queue subscriptions wait for the client. */
   readonly route: (subscription: Subscription) => void;
   readonly nowMs: number;
+  readonly random: () => number;
 }
 
 /** Reads one partition back; returns its queues. */
@@ -40,24 +51,23 @@ export function recoverPartition(partition: Partition, parts: RecoveryParts): Qu
   });
   partition.log.entries("inbound", (key) => {
     partition.inbound.set(key, undefined);
-    const { clientId, packetId } = parseInboundKey(key);
+    const { clientId, packetId } = parsePacketKey(key);
     parts.desk.find(clientId)?.inbound.restore(packetId);
   });
 
-  const inFlight = new Map<number, Session>();
-  for (const [session, record] of records) {
-    for (const [packetId, state, position] of record.inFlight) {
-      session.outgoing.restore(packetId, state, position, FROM_INBOX);
-      inFlight.set(position, session);
-    }
-  }
-  partition.queues.recover(parts.nowMs, (record) => recoverRecord(partition, record, inFlight));
+  const inFlight = restoreInFlight(partition, records, parts.desk);
+  const nobodys: number[] = [];
+  partition.queues.recover(parts.nowMs, (record) => recoverRecord(partition, record, inFlight, nobodys));
+  for (const position of nobodys) partition.log.settle(position); // Not while the log is being read.
   for (const session of records.keys()) parts.desk.watchExpiry(session);
   return queues;
 }
 
 function restoreSession(partition: Partition, record: SessionRecord, parts: RecoveryParts): Session {
-  const session = parts.desk.restore(record.clientId, record.lastPacketId);
+  // Who was connected when the broker ended has been given identifiers that nobody knows: a new start lies elsewhere.
+  const isKnown = record.awaySinceMs !== 0;
+  const lastPacketId = isKnown ? record.lastPacketId : 1 + Math.floor(parts.random() * 65_535);
+  const session = parts.desk.restore(record.clientId, lastPacketId);
   session.target = record.target;
   session.store = partition.log;
   session.expiryS = record.expiryS ?? Number.POSITIVE_INFINITY;
@@ -73,10 +83,51 @@ function restoreSession(partition: Partition, record: SessionRecord, parts: Reco
   return session;
 }
 
+/** What every session had in flight, in the order of the log; returns the positions. */
+function restoreInFlight(
+  partition: Partition,
+  records: ReadonlyMap<Session, SessionRecord>,
+  desk: SessionDesk,
+): ReadonlySet<number> {
+  const positions = new Set<number>();
+  const outbound = new Map<Session, Map<number, OutboundRecord>>();
+  partition.log.entries("outbound", (key, bytes) => {
+    const { clientId, packetId } = parsePacketKey(key);
+    const session = desk.find(clientId);
+    if (session === undefined || !records.has(session)) return;
+    if (!outbound.has(session)) outbound.set(session, new Map());
+    outbound.get(session)!.set(packetId, decodeOutbound(bytes));
+  });
+  for (const [session, record] of records) {
+    const inFlight = outbound.get(session) ?? new Map<number, OutboundRecord>();
+    for (const [packetId, state, position] of record.inFlight) {
+      if (inFlight.has(packetId)) continue;
+      inFlight.set(packetId, { state, flags: 0, position });
+      // A session that came from another partition brought it along.
+      if (state !== SENT_QOS1) {
+        partition.put("outbound", packetKeyOf(session.clientId, packetId), encodeOutbound(state, 0, position));
+      }
+    }
+    const inOrder = [...inFlight].sort(([, one], [, other]) => one.position - other.position);
+    for (const [packetId, { state, flags, position }] of inOrder) {
+      // Its message was in memory only: the client is told to forget the identifier.
+      const isLost = state === SENT_QOS2 && position === IN_MEMORY;
+      session.outgoing.restore(packetId, isLost ? RELEASED : state, position, FROM_INBOX, flags);
+      positions.add(position);
+    }
+  }
+  return positions;
+}
+
 /** A live record that is no queue's: it waits for its session, or for nobody. */
-function recoverRecord(partition: Partition, record: RecordSummary, inFlight: ReadonlyMap<number, Session>): void {
+function recoverRecord(
+  partition: Partition,
+  record: RecordSummary,
+  inFlight: ReadonlySet<number>,
+  nobodys: number[],
+): void {
   const { position, target, messageBytes, flags } = record;
   const session = partition.sessions.get(target);
-  if (session === undefined) partition.log.settle(position);
+  if (session === undefined) nobodys.push(position);
   else if (!inFlight.has(position)) session.inbox.push(position, messageBytes, flags);
 }

@@ -14,6 +14,7 @@ import type { AcknowledgementLine } from "../session/acknowledgement-line.ts";
 import type { Attachment } from "../session/attachment.ts";
 import { disconnect, leave } from "../session/disconnect.ts";
 import { IN_MEMORY } from "../session/inbox.ts";
+import { SENT_QOS1 } from "../session/outgoing.ts";
 import type { Recall, SessionCounters, SessionHost, SessionLimits } from "../session/ports.ts";
 import { publishWill } from "../session/publish.ts";
 import { type Attendance, FROM_INBOX, Session } from "../session/session.ts";
@@ -25,7 +26,7 @@ import type { Partner } from "./partner.ts";
 import type { Publishing, RoutedQueue } from "./publishing.ts";
 import type { RetainedMessages } from "./retained-messages.ts";
 import type { RouteAnnouncer } from "./route-announcer.ts";
-import { encodeSession } from "./session-record.ts";
+import { encodeOutbound, encodeSession, packetKeyOf } from "./session-record.ts";
 
 export interface SessionDeskParts {
   readonly worker: number;
@@ -142,6 +143,24 @@ export class SessionDesk implements SessionHost {
     origins.find(origin)?.resolve(0, ReasonCode.success);
   }
 
+  keepOutbound(
+    session: Session,
+    packetId: number,
+    state: number,
+    position: number,
+    done: (outcome: "stored" | "failed") => void,
+  ): void {
+    const partition = this.#homeOf(session);
+    const flags = session.outgoing.flagsOf(packetId);
+    partition.put("outbound", packetKeyOf(session.clientId, packetId), encodeOutbound(state, flags, position));
+    partition.company.afterCommit(done);
+    this.wake();
+  }
+
+  forgetOutbound(session: Session, packetId: number): void {
+    this.#homeOf(session).put("outbound", packetKeyOf(session.clientId, packetId), undefined);
+  }
+
   openOrigin(line: AcknowledgementLine): number {
     return this.#parts.origins.open(line);
   }
@@ -189,6 +208,10 @@ export class SessionDesk implements SessionHost {
     this.#parts.attachments.settle(attachment, position, accepted, true);
   }
 
+  decline(attachment: Attachment, position: number): void {
+    this.#parts.attachments.settle(attachment, position, false, false);
+  }
+
   pause(attachment: Attachment, reason: "session_window_full" | "socket_full" | null): void {
     this.#parts.attachments.pause(attachment, reason);
   }
@@ -223,7 +246,8 @@ export class SessionDesk implements SessionHost {
       ? []
       : outgoing
           .inOrder()
-          .map((packetId) => [packetId, outgoing.stateOf(packetId), outgoing.positionOf(packetId)] as const);
+          .map((packetId) => [packetId, outgoing.stateOf(packetId), outgoing.positionOf(packetId)] as const)
+          .filter(([, state, position]) => state === SENT_QOS1 && position !== IN_MEMORY);
     const record = encodeSession({
       version: 1,
       clientId: session.clientId,
@@ -310,6 +334,7 @@ export class SessionDesk implements SessionHost {
     for (const packetId of outgoing.inOrder()) {
       const position = outgoing.positionOf(packetId);
       if (outgoing.ownerOf(packetId) === FROM_INBOX && position !== IN_MEMORY) partition.log.settle(position);
+      if (outgoing.isExactlyOnce(packetId)) this.forgetOutbound(session, packetId);
     }
     partition.put("sessions", session.clientId, undefined);
     partition.sessions.delete(session.target);
@@ -356,14 +381,20 @@ export class SessionDesk implements SessionHost {
       disconnect(session, attendance, ReasonCode.keepAliveTimeout);
       this.wake();
     });
+    attendance.keepAlive = entry;
     wheel.schedule(entry, attendance.lastReceivedMs + attendance.keepAliveMs);
+  }
+
+  unwatchKeepAlive(attendance: Attendance): void {
+    if (attendance.keepAlive !== undefined) this.#parts.wheel.cancel(attendance.keepAlive);
   }
 
   closeAfterPause(session: Session, attendance: Attendance): void {
     const { wheel } = this.#parts;
     const nowMs = this.nowMs();
     const last = this.#refusals.get(session.clientId);
-    const pauseMs = last === undefined ? REFUSAL_PAUSE_MS_MIN : Math.min(last.pauseMs * 2, REFUSAL_PAUSE_MS_MAX);
+    const isFirst = last === undefined || last.untilMs <= nowMs;
+    const pauseMs = isFirst ? REFUSAL_PAUSE_MS_MIN : Math.min(last.pauseMs * 2, REFUSAL_PAUSE_MS_MAX);
     this.#refusals.set(session.clientId, { pauseMs, untilMs: nowMs + pauseMs + REFUSAL_PAUSE_MS_MAX });
     attendance.isClosing = true;
     attendance.connection.pauseReading();

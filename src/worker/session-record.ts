@@ -18,17 +18,52 @@ export interface SessionRecord {
   readonly awaySinceMs: number;
   readonly lastPacketId: number;
   readonly subscriptions: readonly (readonly [filter: string, options: SubscriptionOptions])[];
-  /** Deliveries in flight in the order sent: identifier, state, position. Complete when the session was away. */
+  /**
+   * QoS 1 deliveries in flight in the order sent: identifier, state, position; when the session was away. Those of QoS 2 are in
+   * table "outbound" at any time.
+   */
   readonly inFlight: readonly (readonly [packetId: number, state: number, position: number])[];
 }
 
 export const encodeSession = (record: SessionRecord): Buffer => encodeStructured(record);
 export const decodeSession = (bytes: Uint8Array): SessionRecord => decodeStructured<SessionRecord>(bytes);
 
-/** The key of a QoS 2 identifier that was received and not yet released: table "inbound". */
-export const inboundKeyOf = (clientId: string, packetId: number): string => `${packetId}/${clientId}`;
+/** The key of a QoS 2 identifier in use: received and not yet released, table "inbound"; given and not yet free, "outbound". */
+export const packetKeyOf = (clientId: string, packetId: number): string => `${packetId}/${clientId}`;
 
-export function parseInboundKey(key: string): { clientId: string; packetId: number } {
+export function parsePacketKey(key: string): { clientId: string; packetId: number } {
   const slash = key.indexOf("/");
   return { packetId: Number(key.slice(0, slash)), clientId: key.slice(slash + 1) };
 }
+
+/**
+ * A QoS 2 delivery as it lies in table "outbound". The steps for changing it are those of the session.
+ *
+ * ```
+ *   0  u8   1, the version
+ *   1  u8   state          SENT_QOS2 or RELEASED, see session/outgoing.ts
+ *   2  u8   flags          of the delivery, see session/inbox.ts
+ *   3  u8   0
+ *   4  f64  position       IN_MEMORY: the message is nowhere on disk
+ * ```
+ */
+export interface OutboundRecord {
+  readonly state: number;
+  readonly flags: number;
+  readonly position: number;
+}
+
+export function encodeOutbound(state: number, flags: number, position: number): Buffer {
+  const bytes = Buffer.alloc(12);
+  bytes[0] = 1;
+  bytes[1] = state;
+  bytes[2] = flags;
+  bytes.writeDoubleLE(position, 4);
+  return bytes;
+}
+
+export const decodeOutbound = (bytes: Buffer): OutboundRecord => ({
+  state: bytes[1]!,
+  flags: bytes[2]!,
+  position: bytes.readDoubleLE(4),
+});

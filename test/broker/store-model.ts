@@ -6,7 +6,7 @@ import { decodeStructured, encodeStructured } from "../../src/base/structured.ts
 import { NO_ROOM, type PartitionLog } from "../../src/log/contract.ts";
 import { openPartitionLog } from "../../src/log/partition-log.ts";
 import { openStore, partitionDirectoryOf, readStoreDescriptor } from "../../src/log/partitions.ts";
-import { decodeSession, encodeSession, inboundKeyOf, parseInboundKey } from "../../src/worker/session-record.ts";
+import { decodeSession, encodeSession, packetKeyOf, parsePacketKey } from "../../src/worker/session-record.ts";
 import { commit, messageOf, Recorder, readMessage } from "../log/messages.ts";
 
 export interface SessionModel {
@@ -126,9 +126,9 @@ async function fill(
       inFlight,
     };
     log.put("sessions", clientId, encodeSession(record as Parameters<typeof encodeSession>[0]));
-    if (random() < 0.5) log.put("inbound", inboundKeyOf(clientId, 1 + Math.floor(random() * 9)), Buffer.alloc(1));
+    if (random() < 0.5) log.put("inbound", packetKeyOf(clientId, 1 + Math.floor(random() * 9)), Buffer.alloc(1));
   }
-  log.put("inbound", inboundKeyOf(`stranger ${number}`, 4), Buffer.alloc(1));
+  log.put("inbound", packetKeyOf(`stranger ${number}`, 4), Buffer.alloc(1));
   for (let index = 0; index < shape.retained; index += 1) {
     const topic = index === 0 ? `long/${"x".repeat(3_000)}` : `topic/${index}`;
     if (homePartitionOf(topic, partitions) === number) {
@@ -175,7 +175,7 @@ export async function readStore(directory: string): Promise<{ partitions: number
     });
     const inbound = new Map<string, number[]>();
     log.entries("inbound", (key) => {
-      const { clientId, packetId } = parseInboundKey(key);
+      const { clientId, packetId } = parsePacketKey(key);
       inbound.set(clientId, [...(inbound.get(clientId) ?? []), packetId]);
     });
     const live: { position: number; target: number; flags: number; expiresAtMs: number }[] = [];

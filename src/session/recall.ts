@@ -1,0 +1,76 @@
+/**
+ * The retained messages of new subscriptions, as fast as the client takes them [MQTT-3.3.1-8]: in turn with what waits for it, so
+ * that neither holds up the other.
+ *
+ * ```
+ *   SUBACK ─► recalls ──none now──► waiting ──more has come──► recalls … ─► done
+ * ```
+ */
+import { clientIdOf, qosOf } from "../frame/message.ts";
+import { claimExactlyOnce } from "./exactly-once.ts";
+import { DELIVERY_RETAIN, IN_MEMORY } from "./inbox.ts";
+import { SENT_QOS1, SENT_QOS2 } from "./outgoing.ts";
+import type { Recall } from "./ports.ts";
+import { fits, send } from "./send.ts";
+import { type Attendance, FROM_INBOX, type Session } from "./session.ts";
+import type { Subscription } from "./subscription.ts";
+
+/** Begins to give a subscription what matches it; `more` lets the session be pumped when there is more. */
+export function beginRecall(
+  session: Session,
+  attendance: Attendance,
+  subscription: Subscription,
+  more: () => void,
+): void {
+  const recall: Recall = session.host.recall(subscription, () => {
+    if (attendance.waitingRecalls.delete(recall)) attendance.recalls.push(recall);
+    more();
+  });
+  attendance.recalls.push(recall);
+}
+
+/** Sends one retained message; false when there is none now. */
+export function sendNextRetained(session: Session, attendance: Attendance): boolean {
+  for (let recall = attendance.recalls[0]; recall !== undefined; recall = attendance.recalls[0]) {
+    const { subscription } = recall;
+    if (session.subscriptions.get(subscription.filter) !== subscription) {
+      recall.close();
+      attendance.recalls.shift();
+      continue;
+    }
+    if (sendOne(session, attendance, recall)) return true;
+    attendance.recalls.shift();
+    if (!recall.isDone) attendance.waitingRecalls.add(recall);
+  }
+  return false;
+}
+
+function sendOne(session: Session, attendance: Attendance, recall: Recall): boolean {
+  const { options, identifiers } = recall.subscription;
+  const message = recall.next();
+  if (message === undefined) return false;
+  if (options.noLocal && clientIdOf(message, 0) === session.clientId) return true; // [MQTT-3.8.3-3]
+  const qos = Math.min(options.qos, qosOf(message, 0));
+  if (!fits(attendance, message, 0, qos, identifiers, session.host.nowMs())) {
+    session.host.counters.droppedTooLarge += 1; // [MQTT-3.1.2-25]
+    return true;
+  }
+  const flags = qos | DELIVERY_RETAIN;
+  if (qos === 2 && session.isDurable) {
+    claimExactlyOnce(session, IN_MEMORY, flags, message);
+    return true;
+  }
+  const { outgoing } = session;
+  const kept = session.isDurable ? message : undefined; // To be repeated on the next connection.
+  const state = qos === 1 ? SENT_QOS1 : SENT_QOS2;
+  const packetId = qos === 0 ? 0 : outgoing.claim(state, IN_MEMORY, FROM_INBOX, flags, kept);
+  send(session, attendance, message, 0, qos, true, false, packetId, identifiers);
+  return true;
+}
+
+/** The connection is gone. */
+export function closeRecalls(attendance: Attendance): void {
+  for (const recall of attendance.recalls.splice(0)) recall.close();
+  for (const recall of attendance.waitingRecalls) recall.close();
+  attendance.waitingRecalls.clear();
+}

@@ -1,0 +1,92 @@
+/**
+ * PUBLISH to a client: whether it may be sent now, what it takes, and its bytes.
+ */
+import type { Region } from "../base/region.ts";
+import { expiresAtMsOf, topicOf } from "../frame/message.ts";
+import { publishBytesOf, writePublish } from "../mqtt/encoder.ts";
+import { LEVEL_5 } from "../mqtt/packet-type.ts";
+import { isMatch } from "../mqtt/topics.ts";
+import type { Attendance, Session } from "./session.ts";
+
+const NO_EXPIRY = -1;
+
+/** Whole seconds of life left, at least 1 [MQTT-3.3.2-6]; -1 = does not expire. */
+function remainingExpiryS(message: Region, offset: number, nowMs: number): number {
+  const expiresAtMs = expiresAtMsOf(message, offset);
+  return expiresAtMs === 0 ? NO_EXPIRY : Math.max(1, Math.ceil((expiresAtMs - nowMs) / 1000));
+}
+
+export const isExpired = (message: Region, offset: number, nowMs: number): boolean => {
+  const expiresAtMs = expiresAtMsOf(message, offset);
+  return expiresAtMs !== 0 && expiresAtMs <= nowMs; // [MQTT-3.3.2-5]
+};
+
+/** The identifiers of all subscriptions that match, for a delivery that did not come straight from the router. */
+export function identifiersOf(session: Session, message: Region, offset: number): readonly number[] | undefined {
+  if (!session.hasIdentifiers) return undefined;
+  const topic = topicOf(message, offset);
+  const identifiers: number[] = [];
+  for (const subscription of session.subscriptions.values()) {
+    const { identifier } = subscription.options;
+    if (identifier === 0 || subscription.attachment !== undefined) continue;
+    if (isMatch(subscription.filter, topic)) identifiers.push(identifier);
+  }
+  return identifiers.length === 0 ? undefined : identifiers;
+}
+
+/** Whether the window of QoS 1 and 2 deliveries has room; what waits to be repeated has not taken its place yet. */
+export const hasWindow = (session: Session, attendance: Attendance): boolean =>
+  session.outgoing.count - attendance.resend.length < attendance.window; // [MQTT-3.3.4-9]
+
+export const canSend = (session: Session, attendance: Attendance): boolean =>
+  attendance.connection.isWritable && hasWindow(session, attendance);
+
+/** [MQTT-3.1.2-24] Whether the packet is within the client's Maximum Packet Size. */
+export function fits(
+  attendance: Attendance,
+  message: Region,
+  offset: number,
+  qos: number,
+  identifiers: readonly number[] | undefined,
+  nowMs: number,
+): boolean {
+  if (attendance.packetBytesMax === Infinity) return true;
+  const expiryS = remainingExpiryS(message, offset, nowMs);
+  return (
+    publishBytesOf(message, offset, attendance.protocolLevel, qos, expiryS, identifiers) <= attendance.packetBytesMax
+  );
+}
+
+export function send(
+  session: Session,
+  attendance: Attendance,
+  message: Region,
+  offset: number,
+  qos: number,
+  isRetain: boolean,
+  isDup: boolean,
+  packetId: number,
+  identifiers: readonly number[] | undefined,
+): void {
+  const { connection, protocolLevel } = attendance;
+  const expiryS = protocolLevel === LEVEL_5 ? remainingExpiryS(message, offset, session.host.nowMs()) : NO_EXPIRY;
+  const packetBytes = publishBytesOf(message, offset, protocolLevel, qos, expiryS, identifiers);
+  if (qos === 0 && packetBytes > attendance.packetBytesMax) {
+    session.host.counters.droppedTooLarge += 1;
+    return;
+  }
+  const at = connection.reserve(packetBytes);
+  writePublish(
+    connection.output,
+    at,
+    message,
+    offset,
+    protocolLevel,
+    qos,
+    isRetain,
+    isDup,
+    packetId,
+    expiryS,
+    identifiers,
+  );
+}
