@@ -181,20 +181,6 @@ describeServers("messages", (subject) => {
     await sender.end();
   });
 
-  it("shares messages among the members of a group", async () => {
-    const topic = subject.unique("shared");
-    const group = `$share/${subject.unique("group")}/${topic}`;
-    const members = [await open("member"), await open("member"), await open("member")];
-    for (const member of members) expect((await member.subscribe(group, { qos: 1 })).granted).toEqual([1]);
-    const sender = await open("sender");
-    for (let number = 0; number < 60; number++) await sender.publishSettled(topic, `${number}`, { qos: 1 });
-    await pause(300);
-    const got = members.map((member) => member.waiting.length);
-    expect(got.reduce((sum, count) => sum + count)).toBe(60);
-    expect(Math.min(...got)).toBeGreaterThan(0);
-    for (const client of [...members, sender]) await client.end();
-  });
-
   it("counts the message expiry down and drops what expired", async () => {
     const topic = subject.unique("expiry");
     const clientId = subject.unique("away");
@@ -216,6 +202,16 @@ describeServers("messages", (subject) => {
   });
 
   if (subject.isRestante) {
+    it.each([
+      [5, 0x9e],
+      [4, 0x80],
+    ] as const)("refuses shared subscriptions to a client of version %i", async (version, code) => {
+      const client = await open("sharing", { version });
+      expect((await client.subscribe("$share/group/topic", { qos: 1 })).granted).toEqual([code]);
+      if (version === 5) expect(client.connack.properties?.sharedSubscriptionAvailable).toBe(false);
+      await client.end();
+    });
+
     it.each(["$SYS/x", "$share/g/x", "$queue/x", "$q/x"])("refuses to publish to %s", async (topic) => {
       const v5 = await open("v5");
       expect(await v5.publishSettled(topic, "x", { qos: 1 })).toBe(0x90);

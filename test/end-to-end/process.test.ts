@@ -69,7 +69,6 @@ describeWorkers("the process", (workers) => {
       pid: broker.pid,
       listeners: {
         mqtt: `127.0.0.1:${broker.mqttPort}`,
-        ws: `127.0.0.1:${broker.wsPort}`,
         http: `127.0.0.1:${broker.httpPort}`,
       },
     });

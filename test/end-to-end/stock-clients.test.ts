@@ -1,9 +1,8 @@
 /**
- * Goal: stock clients work as they come: mosquitto_pub and mosquitto_sub in every quality of service and version, MQTT.js
- * over TCP and WebSocket.
+ * Goal: stock clients work as they come: mosquitto_pub and mosquitto_sub in every quality of service and version, MQTT.js.
  * Method: the real programs against the real broker.
  */
-import { connectAsync, type MqttClient } from "mqtt";
+import type { MqttClient } from "mqtt";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Broker } from "../harness/broker.ts";
 import { mosquittoPublish, mosquittoSubscribe } from "../harness/mosquitto.ts";
@@ -55,11 +54,8 @@ describeWorkers("stock clients", (workers) => {
     });
   });
 
-  describe.each(["TCP", "WebSocket"])("MQTT.js over %s", (transport) => {
-    const connect = (options: object = {}): Promise<MqttClient> =>
-      transport === "TCP"
-        ? connectMqttJs(broker.mqttPort, options)
-        : connectAsync(`ws://127.0.0.1:${broker.wsPort}/mqtt`, { reconnectPeriod: 0, ...options });
+  describe("MQTT.js", () => {
+    const connect = (options: object = {}): Promise<MqttClient> => connectMqttJs(broker.mqttPort, options);
 
     it.each([4, 5] as const)("exchanges messages, protocol version %i", async (protocolVersion) => {
       const topic = unique("topic");

@@ -32,7 +32,7 @@ export interface BrokerOptions {
 
 interface ReadyLine {
   readonly msg: "ready";
-  readonly listeners: Readonly<Partial<Record<"mqtt" | "ws" | "http", string>>>;
+  readonly listeners: Readonly<Partial<Record<"mqtt" | "http", string>>>;
   readonly workers: number;
   readonly pid: number;
 }
@@ -56,7 +56,6 @@ export class Broker {
   readonly directory: string;
   readonly dataDirectory: string;
   mqttPort = 0;
-  wsPort = 0;
   httpPort = 0;
   workers = 0;
   #options: BrokerOptions;
@@ -163,7 +162,6 @@ export class Broker {
     try {
       const ready = await child.until(readyLineOf, READY_MS_MAX);
       this.mqttPort = portOf(ready.listeners.mqtt);
-      this.wsPort = portOf(ready.listeners.ws);
       this.httpPort = portOf(ready.listeners.http);
       this.workers = workers;
     } catch (error) {
