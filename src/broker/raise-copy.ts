@@ -18,7 +18,10 @@ import { IN_MEMORY } from "../session/inbox.ts";
 import {
   decodeOutbound,
   decodeSession,
+  encodeOutbound,
   encodeSession,
+  type OutboundRecord,
+  packetKeyOf,
   parsePacketKey,
   type SessionRecord,
 } from "../worker/session-record.ts";
@@ -42,7 +45,9 @@ interface MovingSession {
   readonly to: Place;
   /** Its number there. */
   readonly target: number;
-  /** Of its deliveries in flight: position here → there. */
+  /** Its QoS 2 deliveries in flight, by identifier. */
+  readonly outbound: ReadonlyMap<number, OutboundRecord>;
+  /** Of all its deliveries in flight: position here → there. */
   readonly inFlight: Map<number, number>;
 }
 
@@ -80,34 +85,16 @@ function placeOf(partition: OpenPartition, raise: Raise): Place {
     place.lastTarget = Math.max(place.lastTarget, target);
   };
   log.entries("queues", (_name, bytes) => note(decodeStructured<QueueRecord>(bytes).target));
-  const outbound = outboundOf(partition);
   log.entries("sessions", (clientId, bytes) => {
     const record = decodeSession(bytes);
     note(record.target);
-    if (homePartitionOf(clientId, raise.to) === number) return;
-    const inFlight = [...record.inFlight, ...(outbound.get(clientId) ?? [])].sort(
-      ([, , one], [, , other]) => one - other,
-    );
-    place.leaving.set(record.target, { ...record, inFlight });
+    if (homePartitionOf(clientId, raise.to) !== number) place.leaving.set(record.target, record);
   });
   log.recover((record) => {
     note(record.target); // Also those that belong to nobody any more.
     if (place.leaving.has(record.target)) place.records.push(record);
   });
   return place;
-}
-
-/** QoS 2 deliveries in flight, by client ID: they travel in their session's record, which recovery takes apart again. */
-function outboundOf({ log }: OpenPartition): Map<string, SessionRecord["inFlight"][number][]> {
-  const byClient = new Map<string, SessionRecord["inFlight"][number][]>();
-  log.entries("outbound", (key, bytes) => {
-    const { clientId, packetId } = parsePacketKey(key);
-    const { state, position } = decodeOutbound(bytes);
-    const inFlight = byClient.get(clientId) ?? [];
-    inFlight.push([packetId, state, position]);
-    byClient.set(clientId, inFlight);
-  });
-  return byClient;
 }
 
 /** Everything that leaves one partition. */
@@ -143,15 +130,37 @@ class Departure {
 
   /** The sessions' records, before any message of theirs: a sweep must find out whose those are. */
   async #announceSessions(): Promise<void> {
+    const outbound = this.#outbound();
     for (const [target, record] of this.#from.leaving) {
       const to = this.#placeOf(record.clientId);
       to.lastTarget += 1;
-      const inFlight = new Map(record.inFlight.map(([, , position]) => [position, IN_MEMORY] as const));
-      const session: MovingSession = { record, to, target: to.lastTarget, inFlight };
+      const session: MovingSession = {
+        record,
+        to,
+        target: to.lastTarget,
+        outbound: outbound.get(record.clientId) ?? NOTHING,
+        inFlight: new Map(),
+      };
+      for (const [, , position] of record.inFlight) session.inFlight.set(position, IN_MEMORY);
+      for (const { position } of session.outbound.values()) session.inFlight.set(position, IN_MEMORY);
       this.#sessions.set(target, session);
       await this.#putSession(session, []);
     }
     this.#moved.sessions += this.#sessions.size;
+  }
+
+  /** The QoS 2 deliveries of the sessions that leave, by client ID and identifier. */
+  #outbound(): Map<string, Map<number, OutboundRecord>> {
+    const { number, log } = this.#from.partition;
+    const byClient = new Map<string, Map<number, OutboundRecord>>();
+    log.entries("outbound", (key, bytes) => {
+      const { clientId, packetId } = parsePacketKey(key);
+      if (homePartitionOf(clientId, this.#raise.to) === number) return;
+      const own = byClient.get(clientId);
+      if (own === undefined) byClient.set(clientId, new Map([[packetId, decodeOutbound(bytes)]]));
+      else own.set(packetId, decodeOutbound(bytes));
+    });
+    return byClient;
   }
 
   async #copyRecords(): Promise<void> {
@@ -198,8 +207,12 @@ class Departure {
   /** What is in flight without a message (PUBREL is owed) stands for no position; see `Outgoing`. */
   async #translateInFlight(): Promise<void> {
     for (const session of this.#sessions.values()) {
-      const { record, inFlight } = session;
-      if (inFlight.size === 0) continue;
+      const { record, inFlight, outbound, to } = session;
+      for (const [packetId, { state, flags, position }] of outbound) {
+        const value = encodeOutbound(state, flags, inFlight.get(position)!);
+        await this.#put(to, "outbound", packetKeyOf(record.clientId, packetId), value);
+      }
+      if (record.inFlight.length === 0) continue;
       const translated = record.inFlight.map(
         ([packetId, state, position]) => [packetId, state, inFlight.get(position)!] as const,
       );
@@ -268,3 +281,5 @@ class Departure {
     return this.#places[homePartitionOf(name, this.#raise.to)]!;
   }
 }
+
+const NOTHING: ReadonlyMap<number, OutboundRecord> = new Map();

@@ -17,7 +17,7 @@
  * What moves, and how a sweep knows it:
  * - A session: its record under a target new in the destination, on disk no later than the first of its messages, so that
  *   a sweep finds those by the record's target. Positions of deliveries in flight are translated.
- * - A retained message, by its topic.
+ * - A QoS 2 delivery in flight, by its session's client ID; a retained message, by its topic.
  * - A QoS 2 identifier is copied to its session's new home and never swept: in the old one it may stand for a message of
  *   a queue there, and its end removes it from every partition.
  *

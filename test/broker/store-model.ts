@@ -6,7 +6,14 @@ import { decodeStructured, encodeStructured } from "../../src/base/structured.ts
 import { NO_ROOM, type PartitionLog } from "../../src/log/contract.ts";
 import { openPartitionLog } from "../../src/log/partition-log.ts";
 import { openStore, partitionDirectoryOf, readStoreDescriptor } from "../../src/log/partitions.ts";
-import { decodeSession, encodeSession, packetKeyOf, parsePacketKey } from "../../src/worker/session-record.ts";
+import {
+  decodeOutbound,
+  decodeSession,
+  encodeOutbound,
+  encodeSession,
+  packetKeyOf,
+  parsePacketKey,
+} from "../../src/worker/session-record.ts";
 import { commit, messageOf, Recorder, readMessage } from "../log/messages.ts";
 
 export interface SessionModel {
@@ -16,6 +23,8 @@ export interface SessionModel {
   readonly messages: readonly string[];
   /** Packet identifier, state, and which of `messages` it stands for; -1 = none. */
   readonly inFlight: readonly (readonly [number, number, number])[];
+  /** QoS 2 deliveries: packet identifier, state, flags, and which of `messages`. */
+  readonly outbound: readonly (readonly [number, number, number, number])[];
   /** QoS 2 identifiers known in the session's home. */
   readonly inbound: readonly number[];
 }
@@ -37,6 +46,7 @@ export interface Shape {
 
 const RELEASED = 3;
 const SENT_QOS1 = 1;
+const SENT_QOS2 = 2;
 
 /** Makes a store with sessions, a queue in every partition, retained messages and QoS 2 identifiers. */
 export async function buildStore(directory: string, shape: Shape, random: () => number): Promise<void> {
@@ -111,7 +121,15 @@ async function fill(
       .slice(-500)
       .filter(() => random() < 0.1)
       .map((position, index) => [index + 10, SENT_QOS1, position] as const);
-    const inFlight = [...sent, [7, RELEASED, random() < 0.5 ? -1 : settled] as const];
+    const [acknowledged, exactly] = [
+      sent.filter((_, index) => index % 2 === 0),
+      sent.filter((_, index) => index % 2 === 1),
+    ];
+    const inFlight = [...acknowledged, [7, SENT_QOS1, random() < 0.5 ? -1 : settled] as const];
+    for (const [packetId, , position] of exactly) {
+      log.put("outbound", packetKeyOf(clientId, packetId), encodeOutbound(SENT_QOS2, packetId % 8, position));
+    }
+    log.put("outbound", packetKeyOf(clientId, 8), encodeOutbound(RELEASED, 6, random() < 0.5 ? -1 : settled));
     const options = { qos: 1, noLocal: false, retainAsPublished: true, retainHandling: 0, identifier: 3 } as const;
     const subscriptions = [[`a/${clientId}/#`, options] as const];
     const lastPacketId = 1 + Math.floor(random() * 65_535);
@@ -178,6 +196,13 @@ export async function readStore(directory: string): Promise<{ partitions: number
       const { clientId, packetId } = parsePacketKey(key);
       inbound.set(clientId, [...(inbound.get(clientId) ?? []), packetId]);
     });
+    const outbound = new Map<string, [number, number, number, number][]>();
+    log.entries("outbound", (key, bytes) => {
+      const { clientId, packetId } = parsePacketKey(key);
+      if (homePartitionOf(clientId, partitions) !== number) throw new Error(`${key} is in partition ${number}`);
+      const { state, flags, position } = decodeOutbound(bytes);
+      outbound.set(clientId, [...(outbound.get(clientId) ?? []), [packetId, state, flags, position]]);
+    });
     const live: { position: number; target: number; flags: number; expiresAtMs: number }[] = [];
     log.recover(({ position, target, flags, expiresAtMs }) => live.push({ position, target, flags, expiresAtMs }));
     for (const { position, target, flags, expiresAtMs } of live) {
@@ -188,13 +213,20 @@ export async function readStore(directory: string): Promise<{ partitions: number
     }
     const isLive = new Set(live.map(({ position }) => position));
     for (const [clientId, { target: _target, inFlight, ...record }, { positions, messages }] of found) {
-      for (const [, , position] of inFlight) {
+      const exactly = outbound.get(clientId) ?? [];
+      for (const position of [...inFlight.map(([, , at]) => at), ...exactly.map(([, , , at]) => at)]) {
         if (isLive.has(position) && !positions.includes(position)) throw new Error(`${clientId} has another's message`);
       }
       sessions[clientId] = {
         record: JSON.stringify(record),
         messages,
         inFlight: inFlight.map(([packetId, state, position]) => [packetId, state, positions.indexOf(position)]),
+        outbound: exactly.map(([packetId, state, flags, position]) => [
+          packetId,
+          state,
+          flags,
+          positions.indexOf(position),
+        ]),
         inbound: inbound.get(clientId) ?? [],
       };
     }
