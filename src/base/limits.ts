@@ -205,8 +205,10 @@ export const RETAINED_MESSAGES_MAX = 10_000_000;
 export const RETAINED_BYTES_MAX = 4 * 1024 * 1024 * 1024;
 /** Topic levels looked at in one step of a scan of retained messages. */
 export const RETAINED_SCAN_STEPS = 4_096;
-/** Retained messages given to another worker per turn and subscription. */
-export const RECALLED_FRAMES_PER_TURN = 64;
+/** Retained messages of another worker that one subscription has waiting at most. */
+export const RECALL_WINDOW = 32;
+/** Subscriptions of one client that are given their retained messages at a time; the others wait. */
+export const RECALLS_OPEN_MAX = 16;
 /** What a worker takes from memory for one message assembled from chunks: the largest packet and its envelope. */
 export const ENVELOPE_BYTES_MAX = 256 * 1024;
 /** How often queues look at their deadlines, redispatch and expiry: while one is near, and else. */

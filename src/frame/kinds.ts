@@ -12,7 +12,7 @@
  * | DETACH | consumer's worker → queue's worker | it is gone, or takes nothing more |
  * | ROUTE | a worker → every other | whether I have anyone for this filter |
  * | ROUTED | the other → that worker | applied |
- * | RECALL | subscriber's worker → every other | which retained messages match this filter? |
+ * | RECALL | subscriber's worker → every other | which retained messages match this filter? · so many more · no more |
  * | RECALLED | the other → subscriber's worker | one of them, or the end |
  * | RELEASE | publisher's worker → every other | a QoS 2 identifier was released: forget it |
  * | CHUNK | any | a part of a frame too large for one record |
@@ -146,9 +146,12 @@ export interface RoutedBody {
   readonly token: number;
 }
 
+/** First with a filter; then again with the same token for more, or with window 0 to be given no more. */
 export interface RecallBody {
   readonly token: number;
-  readonly filter: string;
+  readonly filter?: string;
+  /** How many messages more may be sent. */
+  readonly window: number;
 }
 
 export interface RecalledBody {

@@ -124,6 +124,7 @@ function attend(session: Session, connection: ClientConnection, packet: ConnectP
     aliases: [],
     lastReceivedMs: host.nowMs(),
     resend: [],
+    toRecall: [],
     recalls: [],
     waitingRecalls: new Set(),
     keepAlive: undefined,

@@ -11,7 +11,7 @@ import { claimExactlyOnce, sendClaimed, sendPubrel } from "./exactly-once.ts";
 import { DELIVERY_QOS_MASK, DELIVERY_RETAIN, IN_MEMORY } from "./inbox.ts";
 import { CLAIMED, RELEASED, RELEASING, SENT_QOS1, SENT_QOS2 } from "./outgoing.ts";
 import type { StoredMessage } from "./ports.ts";
-import { sendNextRetained } from "./recall.ts";
+import { hasRetained, sendNextRetained } from "./recall.ts";
 import { canSend, fits, identifiersOf, isExpired, send } from "./send.ts";
 import { type Attendance, FROM_INBOX, type Session } from "./session.ts";
 
@@ -77,13 +77,13 @@ function trimInbox(session: Session): void {
 export function pump(session: Session): void {
   const { audience } = session;
   if (audience === undefined) return;
-  const { resend, recalls } = audience;
+  const { resend } = audience;
   while (resend.length > 0 && canSend(session, audience)) repeat(session, audience, resend.shift()!);
   if (resend.length > 0) return;
 
   let isBusy = true;
   while (isBusy && canSend(session, audience)) {
-    isBusy = recalls.length > 0 && sendNextRetained(session, audience);
+    isBusy = hasRetained(audience) && sendNextRetained(session, audience, pump);
     if (session.inbox.length > 0 && canSend(session, audience)) {
       sendNext(session, audience);
       isBusy = true;

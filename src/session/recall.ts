@@ -6,6 +6,7 @@
  *   SUBACK ─► recalls ──none now──► waiting ──more has come──► recalls … ─► done
  * ```
  */
+import { RECALLS_OPEN_MAX } from "../base/limits.ts";
 import { clientIdOf, qosOf } from "../frame/message.ts";
 import { claimExactlyOnce } from "./exactly-once.ts";
 import { DELIVERY_RETAIN, IN_MEMORY } from "./inbox.ts";
@@ -15,34 +16,43 @@ import { fits, send } from "./send.ts";
 import { type Attendance, FROM_INBOX, type Session } from "./session.ts";
 import type { Subscription } from "./subscription.ts";
 
-/** Begins to give a subscription what matches it; `more` lets the session be pumped when there is more. */
-export function beginRecall(
-  session: Session,
-  attendance: Attendance,
-  subscription: Subscription,
-  more: () => void,
-): void {
-  const recall: Recall = session.host.recall(subscription, () => {
-    if (attendance.waitingRecalls.delete(recall)) attendance.recalls.push(recall);
-    more();
-  });
-  attendance.recalls.push(recall);
-}
+/** Whether there may be something for `sendNextRetained`. */
+export const hasRetained = (attendance: Attendance): boolean =>
+  attendance.recalls.length > 0 ||
+  (attendance.toRecall.length > 0 && attendance.waitingRecalls.size < RECALLS_OPEN_MAX);
 
-/** Sends one retained message; false when there is none now. */
-export function sendNextRetained(session: Session, attendance: Attendance): boolean {
-  for (let recall = attendance.recalls[0]; recall !== undefined; recall = attendance.recalls[0]) {
-    const { subscription } = recall;
-    if (session.subscriptions.get(subscription.filter) !== subscription) {
+/** Sends one retained message; false when there is none now. `more` is called when there is again. */
+export function sendNextRetained(session: Session, attendance: Attendance, more: (session: Session) => void): boolean {
+  const { recalls, waitingRecalls, toRecall } = attendance;
+  for (;;) {
+    while (toRecall.length > 0 && recalls.length + waitingRecalls.size < RECALLS_OPEN_MAX) {
+      recalls.push(beginRecall(session, attendance, toRecall.shift()!, more));
+    }
+    const [recall] = recalls;
+    if (recall === undefined) return false;
+    if (session.subscriptions.get(recall.subscription.filter) !== recall.subscription) {
       recall.close();
-      attendance.recalls.shift();
+      recalls.shift();
       continue;
     }
     if (sendOne(session, attendance, recall)) return true;
-    attendance.recalls.shift();
-    if (!recall.isDone) attendance.waitingRecalls.add(recall);
+    recalls.shift();
+    if (!recall.isDone) waitingRecalls.add(recall);
   }
-  return false;
+}
+
+function beginRecall(
+  session: Session,
+  attendance: Attendance,
+  subscription: Subscription,
+  more: (session: Session) => void,
+): Recall {
+  const recall: Recall = session.host.recall(subscription, () => {
+    if (!attendance.waitingRecalls.delete(recall)) return; // It is looked at anyway.
+    attendance.recalls.push(recall);
+    more(session);
+  });
+  return recall;
 }
 
 function sendOne(session: Session, attendance: Attendance, recall: Recall): boolean {
@@ -70,6 +80,7 @@ function sendOne(session: Session, attendance: Attendance, recall: Recall): bool
 
 /** The connection is gone. */
 export function closeRecalls(attendance: Attendance): void {
+  attendance.toRecall.length = 0;
   for (const recall of attendance.recalls.splice(0)) recall.close();
   for (const recall of attendance.waitingRecalls) recall.close();
   attendance.waitingRecalls.clear();

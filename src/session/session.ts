@@ -42,7 +42,8 @@ export interface Attendance {
   lastReceivedMs: number;
   /** Deliveries of an earlier connection that still have to be sent again, in order, by packet identifier. */
   resend: number[];
-  /** Retained messages that new subscriptions still have to be given. */
+  /** Subscriptions that still have to be given their retained messages, and those that are being given them. */
+  readonly toRecall: Subscription[];
   readonly recalls: Recall[];
   /** Those of them for which nothing has come from elsewhere yet. */
   readonly waitingRecalls: Set<Recall>;

@@ -12,7 +12,6 @@ import { ReasonCode } from "../mqtt/reason-codes.ts";
 import { parseSubscription } from "../mqtt/subscription-filter.ts";
 import { Attachment } from "./attachment.ts";
 import { pump } from "./deliver.ts";
-import { beginRecall } from "./recall.ts";
 import type { Attendance, Session } from "./session.ts";
 import { Subscription, type SubscriptionOptions } from "./subscription.ts";
 
@@ -28,7 +27,7 @@ export function onSubscribe(session: Session, attendance: Attendance, packet: Su
       ? reasonCodes.map(() => (attendance.protocolLevel === LEVEL_5 ? ReasonCode.implementationSpecificError : 0x80))
       : reasonCodes;
     sendRare(attendance, { kind: "suback", packetId: packet.packetId, reasonCodes: answer });
-    for (const subscription of recalls) beginRecall(session, attendance, subscription, () => pump(session));
+    for (const subscription of recalls) attendance.toRecall.push(subscription);
     if (recalls.length > 0) pump(session);
   };
 

@@ -24,6 +24,8 @@ export class Attachments {
   /** By the queue's worker. */
   readonly #slots: readonly CreditSlots[];
   readonly #bySlot: readonly (Attachment | undefined)[][];
+  /** Attachments that found no slot. */
+  readonly #waiting: readonly Set<Attachment>[];
   readonly #bindings = new Map<Attachment, QueueBinding>();
 
   /** `partners` and `credit` by worker, this one's own included. */
@@ -32,6 +34,7 @@ export class Attachments {
     this.#partners = partners;
     this.#slots = credit.map((memory) => new CreditSlots(new CreditTable(memory)));
     this.#bySlot = credit.map(() => []);
+    this.#waiting = credit.map(() => new Set());
   }
 
   /** Ties an attachment to its queue; it attaches now, or the moment the queue is created. */
@@ -76,6 +79,7 @@ export class Attachments {
     if (!attachment.isBound) return;
     const value = reason === null ? NOT_PAUSED : reason === "socket_full" ? SOCKET_FULL : SESSION_WINDOW_FULL;
     this.#slots[attachment.worker]!.table.setPaused(attachment.slot, value);
+    if (value === NOT_PAUSED) this.#partners[attachment.worker]!.nudge(); // No frame tells of it, and the queue may wait.
   }
 
   /** The attachment a DELIVER speaks of; undefined when it has ended meanwhile. */
@@ -91,7 +95,10 @@ export class Attachments {
     const worker = record.partition % this.#partners.length;
     const slots = this.#slots[worker]!;
     const slot = slots.open();
-    if (slot === NO_CREDIT_SLOT) return; // As if the queue were not there: bounded consumers per pair of workers.
+    if (slot === NO_CREDIT_SLOT) {
+      this.#waiting[worker]!.add(attachment); // Consumers of a pair of workers are bounded: the next one that goes makes room.
+      return;
+    }
     attachment.worker = worker;
     attachment.slot = slot;
     attachment.generation = slots.generationOf(slot);
@@ -115,6 +122,7 @@ export class Attachments {
     const { session, attachment: old } = subscription;
     if (old === undefined) return;
     this.#bindings.delete(old);
+    for (const waiting of this.#waiting) waiting.delete(old);
     this.#release(old, false);
     session.attachments.delete(old);
     const attachment = new Attachment(subscription, old.qos);
@@ -125,6 +133,7 @@ export class Attachments {
   }
 
   #unbind(attachment: Attachment): void {
+    for (const waiting of this.#waiting) waiting.delete(attachment);
     this.#bindings.get(attachment)?.close();
     this.#bindings.delete(attachment);
   }
@@ -133,11 +142,17 @@ export class Attachments {
   #release(attachment: Attachment, tells: boolean): void {
     if (!attachment.isBound) return;
     if (tells) this.#send(attachment, true);
-    this.#slots[attachment.worker]!.close(attachment.slot);
-    this.#bySlot[attachment.worker]![attachment.slot] = undefined;
+    const { worker, slot } = attachment;
+    this.#slots[worker]!.close(slot);
+    this.#bySlot[worker]![slot] = undefined;
     attachment.worker = -1;
     attachment.slot = -1;
     attachment.clear();
+    const [next] = this.#waiting[worker]!;
+    if (next === undefined) return;
+    this.#waiting[worker]!.delete(next);
+    const record = this.#bindings.get(next)?.record;
+    if (record !== undefined) this.#attach(next, record);
   }
 
   #send(attachment: Attachment, gone: boolean): void {

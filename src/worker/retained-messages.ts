@@ -8,19 +8,15 @@
  * ```
  */
 import { homePartitionOf } from "../base/hash.ts";
-import {
-  RECALLED_FRAMES_PER_TURN,
-  RETAINED_BYTES_MAX,
-  RETAINED_MESSAGES_MAX,
-  RETAINED_SCAN_STEPS,
-} from "../base/limits.ts";
+import { RETAINED_BYTES_MAX, RETAINED_MESSAGES_MAX, RETAINED_SCAN_STEPS } from "../base/limits.ts";
 import { Region } from "../base/region.ts";
-import { RECALL, RECALLED, type RecallBody, type RecalledBody } from "../frame/kinds.ts";
-import { expiresAtMsOf, payloadBytesOf, topicBytesOf, topicOf, topicOffset } from "../frame/message.ts";
+import { RECALLED, type RecallBody, type RecalledBody } from "../frame/kinds.ts";
+import { payloadBytesOf, topicBytesOf, topicOf, topicOffset } from "../frame/message.ts";
 import { RetainedIndex } from "../router/retained.ts";
 import type { RetainedScan } from "../router/retained-scan.ts";
 import type { Recall } from "../session/ports.ts";
 import type { Subscription } from "../session/subscription.ts";
+import { OpenRecall } from "./open-recall.ts";
 import type { Partition } from "./partition.ts";
 import type { Partner } from "./partner.ts";
 
@@ -29,6 +25,10 @@ interface Answering {
   readonly to: Partner;
   readonly token: number;
   readonly scan: RetainedScan<Region>;
+  /** How many messages more may be sent. */
+  window: number;
+  /** The next one, when there was no room for it. */
+  next: Region | undefined;
 }
 
 export class RetainedMessages {
@@ -38,7 +38,10 @@ export class RetainedMessages {
   readonly #partitionCount: number;
   readonly #nowMs: () => number;
   readonly #recalls = new Map<number, OpenRecall>();
-  readonly #answering = new Set<Answering>();
+  /** By the other worker and its token. */
+  readonly #answering = new Map<string, Answering>();
+  /** Own scans that need another turn. */
+  readonly #scanning = new Set<OpenRecall>();
   #token = 0;
 
   constructor(worker: number, partitionCount: number, partners: readonly Partner[], seed: number, nowMs: () => number) {
@@ -86,104 +89,72 @@ export class RetainedMessages {
     const asked = this.#partners.filter(({ worker }) => worker !== this.#worker && (!isExact || worker === home));
     this.#token = (this.#token + 1) >>> 0;
     const token = this.#token;
-    const scan = isExact && home !== this.#worker ? undefined : this.#index.scan(filter);
-    const recall = new OpenRecall(subscription, scan, asked.length, more, this.#nowMs, () =>
-      this.#recalls.delete(token),
-    );
+    const recall = new OpenRecall({
+      subscription,
+      token,
+      scan: isExact && home !== this.#worker ? undefined : this.#index.scan(filter),
+      asked,
+      nowMs: this.#nowMs,
+      more,
+      later: (waiting) => this.#scanning.add(waiting),
+      forget: () => this.#recalls.delete(token),
+    });
     if (asked.length > 0) this.#recalls.set(token, recall);
-    const body: RecallBody = { token, filter };
-    for (const partner of asked) partner.control(RECALL, body);
     return recall;
   }
 
   onRecall(from: number, body: RecallBody): void {
-    const to = this.#partners[from]!;
-    this.#answering.add({ to, token: body.token, scan: this.#index.scan(body.filter) });
-  }
-
-  onRecalled(body: RecalledBody): void {
-    this.#recalls.get(body.token)?.take(body.message);
-  }
-
-  /** Goes on answering other workers, a bounded part per turn; true when there is more to do. */
-  turn(): boolean {
-    for (const answering of this.#answering) {
-      for (let frames = 0; frames < RECALLED_FRAMES_PER_TURN; frames += 1) {
-        const message = answering.scan.next(RETAINED_SCAN_STEPS);
-        if (message === undefined && !answering.scan.isDone) break;
-        const body: RecalledBody =
-          message === undefined ? { token: answering.token } : { token: answering.token, message: message.bytes };
-        answering.to.control(RECALLED, body);
-        if (message === undefined) {
-          this.#answering.delete(answering);
-          break;
-        }
-      }
-    }
-    return this.#answering.size > 0;
-  }
-}
-
-/** One subscription's retained messages: of this worker by scan, of others as they come. */
-class OpenRecall implements Recall {
-  readonly subscription: Subscription;
-  readonly #scan: RetainedScan<Region> | undefined;
-  readonly #arrived: Region[] = [];
-  readonly #more: () => void;
-  readonly #nowMs: () => number;
-  readonly #forget: () => void;
-  #pending: number;
-
-  constructor(
-    subscription: Subscription,
-    scan: RetainedScan<Region> | undefined,
-    pending: number,
-    more: () => void,
-    nowMs: () => number,
-    forget: () => void,
-  ) {
-    this.subscription = subscription;
-    this.#scan = scan;
-    this.#pending = pending;
-    this.#more = more;
-    this.#nowMs = nowMs;
-    this.#forget = forget;
-  }
-
-  get isDone(): boolean {
-    return this.#pending === 0 && this.#arrived.length === 0 && this.#scan?.isDone !== false;
-  }
-
-  next(): Region | undefined {
-    for (let message = this.#take(); message !== undefined; message = this.#take()) {
-      const expiresAtMs = expiresAtMsOf(message, 0);
-      if (expiresAtMs === 0 || expiresAtMs > this.#nowMs()) return message; // [MQTT-3.3.2-5]
-    }
-    return undefined;
-  }
-
-  #take(): Region | undefined {
-    while (this.#scan !== undefined && !this.#scan.isDone) {
-      const message = this.#scan.next(RETAINED_SCAN_STEPS);
-      if (message !== undefined) return message;
-    }
-    return this.#arrived.shift();
-  }
-
-  /** One more from another worker; undefined: that worker has given all. */
-  take(message: Uint8Array | undefined): void {
-    if (message === undefined) {
-      this.#pending -= 1;
-      if (this.#pending === 0) this.#forget();
+    const key = `${from}/${body.token}`;
+    const { filter, window } = body;
+    const answering = this.#answering.get(key);
+    if (filter !== undefined) {
+      const scan = this.#index.scan(filter);
+      this.#answering.set(key, { to: this.#partners[from]!, token: body.token, scan, window, next: undefined });
+    } else if (answering === undefined) {
+      return; // It has been given all.
+    } else if (window > 0) {
+      answering.window += window;
     } else {
-      this.#arrived.push(Region.over(message));
+      answering.scan.close();
+      this.#answering.delete(key);
     }
-    this.#more();
   }
 
-  close(): void {
-    this.#scan?.close();
-    this.#arrived.length = 0;
-    this.#forget();
+  onRecalled(from: number, body: RecalledBody): void {
+    this.#recalls.get(body.token)?.arrive(from, body.message);
+  }
+
+  /** Goes on with what is asked for, a bounded part per turn; true when there is more to do at once. */
+  turn(): boolean {
+    let isBusy = false;
+    for (const [key, answering] of this.#answering) {
+      if (!answer(answering)) isBusy ||= answering.window > 0 && answering.next === undefined;
+      else this.#answering.delete(key);
+    }
+    if (this.#scanning.size === 0) return isBusy;
+    const scanning = [...this.#scanning];
+    this.#scanning.clear();
+    for (const recall of scanning) recall.goOn();
+    return true;
   }
 }
+
+/** Sends what may be sent; true when that was all of it. */
+function answer(answering: Answering): boolean {
+  const { to, token, scan } = answering;
+  while (answering.window > 0 || answering.next !== undefined) {
+    const message = answering.next ?? scan.next(RETAINED_SCAN_STEPS);
+    answering.next = message;
+    if (message === undefined) break;
+    if (!to.hasRoom(message.bytes.length + RECALLED_ENVELOPE_BYTES)) return false; // The partner rings when there is room.
+    to.control(RECALLED, { token, message: message.bytes } satisfies RecalledBody);
+    answering.next = undefined;
+    answering.window -= 1;
+  }
+  if (!scan.isDone) return false;
+  to.control(RECALLED, { token } satisfies RecalledBody);
+  return true;
+}
+
+/** What a RECALLED frame has beside its message. */
+const RECALLED_ENVELOPE_BYTES = 64;

@@ -386,7 +386,7 @@ export class BrokerWorker implements PartnerHandler {
         this.#retained.onRecall(from, body as RecallBody);
         break;
       case RECALLED:
-        this.#retained.onRecalled(body as RecalledBody);
+        this.#retained.onRecalled(from, body as RecalledBody);
         break;
       case RELEASE: {
         const { origin, sequence, clientId, packetId } = body as ReleaseBody;
