@@ -5,9 +5,9 @@
  * Method: real stores, read before and after as plain values; for the crashes a child process that is killed after its commits, at
  * the steps of the raise and at random moments, several times in a row, before a start that is let through.
  */
-import { spawn } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, existsSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type RaiseBounds, raisePartitions } from "../../src/broker/raise-partitions.ts";
@@ -165,7 +165,51 @@ describe("refusing", () => {
     expect(await readStore(directory)).toEqual(before);
     expect(readdirSync(directory).sort()).toEqual(["partition-0", "store.json"]);
   });
+
+  it("to go on when the disk is full, and goes on when there is room", async ({ skip }) => {
+    const mounted = join(place.directory, "small");
+    mkdirSync(mounted);
+    try {
+      execFileSync("mount", ["-t", "tmpfs", "-o", "size=8m", "tmpfs", mounted], { stdio: "pipe" });
+    } catch (cause) {
+      console.log(`skipped, a tmpfs cannot be mounted here: ${(cause as Error).message.trim()}`);
+      skip();
+    }
+    try {
+      const directory = join(mounted, "data");
+      await buildStore(directory, { ...SMALL, sessions: [60, 60, 60, 60], payloadBytes: 30_000 }, randomFrom(seed));
+      const { model } = await readStore(directory);
+      const bounds = { ...TIGHT, batchBytes: 100_000 };
+      const script = writeScript(place.directory, "full-child.mjs", FULL_CHILD);
+      for (const workers of [3, 1, 5, 3]) {
+        const child = spawnSync(process.execPath, [script, directory, `${workers}`, JSON.stringify(bounds)]);
+        // lmdb 3.5.6 writes beyond a buffer of 100 bytes when it notes that a write has failed, and may be ended for that.
+        if (child.signal !== "SIGABRT" && child.signal !== "SIGSEGV") {
+          expect(child.stdout.toString()).toMatch(
+            workers === 1 ? /^1$/ : /^store_unavailable: .*the disk is full, in /,
+          );
+        }
+        expect(readStoreDescriptor(directory)!.partitions).toBe(1);
+      }
+      execFileSync("mount", ["-o", "remount,size=64m", mounted]);
+      expect(await raisePartitions(directory, 3, quiet, bounds)).toBe(3);
+      expect(await readStore(directory)).toEqual({ partitions: 3, model });
+    } finally {
+      execFileSync("umount", ["-l", mounted]);
+    }
+  });
 });
+
+/** Says what became of a raise. */
+const FULL_CHILD = `
+import { raisePartitions } from "./broker/raise-partitions.js";
+const [directory, workers, bounds] = process.argv.slice(2);
+const raise = raisePartitions(directory, Number(workers), () => undefined, JSON.parse(bounds));
+await raise.then(
+  (partitions) => process.stdout.write(String(partitions)),
+  (fault) => process.stdout.write(fault.code + ": " + fault.message),
+);
+`;
 
 /** Arguments: directory, workers, and after which line or which commit it kills itself. */
 const CHILD = `
