@@ -52,6 +52,11 @@ export class RetainedMessages {
     this.#index = new RetainedIndex(RETAINED_MESSAGES_MAX, RETAINED_BYTES_MAX, seed);
   }
 
+  /** Subscriptions that are being given theirs. */
+  get openRecalls(): number {
+    return this.#recalls.size + this.#answering.size + this.#index.openScans;
+  }
+
   get count(): number {
     return this.#index.count;
   }

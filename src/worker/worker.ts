@@ -450,6 +450,11 @@ export class BrokerWorker implements PartnerHandler {
     return true;
   }
 
+  /** Retained messages that are being given, here or to other workers. */
+  get openRecalls(): number {
+    return this.#retained.openRecalls;
+  }
+
   // The end.
 
   /** Tells every client to go; what lasts is kept as they leave. */
