@@ -40,6 +40,7 @@ beforeEach(() => {
 afterEach(() => place.remove());
 
 const quiet = (): void => undefined;
+const run = (command: string, ...flags: string[]): Buffer => execFileSync(command, flags, { stdio: "pipe" });
 
 describe("raising", () => {
   it.each([
@@ -170,7 +171,7 @@ describe("refusing", () => {
     const mounted = join(place.directory, "small");
     mkdirSync(mounted);
     try {
-      execFileSync("mount", ["-t", "tmpfs", "-o", "size=8m", "tmpfs", mounted], { stdio: "pipe" });
+      run("mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", mounted);
     } catch (cause) {
       console.log(`skipped, a tmpfs cannot be mounted here: ${(cause as Error).message.trim()}`);
       skip();
@@ -191,11 +192,11 @@ describe("refusing", () => {
         }
         expect(readStoreDescriptor(directory)!.partitions).toBe(1);
       }
-      execFileSync("mount", ["-o", "remount,size=64m", mounted]);
+      run("mount", "-o", "remount,size=64m", mounted);
       expect(await raisePartitions(directory, 3, quiet, bounds)).toBe(3);
       expect(await readStore(directory)).toEqual({ partitions: 3, model });
     } finally {
-      execFileSync("umount", ["-l", mounted]);
+      run("umount", "-l", mounted);
     }
   });
 });
