@@ -153,6 +153,7 @@ class CountingLog implements PartitionLog {
   gathering = 1;
   committed = 0;
   gatheringBytes = 0;
+  gatheringRecords = 0;
   isCommitting = false;
   message!: Region;
   #index = 0;
