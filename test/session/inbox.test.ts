@@ -66,7 +66,9 @@ describe("inboxes", () => {
         }
         for (const [number, inbox] of all.entries()) {
           const positions: number[] = [];
-          inbox.forEach((position) => positions.push(position));
+          inbox.forEach((position) => {
+            positions.push(position);
+          });
           expect(positions).toEqual(models[number]!.map(({ position }) => position));
         }
       }),
