@@ -67,6 +67,12 @@ export const LOG_DEAD_BYTES_FLOOR = 4 * 1024 * 1024;
 export const LOG_REWRITE_GAIN_BYTES_MIN = 1024;
 /** A rewrite counts as at least so many bytes: 64 small ones a commit, 10 µs each. */
 export const LOG_REWRITE_COST_BYTES_MIN = 16 * 1024;
+/** Of the disk, per partition, kept for settlements when it is full, so that draining a queue makes room. */
+export const LOG_RESERVE_BYTES = 4 * 1024 * 1024;
+/** Allocated at a time beyond what a commit needs: a call of 0.1 ms for every so many bytes that the store grows. */
+export const LOG_AHEAD_BYTES = 4 * 1024 * 1024;
+/** What a new store needs before its first commit. */
+export const LOG_EMPTY_STORE_BYTES = 1024 * 1024;
 /** After a failed commit: the first pause, doubled up to the second; a publisher waits at most that long for its error. */
 export const LOG_RETRY_MS_MIN = 20;
 export const LOG_RETRY_MS_MAX = 500;

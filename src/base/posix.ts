@@ -6,6 +6,7 @@
  * | duplicateDescriptor | fcntl(fd, F_DUPFD_CLOEXEC, 0) |
  * | closeDescriptor | close(fd) |
  * | tryLockExclusive, tryLockShared | flock(fd, LOCK_EX or LOCK_SH, LOCK_NB) |
+ * | tryAllocate | fallocate(fd, FALLOC_FL_KEEP_SIZE, offset, length); Linux only |
  */
 import { constants } from "node:os";
 import { getSystemErrorName } from "node:util";
@@ -58,6 +59,22 @@ export function tryLockShared(fd: number): boolean {
   return tryLock(fd, LOCK_SH);
 }
 
+/**
+ * Allocates the blocks of a range of a file, without changing its size: writes into it cannot meet a full disk any more. Blocks
+ * that are there already stay as they are. "unsupported": this system or file system cannot do it.
+ * Throws PosixFault (`EBADF`, `EIO`, …).
+ */
+export function tryAllocate(fd: number, offset: number, bytes: number): "allocated" | "full" | "unsupported" {
+  if (fallocate === undefined) return "unsupported";
+  for (;;) {
+    if (fallocate(fd, FALLOC_FL_KEEP_SIZE, offset, bytes) === 0) return "allocated";
+    const errno = koffi.errno();
+    if (FULL.includes(errno)) return "full";
+    if (UNSUPPORTED.includes(errno)) return "unsupported";
+    if (errno !== constants.errno.EINTR) throw new PosixFault("fallocate", errno);
+  }
+}
+
 function tryLock(fd: number, mode: number): boolean {
   if (flock(fd, mode | LOCK_NB) === 0) return true;
   const errno = koffi.errno();
@@ -72,6 +89,9 @@ function errnoName(errno: number): string {
 const LOCK_SH = 1;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
+const FALLOC_FL_KEEP_SIZE = 1;
+const FULL: readonly number[] = [constants.errno.ENOSPC, constants.errno.EDQUOT, constants.errno.EFBIG];
+const UNSUPPORTED: readonly number[] = [constants.errno.EOPNOTSUPP, constants.errno.ENOSYS, constants.errno.ENODEV];
 /** <fcntl.h>: the number differs between Linux and the BSDs' descendants. */
 const F_DUPFD_CLOEXEC = process.platform === "darwin" ? 67 : 1030;
 
@@ -79,3 +99,7 @@ const processLibrary = koffi.load(null);
 const fcntl = processLibrary.func("int fcntl(int fd, int command, ...)");
 const close = processLibrary.func("int close(int fd)");
 const flock = processLibrary.func("int flock(int fd, int operation)");
+const fallocate =
+  process.platform === "linux"
+    ? processLibrary.func("int fallocate(int fd, int mode, int64_t offset, int64_t bytes)")
+    : undefined;

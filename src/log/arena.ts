@@ -53,6 +53,11 @@ export class Arena {
     return this.#messagesEnd + this.records * ENTRY_BYTES;
   }
 
+  /** Bytes of the index value if it were sealed now. */
+  get indexBytes(): number {
+    return HEADER_BYTES + this.records * ENTRY_BYTES;
+  }
+
   get heldBytes(): number {
     return this.#messages.bytes.length + this.#entries.bytes.length;
   }
@@ -126,7 +131,7 @@ export class Arena {
 
   /** The index value of the sealed batch; a view of the arena's memory. */
   get indexValue(): Buffer {
-    return this.#entries.bytes.subarray(0, HEADER_BYTES + this.records * ENTRY_BYTES);
+    return this.#entries.bytes.subarray(0, this.indexBytes);
   }
 }
 

@@ -3,19 +3,26 @@ import { statfsSync } from "node:fs";
 import { constants } from "node:os";
 import type { CommitFault } from "./contract.ts";
 
-/** A transaction also writes branch pages, free lists and the pages around its values: this much, a guess upwards. */
-const TRANSACTION_EXTRA_BYTES = 256 * 1024;
+/** A commit that was not tried, because the store's file might have to grow by so many bytes and cannot. */
+export class DiskFull extends Error {
+  override readonly name = "DiskFull";
 
-export function faultOfCommit(cause: unknown, directory: string, commitBytes: number): CommitFault {
-  return { kind: isDiskFull(cause, directory, commitBytes) ? "disk_full" : "io_error", cause };
+  constructor(growthBytes: number) {
+    super(`the disk is full: the commit may need ${growthBytes} bytes`);
+  }
 }
 
-function isDiskFull(cause: unknown, directory: string, commitBytes: number): boolean {
+export function faultOfCommit(cause: unknown, directory: string, growthBytes: number): CommitFault {
+  return { kind: isDiskFull(cause, directory, growthBytes) ? "disk_full" : "io_error", cause };
+}
+
+function isDiskFull(cause: unknown, directory: string, growthBytes: number): boolean {
+  if (cause instanceof DiskFull) return true;
   const code = (cause as { code?: unknown } | undefined)?.code;
   if (code === constants.errno.ENOSPC || code === constants.errno.EDQUOT) return true;
   try {
     const { bavail, bsize } = statfsSync(directory);
-    return bavail * bsize < commitBytes + TRANSACTION_EXTRA_BYTES;
+    return bavail * bsize < growthBytes;
   } catch {
     return false; // A file system that cannot even be asked is not merely full.
   }

@@ -18,6 +18,8 @@ export interface Commit {
   /** Batches whose settled bits changed. */
   readonly dirty: readonly number[];
   readonly removals: readonly number[];
+  /** Bytes of their values. */
+  readonly removedBytes: number;
   /** Indexes made again from their batches. */
   readonly indexes: ReadonlyMap<number, Buffer>;
   readonly rewrites: readonly Rewrite[];
@@ -56,11 +58,9 @@ export function writeCommit(commit: Commit, table: BatchTable, damage: DamageRep
   damage.moveAside(changes);
 }
 
-/** Bytes of the larger values of a commit: what it needs on disk, about. */
-export function bytesOfCommit(commit: Commit): number {
-  let bytes = commit.image === undefined ? 0 : commit.image.valueBytes + commit.arena.indexValue.length;
-  for (const { image, index } of commit.rewrites) bytes += image.valueBytes + index.length;
-  return bytes;
+/** For a commit that is not tried: the dirty batches are handed over all the same, as to one that failed. */
+export function skipCommit(commit: Commit, table: BatchTable): void {
+  for (const batch of commit.dirty) if (table.find(batch)) table.clearDirty();
 }
 
 function writeBatch(commit: Commit, changes: Changes): void {

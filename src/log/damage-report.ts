@@ -25,6 +25,11 @@ export class DamageReport {
     return this.#aside.length > 0;
   }
 
+  /** Bytes of the pages that this will take. */
+  get asideBytes(): number {
+    return this.#aside.reduce((bytes, { value }) => bytes + value.length + ASIDE_EXTRA_BYTES, 0);
+  }
+
   /** Notes a finding; `value` is what was found, undefined when nothing was. */
   add(damage: Damage, value: Buffer | undefined): void {
     this.count += 1;
@@ -42,3 +47,6 @@ export class DamageReport {
     this.#aside = [];
   }
 }
+
+/** A value's last page is rarely full, and its key lies in a leaf. */
+const ASIDE_EXTRA_BYTES = 3 * 4096;

@@ -11,9 +11,10 @@
  * - Reads see the newest commit, in a read transaction that lmdb ends with the turn.
  */
 import { createHash } from "node:crypto";
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, statfsSync } from "node:fs";
+import { join } from "node:path";
 import { type Database, open, type RootDatabase } from "lmdb";
-import { LOG_KEY_BYTES_MAX, LOG_SCAN_BYTES, LOG_SCAN_VALUES } from "../base/limits.ts";
+import { LOG_EMPTY_STORE_BYTES, LOG_KEY_BYTES_MAX, LOG_SCAN_BYTES, LOG_SCAN_VALUES } from "../base/limits.ts";
 import type { Table } from "./contract.ts";
 import { StoreFault } from "./store-fault.ts";
 
@@ -70,6 +71,7 @@ export class Environment implements Changes {
   static open(directory: string): Environment {
     try {
       mkdirSync(directory, { recursive: true, mode: 0o700 });
+      if (!existsSync(fileOf(directory))) checkSpace(directory);
       return new Environment(
         open<Buffer, Buffer>({
           path: directory,
@@ -177,6 +179,22 @@ export class Environment implements Changes {
     return { pages, freePages: Math.max(0, pages - used), pageBytes: root.pageSize };
   }
 
+  /** Bytes of the file up to its last used page, as of the last commit. */
+  endBytes(): number {
+    const { lastPageNumber, pageSize } = this.#root.getStats() as { lastPageNumber: number; pageSize: number };
+    return (lastPageNumber + 1) * pageSize;
+  }
+
+  /** Branch and leaf pages of all trees together. */
+  treePages(): number {
+    let pages = 0;
+    for (const store of this.#stores.values()) {
+      const { treeBranchPageCount, treeLeafPageCount } = store.getStats() as PageStatistics;
+      pages += treeBranchPageCount + treeLeafPageCount;
+    }
+    return pages;
+  }
+
   async close(): Promise<void> {
     await this.#root.close();
   }
@@ -190,6 +208,15 @@ export class Environment implements Changes {
     this.#batchKey.writeUInt32BE(batch % 2 ** 32, 4);
     return this.#batchKey;
   }
+}
+
+/** The file that LMDB keeps in an environment's directory. */
+export const fileOf = (directory: string): string => join(directory, "data.mdb");
+
+/** A new store is not begun on a full disk: LMDB must not meet one; see reserve.ts. */
+function checkSpace(directory: string): void {
+  const { bavail, bsize } = statfsSync(directory);
+  if (bavail * bsize < LOG_EMPTY_STORE_BYTES) throw new Error("the disk is full");
 }
 
 export const batchOfKey = (key: Buffer): number => key.readUInt32BE(0) * 2 ** 32 + key.readUInt32BE(4);

@@ -13,6 +13,7 @@ import {
   LOG_BATCH_NUMBERS_RESERVED,
   LOG_DEAD_BYTES_FLOOR,
   LOG_READ_CACHE_BYTES_DEFAULT,
+  LOG_RESERVE_BYTES,
   LOG_RETRY_MS_MAX,
   LOG_RETRY_MS_MIN,
 } from "../base/limits.ts";
@@ -21,8 +22,8 @@ import { totalBytes } from "../frame/message.ts";
 import { Arena } from "./arena.ts";
 import { BatchImage } from "./batch-image.ts";
 import { BatchTable } from "./batch-table.ts";
-import { bytesOfCommit, type Commit, writeCommit } from "./commit.ts";
-import { faultOfCommit } from "./commit-fault.ts";
+import { type Commit, skipCommit, writeCommit } from "./commit.ts";
+import { DiskFull, faultOfCommit } from "./commit-fault.ts";
 import {
   batchOf,
   type CommitFault,
@@ -38,10 +39,12 @@ import {
   type Table,
 } from "./contract.ts";
 import { DamageReport } from "./damage-report.ts";
-import { Environment } from "./environment.ts";
+import { Environment, fileOf } from "./environment.ts";
+import { growthOfCommit } from "./growth.ts";
 import { ReadCache } from "./read-cache.ts";
 import { TableChanges, visitTable } from "./record-tables.ts";
 import { recoverBatches } from "./recovery.ts";
+import { Reserve } from "./reserve.ts";
 import { Rewriter } from "./rewriter.ts";
 import { ceilingOf, checkFormat } from "./store-format.ts";
 
@@ -69,6 +72,7 @@ class LmdbPartitionLog implements PartitionLog {
   readonly #events: LogEvents;
   readonly #schedule: (callback: () => void, afterMs: number) => void;
   readonly #environment: Environment;
+  readonly #reserve: Reserve;
   readonly #damage: DamageReport;
   readonly #table = new BatchTable();
   readonly #rewriter: Rewriter;
@@ -80,6 +84,7 @@ class LmdbPartitionLog implements PartitionLog {
   /** Batches whose settled bits changed, and batches to remove, since the last seal. */
   #dirty: number[] = [];
   #removals: number[] = [];
+  #removedBytes = 0;
   #indexes = new Map<number, Buffer>();
   #commit: Commit | undefined;
   #committed = 0;
@@ -108,6 +113,13 @@ class LmdbPartitionLog implements PartitionLog {
     });
     this.#environment = Environment.open(options.directory);
     checkFormat(this.#environment, options.directory, options.partition);
+    this.#reserve = new Reserve({
+      file: fileOf(options.directory),
+      directory: options.directory,
+      endBytes: () => this.#environment.endBytes(),
+      freeBytes: () => this.#freeBytes,
+    });
+    this.#reserve.tryClaim(0, LOG_RESERVE_BYTES); // While there is space.
     this.#damage = new DamageReport(options.events, this.#environment);
     this.#ceiling = ceilingOf(this.#environment);
     this.#committed = Math.max(this.#ceiling, this.#environment.lastBatchOf("indexes"));
@@ -169,6 +181,7 @@ class LmdbPartitionLog implements PartitionLog {
       this.#rewriter.consider();
       return;
     }
+    this.#removedBytes += table.storedBytes;
     table.remove(0);
     this.#removals.push(batch);
     this.#cache.drop(batch);
@@ -247,6 +260,7 @@ class LmdbPartitionLog implements PartitionLog {
       if (this.#commit === undefined) this.#begin();
       await idle;
     }
+    this.#reserve.close();
     await this.#environment.close();
   }
 
@@ -274,6 +288,7 @@ class LmdbPartitionLog implements PartitionLog {
       puts: this.#puts,
       dirty: this.#dirty,
       removals: this.#removals,
+      removedBytes: this.#removedBytes,
       indexes: this.#indexes,
       rewrites: this.#rewriter.take(arena.usedBytes, (batch) => this.#imageOf(batch)),
       partition: this.#partition,
@@ -284,11 +299,16 @@ class LmdbPartitionLog implements PartitionLog {
     this.#puts = new TableChanges();
     this.#dirty = [];
     this.#removals = [];
+    this.#removedBytes = 0;
     this.#indexes = new Map();
     this.#arena = this.#freeArenas.pop() ?? new Arena();
     this.#arena.reset(commit.batch + 1);
 
-    const done = this.#environment.commit((changes) => writeCommit(commit, this.#table, this.#damage, changes));
+    const growthBytes =
+      growthOfCommit(commit, this.#table, () => this.#environment.treePages()) + this.#damage.asideBytes;
+    const done = this.#hasSpaceFor(commit, growthBytes)
+      ? this.#environment.commit((changes) => writeCommit(commit, this.#table, this.#damage, changes))
+      : this.#skip(commit, growthBytes);
     if (commit.image !== undefined) {
       const settled = arena.settled === 0 ? undefined : arena.settledBits;
       const live = arena.records - arena.settled;
@@ -296,8 +316,26 @@ class LmdbPartitionLog implements PartitionLog {
     }
     done.then(
       () => this.#succeeded(commit),
-      (cause: unknown) => this.#failed(commit, faultOfCommit(cause, this.#directory, bytesOfCommit(commit))),
+      (cause: unknown) => this.#failed(commit, faultOfCommit(cause, this.#directory, growthBytes)),
     );
+  }
+
+  /** What brings no records may use the reserve: most of it makes room. */
+  #hasSpaceFor(commit: Commit, growthBytes: number): boolean {
+    if (commit.image === undefined) return this.#reserve.tryClaim(growthBytes, 0);
+    if (this.#reserve.tryClaim(growthBytes, LOG_RESERVE_BYTES)) return true;
+    // On a full disk the pages that became free within the file take it, or most of it: they may lie too far apart.
+    return this.#freeBytes > 2 * growthBytes && this.#reserve.tryClaim(growthBytes, LOG_RESERVE_BYTES / 2);
+  }
+
+  get #freeBytes(): number {
+    const { freePages, pageBytes } = this.#environment.pages();
+    return freePages * pageBytes;
+  }
+
+  #skip(commit: Commit, growthBytes: number): Promise<void> {
+    skipCommit(commit, this.#table);
+    return Promise.reject(new DiskFull(growthBytes));
   }
 
   #succeeded(commit: Commit): void {
@@ -307,7 +345,7 @@ class LmdbPartitionLog implements PartitionLog {
     this.#commits += 1;
     this.#rewrites += commit.rewrites.length;
     this.#removed += commit.removals.length;
-    this.#retryMs = 0;
+    if (commit.image !== undefined || !this.#isPausing) this.#retryMs = 0;
     for (const { batch, image } of commit.rewrites) {
       if (!this.#table.find(batch)) continue;
       this.#table.replaceStored(image.entries, image.valueBytes);
@@ -324,6 +362,7 @@ class LmdbPartitionLog implements PartitionLog {
     this.#failedCommits += 1;
     if (commit.image !== undefined && this.#table.find(commit.batch)) this.#table.remove("live");
     for (const removed of commit.removals) if (removed !== commit.batch) this.#removals.push(removed);
+    this.#removedBytes += commit.removedBytes;
     for (const [batch, index] of commit.indexes) this.#indexes.set(batch, index);
     for (const touched of commit.dirty) this.#markDirty(touched);
     for (const { batch } of commit.rewrites) {
@@ -340,6 +379,9 @@ class LmdbPartitionLog implements PartitionLog {
       }, this.#retryMs);
     }
     this.#events.onFailed(commit.batch, fault);
+    // What makes room goes alone, without waiting for records that may not fit either.
+    const isAlone = commit.image !== undefined && this.#commit === undefined && this.#arena.records === 0;
+    if (isAlone && fault.kind === "disk_full" && this.#hasWork) this.#begin();
     this.#rest();
   }
 

@@ -24,6 +24,20 @@ export class TableChanges {
     return this.#tables.size === 0;
   }
 
+  get keys(): number {
+    let keys = 0;
+    for (const values of this.#tables.values()) keys += values.size;
+    return keys;
+  }
+
+  /** Pages of all values together, as `pagesOf` says for one of so many bytes. */
+  pages(pagesOf: (bytes: number) => number): number {
+    let pages = 0;
+    for (const values of this.#tables.values())
+      for (const value of values.values()) pages += pagesOf(value?.length ?? 0);
+    return pages;
+  }
+
   set(table: Table, key: string, value: Uint8Array | undefined): void {
     assert(key.length > 0, "a key is not empty");
     let values = this.#tables.get(table);

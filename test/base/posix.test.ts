@@ -4,7 +4,7 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { createConnection, createServer, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,6 +14,7 @@ import {
   closeDescriptor,
   duplicateDescriptor,
   PosixFault,
+  tryAllocate,
   tryLockExclusive,
   tryLockShared,
 } from "../../src/base/posix.ts";
@@ -129,4 +130,25 @@ test("koffi loads in a worker thread too, with an errno of its own", async () =>
   expect(answer[1]).toBe(11); // EWOULDBLOCK, of that thread.
   await worker.terminate();
   closeSync(fd);
+});
+
+describe.runIf(process.platform === "linux")("allocation", () => {
+  test("takes blocks and leaves the size and the bytes as they are", () => {
+    const fd = openSync(join(folder, "allocated"), "w+");
+    writeSync(fd, "abc");
+    expect(tryAllocate(fd, 0, 1024 * 1024)).toBe("allocated");
+    expect(tryAllocate(fd, 0, 1024 * 1024)).toBe("allocated");
+    const { size, blocks } = fstatSync(fd);
+    expect(size).toBe(3);
+    expect(blocks * 512).toBeGreaterThanOrEqual(1024 * 1024);
+    expect(readFileSync(join(folder, "allocated"), "utf8")).toBe("abc");
+    closeSync(fd);
+  });
+
+  test("answers what no disk can hold, and throws for what is no file", () => {
+    const fd = openSync(join(folder, "huge"), "w+");
+    expect(tryAllocate(fd, 0, 2 ** 52)).toBe("full");
+    closeSync(fd);
+    expect(() => tryAllocate(1_000_000, 0, 4096)).toThrow(new PosixFault("fallocate", 9));
+  });
 });

@@ -1,0 +1,48 @@
+/**
+ * How much longer a commit can make the store's file at most. LMDB copies every page that it changes, so the growth is the
+ * new values in whole pages, the pages on the way to every key that is touched, and the list of the pages that become free.
+ */
+import type { BatchTable } from "./batch-table.ts";
+import type { Commit } from "./commit.ts";
+
+const PAGE_BYTES = 4096;
+/** Values up to this lie in a leaf among others; larger ones have pages of their own. */
+const LEAF_VALUE_BYTES_MAX = 1024;
+/** Roots, branches, splits and the free list's own pages, of all stores that a commit touches. */
+const FIXED_PAGES = 128;
+/** A key in each of "batches", "indexes" and "settled", and a neighbour to merge with. */
+const PAGES_PER_REMOVAL = 6;
+const PAGES_PER_KEY = 2;
+/** Below this the true number of pages in the trees is not asked for. */
+const TOUCHED_PAGES_FEW = 128;
+
+/** Bytes, an upper bound; `treePages` answers the leaf and branch pages of the whole store. */
+export function growthOfCommit(commit: Commit, table: BatchTable, treePages: () => number): number {
+  let valuePages = commit.puts.pages(pagesOfValue);
+  let touchedPages =
+    (commit.puts.keys + commit.dirty.length) * PAGES_PER_KEY + commit.removals.length * PAGES_PER_REMOVAL;
+  let freedBytes = commit.removedBytes;
+  if (commit.image !== undefined) {
+    const { arena, image } = commit;
+    valuePages += pagesOfValue(image.valueBytes) + pagesOfValue(arena.indexBytes) + pagesOfValue(arena.records / 8);
+    touchedPages += 3 * PAGES_PER_KEY;
+  }
+  for (const index of commit.indexes.values()) {
+    valuePages += pagesOfValue(index.length);
+    touchedPages += PAGES_PER_KEY;
+  }
+  for (const { batch, image, index } of commit.rewrites) {
+    valuePages += pagesOfValue(image.valueBytes) + pagesOfValue(index.length);
+    touchedPages += 3 * PAGES_PER_KEY;
+    if (table.find(batch)) freedBytes += table.storedBytes;
+  }
+  for (const batch of commit.dirty) if (table.find(batch)) valuePages += pagesOfValue(table.records / 8);
+  if (touchedPages > TOUCHED_PAGES_FEW) touchedPages = Math.min(touchedPages, TOUCHED_PAGES_FEW + 2 * treePages());
+  const freedPages = Math.ceil(freedBytes / PAGE_BYTES) + touchedPages + commit.removals.length;
+  const freeListPages = Math.ceil((freedPages * 8) / PAGE_BYTES) * 2; // A number of 8 bytes each, written once or twice.
+  return (valuePages + touchedPages + freeListPages + FIXED_PAGES) * PAGE_BYTES;
+}
+
+function pagesOfValue(bytes: number): number {
+  return bytes <= LEAF_VALUE_BYTES_MAX ? 0 : Math.ceil(bytes / PAGE_BYTES) + 1;
+}
