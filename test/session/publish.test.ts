@@ -107,6 +107,34 @@ describe.each(VERSIONS)("a publisher, MQTT version byte %i", (version) => {
     expect(rig.status(queue)).toMatchObject({ stored: 2, refused: 1, difference: 0 });
   });
 
+  it("of QoS 2 that is gone before it hears of a refusal stores it when it sends it again", async () => {
+    const rig = open();
+    const limits = { max_shard_message_count: 1, ...infinite };
+    const queue = rig.createQueue({ topic_filter: "full", limits, overflow: "reject" });
+    rig.createQueue({ name: "other", topic_filter: "t" });
+    await rig.settle();
+    let publisher = await rig.lasting("p", { version });
+    publisher.publish("full", "first", 1, 1);
+    await rig.settle();
+    rig.isCommitting = false;
+    publisher.publish("t", "ahead", 1, 2);
+    publisher.publish("full", "second", 2, 3); // Refused, and not answered before the one ahead.
+    await rig.settle();
+    publisher.close();
+    rig.isCommitting = true;
+    await rig.settle();
+    const consumer = await rig.connected("c", { version });
+    consumer.subscribe("$q/full", 1);
+    await rig.settle();
+    consumer.acknowledge("puback", consumer.take("publish")[0]!.messageId!);
+    publisher = await rig.lasting("p", { version });
+    publisher.publish("full", "second", 2, 3, { dup: true });
+    await rig.settle();
+    expect(publisher.take("pubrec")).toMatchObject([{ messageId: 3 }]);
+    expect(consumer.take("publish").map(({ payload }) => payload.toString())).toEqual(["second"]);
+    expect(rig.status(queue)).toMatchObject({ stored: 2, refused: 1, difference: 0 });
+  });
+
   it("of QoS 2 that loses its connection before the commit is not answered before it either", async () => {
     const rig = open();
     const queue = rig.createQueue({ topic_filter: "t" });

@@ -69,6 +69,7 @@ export class Rig {
   nowMs: number;
   /** Commits of logs in memory that are due to fail. */
   failingCommits = 0;
+  failedCommits = 0;
   /** Whether commits of logs in memory end by themselves. */
   isCommitting = true;
   #events: Event[] = [];
@@ -218,6 +219,7 @@ export class Rig {
   #endCommit(log: MemoryLog): void {
     if (this.failingCommits > 0) {
       this.failingCommits -= 1;
+      this.failedCommits += 1;
       log.fail();
     } else {
       log.succeed();
