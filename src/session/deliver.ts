@@ -84,7 +84,7 @@ export function pump(session: Session): void {
   let isBusy = true;
   while (isBusy && canSend(session, audience)) {
     isBusy = hasRetained(audience) && sendNextRetained(session, audience, pump);
-    if (session.inbox.length > 0 && canSend(session, audience)) {
+    if (session.inbox.length > 0 && canSend(session, audience) && !waitsForClaim(session)) {
       sendNext(session, audience);
       isBusy = true;
     }
@@ -95,6 +95,10 @@ export function pump(session: Session): void {
   }
   endPauses(session, audience);
 }
+
+/** Whether the oldest of the inbox would overtake a QoS 2 delivery whose identifier is not on disk yet. */
+const waitsForClaim = (session: Session): boolean =>
+  session.outgoing.claimed > 0 && (session.inbox.headFlags & DELIVERY_QOS_MASK) !== 2;
 
 /** Takes the oldest of the inbox. */
 function sendNext(session: Session, attendance: Attendance): void {
@@ -123,7 +127,7 @@ function sendNext(session: Session, attendance: Attendance): void {
     return;
   }
   if (qos === 2 && position !== IN_MEMORY) {
-    claimExactlyOnce(session, position, flags, undefined);
+    claimExactlyOnce(session, position, flags, undefined, pump);
     return;
   }
   const packetId = session.outgoing.claim(qos === 1 ? SENT_QOS1 : SENT_QOS2, position, FROM_INBOX, flags);

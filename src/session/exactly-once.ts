@@ -16,24 +16,34 @@ import { type Attendance, FROM_INBOX, type Session } from "./session.ts";
 
 const found: StoredMessage = { region: undefined as unknown as Region, offset: 0 };
 
-/** Takes an identifier and sends the message when that is on disk. `message`: of one that is not in the store; it is kept. */
-export function claimExactlyOnce(session: Session, position: number, flags: number, message: Region | undefined): void {
+/**
+ * Takes an identifier and sends the message when that is on disk; `goOn` when all that were taken are sent. `message`: of one that is
+ * not in the store; it is kept.
+ */
+export function claimExactlyOnce(
+  session: Session,
+  position: number,
+  flags: number,
+  message: Region | undefined,
+  goOn: (session: Session) => void,
+): void {
   const packetId = session.outgoing.claim(CLAIMED, position, FROM_INBOX, flags, message);
-  keepClaim(session, packetId);
+  keepClaim(session, packetId, goOn);
 }
 
-function keepClaim(session: Session, packetId: number): void {
+function keepClaim(session: Session, packetId: number, goOn: (session: Session) => void): void {
   const { outgoing, host } = session;
   const position = outgoing.positionOf(packetId);
   host.keepOutbound(session, packetId, SENT_QOS2, position, (outcome) => {
     if (!session.isDurable || outgoing.stateOf(packetId) !== CLAIMED) return; // It has ended, or went with those repeated.
     if (outcome === "failed") {
-      keepClaim(session, packetId);
+      keepClaim(session, packetId, goOn);
       return;
     }
     const { audience } = session;
     if (audience === undefined || audience.resend.includes(packetId)) return; // It goes with those repeated.
     sendClaimed(session, audience, packetId, false);
+    if (outgoing.claimed === 0 && session.inbox.length > 0) goOn(session); // What must not overtake it has waited.
   });
 }
 

@@ -38,6 +38,7 @@ export class Outgoing<Owner> {
   /** Only of those that lie nowhere else and outlive their connection. */
   readonly #messages = new Map<number, Region>();
   #count = 0;
+  #claimed = 0;
   #order = 0;
   #lastPacketId: number;
 
@@ -49,6 +50,11 @@ export class Outgoing<Owner> {
   /** Deliveries in flight. */
   get count(): number {
     return this.#count;
+  }
+
+  /** Deliveries whose identifier is on its way to the disk, so that they are not sent yet. */
+  get claimed(): number {
+    return this.#claimed;
   }
 
   get lastPacketId(): number {
@@ -95,6 +101,7 @@ export class Outgoing<Owner> {
     this.#flags[place] = flags;
     this.#orders[place] = this.#order++;
     this.#count += 1;
+    if (state === CLAIMED) this.#claimed += 1;
   }
 
   /** The state of an identifier; FREE when this client was not sent it. */
@@ -131,7 +138,9 @@ export class Outgoing<Owner> {
 
   /** The next state of a QoS 2 delivery in flight. */
   advance(packetId: number, state: typeof SENT_QOS2 | typeof RELEASING | typeof RELEASED): void {
-    this.#states[packetId & (this.#capacity - 1)] = state;
+    const place = packetId & (this.#capacity - 1);
+    if (this.#states[place] === CLAIMED) this.#claimed -= 1;
+    this.#states[place] = state;
     if (state !== SENT_QOS2) this.#messages.delete(packetId);
   }
 
@@ -139,6 +148,7 @@ export class Outgoing<Owner> {
   finish(packetId: number): void {
     const place = packetId & (this.#capacity - 1);
     assert(this.#states[place] !== FREE && this.#packetIds[place] === packetId, "only a delivery in flight finishes");
+    if (this.#states[place] === CLAIMED) this.#claimed -= 1;
     this.#states[place] = FREE;
     this.#owners[place] = undefined;
     if (this.#messages.size > 0) this.#messages.delete(packetId);

@@ -35,7 +35,7 @@ export function sendNextRetained(session: Session, attendance: Attendance, more:
       recalls.shift();
       continue;
     }
-    if (sendOne(session, attendance, recall)) return true;
+    if (sendOne(session, attendance, recall, more)) return true;
     recalls.shift();
     if (!recall.isDone) waitingRecalls.add(recall);
   }
@@ -55,7 +55,7 @@ function beginRecall(
   return recall;
 }
 
-function sendOne(session: Session, attendance: Attendance, recall: Recall): boolean {
+function sendOne(session: Session, attendance: Attendance, recall: Recall, more: (session: Session) => void): boolean {
   const { options, identifiers } = recall.subscription;
   const message = recall.next();
   if (message === undefined) return false;
@@ -67,7 +67,7 @@ function sendOne(session: Session, attendance: Attendance, recall: Recall): bool
   }
   const flags = qos | DELIVERY_RETAIN;
   if (qos === 2 && session.isDurable) {
-    claimExactlyOnce(session, IN_MEMORY, flags, message);
+    claimExactlyOnce(session, IN_MEMORY, flags, message, more);
     return true;
   }
   const { outgoing } = session;
