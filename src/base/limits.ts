@@ -220,6 +220,12 @@ export const ENVELOPE_BYTES_MAX = 256 * 1024;
 /** How often queues look at their deadlines, redispatch and expiry: while one is near, and else. */
 export const QUEUE_TICK_MS = 50;
 export const QUEUE_IDLE_TICK_MS = 1_000;
+/** Packet identifiers kept of clients that are gone: 5 minutes of 3,000 new clients a second. */
+export const PACKET_ID_MEMORIES_MAX = 1_000_000;
+/** Publishers that found no room again in one turn; the next turn goes on with the others. Each try lays its message out. */
+export const PARKED_REFUSALS_PER_TURN = 64;
+/** Timers of one turn: a hundred thousand sessions may expire together. */
+export const TIMERS_PER_TURN = 4_096;
 /** How often idle things are looked through: remembered matches, packet identifiers, refusal pauses. */
 export const HOUSEKEEPING_MS = 60_000;
 

@@ -69,7 +69,7 @@ export interface SessionCounters {
   droppedTooLarge: number;
   droppedOffline: number;
   droppedDamaged: number;
-  /** Publishes to a reserved root by MQTT 3 clients: acknowledged and dropped. */
+  /** Publishes to a reserved root by MQTT 3 clients, acknowledged and dropped, and wills to one. */
   droppedReservedTopic: number;
   /** PUBACK, PUBREC or PUBCOMP for an identifier that this client was not sent. */
   unknownAcknowledgements: number;
@@ -140,6 +140,8 @@ export interface SessionHost {
   begin(clientId: string): Session;
   /** The session has ended for good: forget it and everything that waits for it. */
   end(session: Session): void;
+  /** Calls back once. */
+  after(afterMs: number, callback: () => void): void;
   /** Publishes a will after a delay, at the latest when the session ends. */
   scheduleWill(session: Session, will: Will, protocolLevel: number, delayS: number): void;
   cancelWill(session: Session): void;

@@ -19,7 +19,7 @@ import { LEVEL_5 } from "../mqtt/packet-type.ts";
 import type { Will } from "../mqtt/packets.ts";
 import { PublishView } from "../mqtt/publish.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
-import { publishPolicyOf } from "../mqtt/topics.ts";
+import { publishPolicy, publishPolicyOf } from "../mqtt/topics.ts";
 import { OWES_PUBACK, OWES_PUBREC } from "./acknowledgement-line.ts";
 import { ORPHANED, PENDING, RESTORED, STORED, UNKNOWN } from "./inbound.ts";
 import { NO_ROOM_NOW } from "./ports.ts";
@@ -166,6 +166,10 @@ function sendPubcomp(attendance: Attendance, packetId: number, reasonCode: numbe
 /** Publishes a will: nobody waits for an answer. */
 export function publishWill(session: Session, will: Will, protocolLevel: number): void {
   const { host } = session;
+  if (publishPolicy(will.topic) === "refused") {
+    host.counters.droppedReservedTopic += 1;
+    return;
+  }
   const nowMs = host.nowMs();
   const topic = Buffer.from(will.topic);
   parts.topicBytes = topic.length;
@@ -184,8 +188,8 @@ export function publishWill(session: Session, will: Will, protocolLevel: number)
     at += part.length;
   }
   const isTaken = host.publish(scratch, 0, session, -1, 0, 0) !== NO_ROOM_NOW;
-  if (!isTaken) host.scheduleWill(session, will, protocolLevel, WILL_RETRY_S);
+  if (!isTaken) host.after(WILL_RETRY_MS, () => publishWill(session, will, protocolLevel)); // Whoever connects meanwhile.
 }
 
-/** A will that found no room is tried again after this many seconds. */
-const WILL_RETRY_S = 0.05;
+/** A will that found no room is tried again after so long. */
+const WILL_RETRY_MS = 50;

@@ -3,7 +3,13 @@
  */
 import { randomInt } from "node:crypto";
 import { homePartitionOf } from "../base/hash.ts";
-import { PACKET_ID_MEMORY_MS, REFUSAL_PAUSE_MS_MAX, REFUSAL_PAUSE_MS_MIN } from "../base/limits.ts";
+import {
+  PACKET_ID_MEMORIES_MAX,
+  PACKET_ID_MEMORY_MS,
+  PARKED_REFUSALS_PER_TURN,
+  REFUSAL_PAUSE_MS_MAX,
+  REFUSAL_PAUSE_MS_MIN,
+} from "../base/limits.ts";
 import type { Region } from "../base/region.ts";
 import { TimerEntry, type TimerWheel } from "../base/timer-wheel.ts";
 import { RELEASE, type ReleaseBody } from "../frame/kinds.ts";
@@ -17,6 +23,7 @@ import { IN_MEMORY } from "../session/inbox.ts";
 import { SENT_QOS1 } from "../session/outgoing.ts";
 import type { Recall, SessionCounters, SessionHost, SessionLimits } from "../session/ports.ts";
 import { publishWill } from "../session/publish.ts";
+import { retryDeferred } from "../session/receive.ts";
 import { type Attendance, FROM_INBOX, Session } from "../session/session.ts";
 import type { Subscription } from "../session/subscription.ts";
 import type { Attachments } from "./attachments.ts";
@@ -66,7 +73,10 @@ export class SessionDesk implements SessionHost {
   };
   readonly #parts: SessionDeskParts;
   readonly #sessions = new Map<string, Session>();
+  /** Sessions whose PUBLISH waits for room. */
   readonly #parked = new Set<Session>();
+  /** How many of them have not been tried in this round. */
+  #untried = 0;
   readonly #timers = new Map<Session, SessionTimers>();
   /** The last packet identifier of clients without a lasting session, and until when it is kept. */
   readonly #packetIds = new Map<string, { readonly last: number; readonly untilMs: number }>();
@@ -79,11 +89,6 @@ export class SessionDesk implements SessionHost {
 
   get sessions(): IterableIterator<Session> {
     return this.#sessions.values();
-  }
-
-  /** Sessions whose PUBLISH waits for room. */
-  get parked(): ReadonlySet<Session> {
-    return this.#parked;
   }
 
   nowMs(): number {
@@ -102,8 +107,26 @@ export class SessionDesk implements SessionHost {
     this.#parked.add(session);
   }
 
-  unpark(session: Session): void {
-    this.#parked.delete(session);
+  /** Tries what waits for room again, oldest first, a bounded part per turn; true when some were not tried yet. */
+  retryParked(): boolean {
+    if (this.#untried === 0) this.#untried = this.#parked.size;
+    for (let refused = 0; this.#untried > 0 && refused < PARKED_REFUSALS_PER_TURN; this.#untried -= 1) {
+      const session: Session | undefined = this.#parked.values().next().value;
+      if (session === undefined) {
+        this.#untried = 0;
+        return false;
+      }
+      this.#parked.delete(session);
+      const { attendance } = session;
+      if (attendance === undefined || attendance.isClosing || retryDeferred(session, attendance)) continue;
+      this.#parked.add(session);
+      refused += 1;
+    }
+    return this.#untried > 0;
+  }
+
+  after(afterMs: number, callback: () => void): void {
+    this.#parts.wheel.schedule(new TimerEntry(callback), this.nowMs() + afterMs);
   }
 
   publish(
@@ -320,6 +343,7 @@ export class SessionDesk implements SessionHost {
     for (const attachment of [...session.attachments]) this.detach(attachment);
     const untilMs = this.nowMs() + PACKET_ID_MEMORY_MS;
     this.#packetIds.set(session.clientId, { last: session.outgoing.lastPacketId, untilMs });
+    if (this.#packetIds.size > PACKET_ID_MEMORIES_MAX) this.#packetIds.delete(this.#packetIds.keys().next().value!);
     if (session.isDurable) this.#forgetStored(session);
     this.wake();
   }
@@ -403,7 +427,10 @@ export class SessionDesk implements SessionHost {
 
   /** Forgets what is only kept for a while. */
   keepHouse(nowMs: number): void {
-    for (const [clientId, { untilMs }] of this.#packetIds) if (untilMs <= nowMs) this.#packetIds.delete(clientId);
+    for (const [clientId, { untilMs }] of this.#packetIds) {
+      if (untilMs > nowMs) break; // Oldest first.
+      this.#packetIds.delete(clientId);
+    }
     for (const [clientId, { untilMs }] of this.#refusals) if (untilMs <= nowMs) this.#refusals.delete(clientId);
   }
 }

@@ -10,7 +10,13 @@
  * A turn is bounded and awaits nothing. It runs once after the sockets of a poll were read (setImmediate), again while there
  * is work, and then the worker sleeps until a socket, a bell, a commit or a timer wakes it.
  */
-import { FRAMES_PER_TURN, HOUSEKEEPING_MS, QUEUE_IDLE_TICK_MS, QUEUE_TICK_MS } from "../base/limits.ts";
+import {
+  FRAMES_PER_TURN,
+  HOUSEKEEPING_MS,
+  QUEUE_IDLE_TICK_MS,
+  QUEUE_TICK_MS,
+  TIMERS_PER_TURN,
+} from "../base/limits.ts";
 import type { Region } from "../base/region.ts";
 import { TimerEntry, TimerWheel } from "../base/timer-wheel.ts";
 import {
@@ -40,7 +46,6 @@ import { deliverFromQueue } from "../session/consume.ts";
 import { deliverStored, pump } from "../session/deliver.ts";
 import { disconnect } from "../session/disconnect.ts";
 import type { ClientConnection, SessionLimits } from "../session/ports.ts";
-import { retryDeferred } from "../session/receive.ts";
 import type { Session } from "../session/session.ts";
 import { consumerQosOf } from "../session/subscribe.ts";
 import type { Subscription } from "../session/subscription.ts";
@@ -413,8 +418,8 @@ export class BrokerWorker implements PartnerHandler {
     const nowMs = this.#turns.begin();
     let isBusy = false;
     for (const ring of this.#rings) if (ring.drain(FRAMES_PER_TURN) > 0) isBusy = true;
-    this.#wheel.advance(nowMs);
-    this.#retryParked();
+    if (this.#wheel.advance(nowMs, TIMERS_PER_TURN) === TIMERS_PER_TURN) isBusy = true;
+    if (this.desk.retryParked()) isBusy = true;
     if (this.#toPump.size > 0) {
       const sessions = [...this.#toPump];
       this.#toPump.clear();
@@ -427,15 +432,6 @@ export class BrokerWorker implements PartnerHandler {
     this.#options.flushOutput();
     for (const partner of this.#partners) partner.endTurn();
     this.#turns.end(isBusy);
-  }
-
-  #retryParked(): void {
-    for (const session of this.desk.parked) {
-      const { attendance } = session;
-      if (attendance === undefined || attendance.isClosing || retryDeferred(session, attendance)) {
-        if (attendance?.deferred === undefined) this.desk.unpark(session);
-      }
-    }
   }
 
   /** Arms the bells; false when something came meanwhile. */

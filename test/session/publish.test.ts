@@ -202,6 +202,40 @@ describe.each(VERSIONS)("a publisher, MQTT version byte %i", (version) => {
 });
 
 describe("a QoS 2 publish between two partitions", () => {
+  it.each(["stored", "failed"])(
+    "sent again while the first is on its way to one of them waits for that, %s",
+    async (end) => {
+      const rig = open(1, 2);
+      const queue = rig.createQueue({ topic_filter: "t" }, 1);
+      await rig.settle();
+      const id = rig.idOn(0, "p");
+      let publisher = await rig.lasting(id);
+      rig.isCommitting = false;
+      const settleButQueue = async (): Promise<void> => {
+        for (let rounds = 0; rounds < 5; rounds += 1) {
+          await rig.settle();
+          rig.logs[0]!.succeed();
+        }
+        await rig.settle();
+      };
+      publisher.publish("t", "once", 2, 5);
+      await settleButQueue();
+      publisher.close();
+      publisher = rig.open(id, { clean: false, properties: { sessionExpiryInterval: 100 } });
+      await settleButQueue();
+      expect(publisher.take("connack")).toMatchObject([{ sessionPresent: true }]);
+      publisher.publish("t", "once", 2, 5, { dup: true });
+      await settleButQueue();
+      expect(publisher.packets).toEqual([]);
+      if (end === "failed") rig.failingCommits = 1;
+      rig.isCommitting = true;
+      await rig.settle();
+      const reasonCode = end === "failed" ? 0x83 : 0;
+      expect(publisher.take("pubrec")).toMatchObject([{ messageId: 5, reasonCode }]);
+      expect(rig.status(queue)).toMatchObject({ stored: end === "failed" ? 0 : 1, difference: 0 });
+    },
+  );
+
   it.each([0, 1])("is in both queues once after a crash that one of them (%i) was ahead of", async (ahead) => {
     let rig = open(1, 2);
     const queues = [0, 1].map((partition) => rig.createQueue({ name: `q${partition}`, topic_filter: "t" }, partition));
