@@ -1,13 +1,15 @@
 import { defineConfig } from "vitest/config";
 
+const isFull = process.env.RESTANTE_TEST_SIZE === "full";
+
 /** Worker threads and child processes compete for the cores: few files at a time, generous limits, and no retries. */
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     pool: "forks",
     maxWorkers: 2,
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    testTimeout: isFull ? 600_000 : 60_000,
+    hookTimeout: 60_000,
     retry: 0,
   },
 });

@@ -323,7 +323,7 @@ describe("being killed", () => {
       expect(found.copying).toBeGreaterThan(0);
       expect(found.sweeping).toBeGreaterThan(0);
     },
-    120_000,
+    600_000,
   );
 
   it.each([
