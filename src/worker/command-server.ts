@@ -48,7 +48,7 @@ export class CommandServer {
         const { definition, createdAtMs } = command;
         const record: QueueRecord = { definition, partition: command.partition, target, createdAtMs };
         await this.#store(partition, record.definition.name, encodeStructured(record));
-        worker.createQueue(record);
+        worker.queueRoutes.create(record);
         return record;
       }
       case "updateQueue": {
@@ -60,14 +60,14 @@ export class CommandServer {
       case "deleteQueue": {
         const { record } = command;
         await this.#store(this.#partitionOf(record), record.definition.name, undefined);
-        worker.removeQueue(record); // Not before: a definition that cannot be removed keeps its queue.
+        worker.queueRoutes.remove(record); // Not before: a definition that cannot be removed keeps its queue.
         return null;
       }
       case "announceQueue":
-        await new Promise<void>((resolve) => worker.announceQueue(command.record, resolve));
+        await new Promise<void>((resolve) => worker.queueRoutes.announce(command.record, resolve));
         return null;
       case "retractQueue":
-        worker.retractQueue(command.name);
+        worker.queueRoutes.retract(command.name);
         return null;
       case "queueStatus": {
         const dispatcher = worker.owner.dispatcherOf(command.record);

@@ -25,31 +25,17 @@ import { DELIVERY_RETAIN } from "../session/inbox.ts";
 import { NO_ROOM_NOW } from "../session/ports.ts";
 import type { Session } from "../session/session.ts";
 import type { Subscription } from "../session/subscription.ts";
-import type { BatchCompany } from "./batch-company.ts";
 import type { Partition } from "./partition.ts";
 import type { Partner } from "./partner.ts";
 import type { RetainedMessages } from "./retained-messages.ts";
 import { packetKeyOf } from "./session-record.ts";
-import { JOIN, type Joins } from "./waiters.ts";
+import { awaitPartitions, KNOWN, NOT_STAGED, newStaging, resetStaging, type Staging } from "./staging.ts";
+import type { Joins } from "./waiters.ts";
 
 /** What a queue needs beside itself to be routed to. */
 export interface RoutedQueue {
   readonly queue: Queue;
   readonly partition: Partition;
-}
-
-const NOT_STAGED = -2;
-/** The partition has this QoS 2 message already, from before a crash. */
-const KNOWN = -3;
-
-/** Per partition of this worker, while one message is routed. */
-interface Staging {
-  readonly partition: Partition;
-  staged: number;
-  /** Something of the message is in its gathering batch. */
-  isTouched: boolean;
-  /** Of a batch before that one which has the message already and is not on disk. */
-  earlier: BatchCompany | undefined;
 }
 
 export interface PublishingParts {
@@ -77,12 +63,7 @@ export class Publishing {
 
   constructor(parts: PublishingParts) {
     this.#parts = parts;
-    this.#staging = [...parts.partitions.values()].map((partition) => ({
-      partition,
-      staged: NOT_STAGED,
-      isTouched: false,
-      earlier: undefined,
-    }));
+    this.#staging = [...parts.partitions.values()].map(newStaging);
     for (const staging of this.#staging) this.#byPartition.set(staging.partition.number, staging);
   }
 
@@ -107,7 +88,7 @@ export class Publishing {
 
     let reason = this.#routeHere(match, message, offset, bytes, from, flags, packetId);
     if (from !== undefined && this.#key !== "") this.#keepInbound(from);
-    this.#awaitPartitions(worker, origin, sequence, ReasonCode.success);
+    awaitPartitions(this.#staging, this.#parts, worker, origin, sequence, ReasonCode.success);
     for (let place = 0; place < match.workers.length; place += 1) {
       const other = match.workers[place]!;
       const wantsAnswer = sequence >= 0 && (match.durable[place] === true || other === retainer);
@@ -135,7 +116,7 @@ export class Publishing {
     const match = index.match(message, topicOffset(offset), topicBytesOf(message, offset));
     if (!this.#hasRoomHere(match, bytes)) return false;
     const reason = this.#routeHere(match, message, offset, bytes, undefined, flags, packetId);
-    this.#awaitPartitions(from, origin, (flags & ANSWER_WANTED) === 0 ? -1 : sequence, reason);
+    awaitPartitions(this.#staging, this.#parts, from, origin, (flags & ANSWER_WANTED) === 0 ? -1 : sequence, reason);
     return true;
   }
 
@@ -146,7 +127,7 @@ export class Publishing {
       staging.isTouched = staging.partition.releaseInbound(key);
       staging.earlier = undefined;
     }
-    this.#awaitPartitions(from, origin, sequence, ReasonCode.success);
+    awaitPartitions(this.#staging, this.#parts, from, origin, sequence, ReasonCode.success);
   }
 
   #send(
@@ -198,11 +179,7 @@ export class Publishing {
     flags: number,
     packetId: number,
   ): number {
-    for (const staging of this.#staging) {
-      staging.staged = NOT_STAGED;
-      staging.isTouched = false;
-      staging.earlier = undefined;
-    }
+    for (const staging of this.#staging) resetStaging(staging);
     if ((flags & EXACTLY_ONCE) !== 0) {
       this.#key = packetKeyOf(clientIdOf(message, offset), packetId);
       if ((flags & MAY_BE_KNOWN) !== 0) {
@@ -375,28 +352,5 @@ export class Publishing {
     if (!this.#parts.retained.set(staging.partition, message, offset, bytes)) return false;
     staging.isTouched = true;
     return true;
-  }
-
-  /** Whoever waits is answered when all touched partitions have committed; at once if there is none. */
-  #awaitPartitions(worker: number, origin: number, sequence: number, reason: number): void {
-    if (sequence < 0) return;
-    const isOwn = worker === this.#parts.worker;
-    let awaited = 0;
-    for (const { isTouched, earlier } of this.#staging) {
-      if (isTouched) awaited += 1;
-      if (earlier !== undefined) awaited += 1;
-    }
-    if (awaited === 0) {
-      if (!isOwn) this.#parts.partners[worker]!.stored(origin, sequence, reason);
-      return;
-    }
-    if (isOwn) for (let mark = 0; mark < awaited; mark += 1) this.#parts.expect(origin, sequence);
-    // One answer of several batches, or one that is worse than they can say, is joined here.
-    const isJoined = !isOwn && (awaited > 1 || reason >= 0x80);
-    const place = isJoined ? this.#parts.joins.open(worker, origin, sequence, awaited, reason) : origin;
-    for (const { partition, isTouched, earlier } of this.#staging) {
-      if (isTouched) partition.company.waiters.add(isJoined ? JOIN : worker, place, isJoined ? 0 : sequence);
-      earlier?.waiters.add(isJoined ? JOIN : worker, place, isJoined ? 0 : sequence);
-    }
   }
 }

@@ -3,15 +3,9 @@
  */
 import { randomInt } from "node:crypto";
 import { homePartitionOf } from "../base/hash.ts";
-import {
-  PACKET_ID_MEMORIES_MAX,
-  PACKET_ID_MEMORY_MS,
-  PARKED_REFUSALS_PER_TURN,
-  REFUSAL_PAUSE_MS_MAX,
-  REFUSAL_PAUSE_MS_MIN,
-} from "../base/limits.ts";
+import { PACKET_ID_MEMORIES_MAX, PACKET_ID_MEMORY_MS, PARKED_REFUSALS_PER_TURN } from "../base/limits.ts";
 import type { Region } from "../base/region.ts";
-import { TimerEntry, type TimerWheel } from "../base/timer-wheel.ts";
+import type { TimerWheel } from "../base/timer-wheel.ts";
 import { RELEASE, type ReleaseBody } from "../frame/kinds.ts";
 import type { Will } from "../mqtt/packets.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
@@ -34,6 +28,7 @@ import type { Publishing, RoutedQueue } from "./publishing.ts";
 import type { RetainedMessages } from "./retained-messages.ts";
 import type { RouteAnnouncer } from "./route-announcer.ts";
 import { encodeOutbound, encodeSession, packetKeyOf } from "./session-record.ts";
+import { SessionTimers } from "./session-timers.ts";
 
 export interface SessionDeskParts {
   readonly worker: number;
@@ -51,12 +46,6 @@ export interface SessionDeskParts {
   readonly nowMs: () => number;
   readonly random: () => number;
   readonly wake: () => void;
-}
-
-/** Timers of one session: made when first needed. */
-interface SessionTimers {
-  expiry?: TimerEntry;
-  will?: TimerEntry;
 }
 
 export class SessionDesk implements SessionHost {
@@ -77,13 +66,13 @@ export class SessionDesk implements SessionHost {
   readonly #parked = new Set<Session>();
   /** How many of them have not been tried in this round. */
   #untried = 0;
-  readonly #timers = new Map<Session, SessionTimers>();
+  readonly #timers: SessionTimers;
   /** The last packet identifier of clients without a lasting session, and until when it is kept. */
   readonly #packetIds = new Map<string, { readonly last: number; readonly untilMs: number }>();
-  readonly #refusals = new Map<string, { readonly pauseMs: number; readonly untilMs: number }>();
 
   constructor(parts: SessionDeskParts) {
     this.#parts = parts;
+    this.#timers = new SessionTimers(parts.wheel, parts.nowMs);
     this.limits = parts.limits;
   }
 
@@ -126,7 +115,7 @@ export class SessionDesk implements SessionHost {
   }
 
   after(afterMs: number, callback: () => void): void {
-    this.#parts.wheel.schedule(new TimerEntry(callback), this.nowMs() + afterMs);
+    this.#timers.after(afterMs, callback);
   }
 
   publish(
@@ -300,14 +289,11 @@ export class SessionDesk implements SessionHost {
     }
   }
 
-  /** The session ends when its time away is over [MQTT-3.1.2-23]. */
+  /** The session ends when its time away is over. */
   watchExpiry(session: Session): void {
-    if (session.expiryS === Number.POSITIVE_INFINITY) return;
-    const timers = this.#timersOf(session);
-    timers.expiry ??= new TimerEntry(() => {
-      if (!session.isConnected && this.#sessions.get(session.clientId) === session) this.end(session);
+    this.#timers.watchExpiry(session, () => {
+      if (!session.isConnected) this.end(session);
     });
-    this.#parts.wheel.schedule(timers.expiry, session.awaySinceMs + session.expiryS * 1000);
   }
 
   /** Sends a client away and ends its session; false when there is neither. */
@@ -326,17 +312,10 @@ export class SessionDesk implements SessionHost {
   }
 
   end(session: Session): void {
-    const { wheel } = this.#parts;
     if (this.#sessions.get(session.clientId) !== session) return;
     this.#sessions.delete(session.clientId);
     this.#parked.delete(session);
-    const timers = this.#timers.get(session);
-    if (timers?.expiry?.isScheduled) wheel.cancel(timers.expiry);
-    if (timers?.will?.isScheduled) {
-      wheel.cancel(timers.will);
-      timers.will.onDue(this.nowMs()); // [MQTT-3.1.2-10]: at the latest with the session.
-    }
-    this.#timers.delete(session);
+    this.#timers.end(session);
     for (const subscription of session.subscriptions.values()) {
       if (subscription.attachment === undefined) this.unsubscribe(subscription);
     }
@@ -367,62 +346,27 @@ export class SessionDesk implements SessionHost {
   }
 
   scheduleWill(session: Session, will: Will, protocolLevel: number, delayS: number): void {
-    if (delayS <= 0) {
-      publishWill(session, will, protocolLevel);
-      return;
-    }
-    const timers = this.#timersOf(session);
-    timers.will = new TimerEntry(() => publishWill(session, will, protocolLevel));
-    this.#parts.wheel.schedule(timers.will, this.nowMs() + delayS * 1000); // [MQTT-3.1.3-9]
+    if (delayS <= 0) publishWill(session, will, protocolLevel);
+    else this.#timers.scheduleWill(session, delayS, () => publishWill(session, will, protocolLevel));
   }
 
   cancelWill(session: Session): void {
-    const timers = this.#timers.get(session);
-    if (timers?.will?.isScheduled) this.#parts.wheel.cancel(timers.will);
-    if (timers?.expiry?.isScheduled) this.#parts.wheel.cancel(timers.expiry);
-    this.#timers.delete(session);
-  }
-
-  #timersOf(session: Session): SessionTimers {
-    let timers = this.#timers.get(session);
-    if (timers === undefined) {
-      timers = {};
-      this.#timers.set(session, timers);
-    }
-    return timers;
+    this.#timers.cancel(session);
   }
 
   watchKeepAlive(session: Session, attendance: Attendance): void {
-    if (attendance.keepAliveMs === 0) return;
-    const { wheel } = this.#parts;
-    const entry = new TimerEntry((nowMs) => {
-      if (session.attendance !== attendance || attendance.isClosing) return;
-      const dueMs = attendance.lastReceivedMs + attendance.keepAliveMs;
-      if (dueMs > nowMs || attendance.deferred !== undefined) {
-        wheel.schedule(entry, Math.max(dueMs, nowMs + 1000)); // While we do not read, silence is ours.
-        return;
-      }
+    this.#timers.watchKeepAlive(attendance, () => {
       disconnect(session, attendance, ReasonCode.keepAliveTimeout);
       this.wake();
     });
-    attendance.keepAlive = entry;
-    wheel.schedule(entry, attendance.lastReceivedMs + attendance.keepAliveMs);
   }
 
   unwatchKeepAlive(attendance: Attendance): void {
-    if (attendance.keepAlive !== undefined) this.#parts.wheel.cancel(attendance.keepAlive);
+    this.#timers.unwatchKeepAlive(attendance);
   }
 
   closeAfterPause(session: Session, attendance: Attendance): void {
-    const { wheel } = this.#parts;
-    const nowMs = this.nowMs();
-    const last = this.#refusals.get(session.clientId);
-    const isFirst = last === undefined || last.untilMs <= nowMs;
-    const pauseMs = isFirst ? REFUSAL_PAUSE_MS_MIN : Math.min(last.pauseMs * 2, REFUSAL_PAUSE_MS_MAX);
-    this.#refusals.set(session.clientId, { pauseMs, untilMs: nowMs + pauseMs + REFUSAL_PAUSE_MS_MAX });
-    attendance.isClosing = true;
-    attendance.connection.pauseReading();
-    wheel.schedule(new TimerEntry(() => attendance.connection.destroy()), nowMs + pauseMs);
+    this.#timers.closeAfterPause(session.clientId, attendance);
   }
 
   /** Forgets what is only kept for a while. */
@@ -431,6 +375,6 @@ export class SessionDesk implements SessionHost {
       if (untilMs > nowMs) break; // Oldest first.
       this.#packetIds.delete(clientId);
     }
-    for (const [clientId, { untilMs }] of this.#refusals) if (untilMs <= nowMs) this.#refusals.delete(clientId);
+    this.#timers.keepHouse(nowMs);
   }
 }

@@ -19,22 +19,6 @@ import {
 } from "../base/limits.ts";
 import type { Region } from "../base/region.ts";
 import { TimerEntry, TimerWheel } from "../base/timer-wheel.ts";
-import {
-  ATTACH,
-  type AttachBody,
-  DETACH,
-  type DetachBody,
-  RECALL,
-  RECALLED,
-  RELEASE,
-  type RecallBody,
-  type RecalledBody,
-  type ReleaseBody,
-  ROUTE,
-  ROUTED,
-  type RouteBody,
-  type RoutedBody,
-} from "../frame/kinds.ts";
 import { partitionDirectoryOf, partitionsOf } from "../log/partitions.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
 import type { QueueRecord } from "../queue/definition.ts";
@@ -50,12 +34,14 @@ import type { Session } from "../session/session.ts";
 import { consumerQosOf } from "../session/subscribe.ts";
 import type { Subscription } from "../session/subscription.ts";
 import { Attachments } from "./attachments.ts";
+import { ControlFrames } from "./control-frames.ts";
 import { LocalPartner } from "./local-partner.ts";
 import { Origins } from "./origins.ts";
 import { type OpenLog, Partition, type PartitionEvents } from "./partition.ts";
 import type { Partner, PartnerHandler } from "./partner.ts";
 import { Publishing, type RoutedQueue } from "./publishing.ts";
 import { QueueOwner } from "./queue-owner.ts";
+import { QueueRoutes } from "./queue-routes.ts";
 import { recoverPartition } from "./recovery.ts";
 import { RetainedMessages } from "./retained-messages.ts";
 import type { RingPartner } from "./ring-partner.ts";
@@ -89,6 +75,7 @@ export interface WorkerOptions {
 export class BrokerWorker implements PartnerHandler {
   readonly desk: SessionDesk;
   readonly owner: QueueOwner;
+  readonly queueRoutes: QueueRoutes;
   readonly registry = new QueueRegistry();
   readonly partitions = new Map<number, Partition>();
   readonly publishing: Publishing;
@@ -97,10 +84,10 @@ export class BrokerWorker implements PartnerHandler {
   readonly #partners: Partner[] = [];
   readonly #rings: RingPartner[] = [];
   readonly #index: FilterIndex<Subscription, RoutedQueue>;
-  readonly #routed = new Map<QueueRecord["definition"]["name"], RoutedQueue>();
   readonly #announcer: RouteAnnouncer;
   readonly #attachments: Attachments;
   readonly #retained: RetainedMessages;
+  readonly #controlFrames: ControlFrames;
   readonly #joins = new Joins();
   readonly #wheel: TimerWheel;
   readonly #queueTick: TimerEntry;
@@ -142,6 +129,15 @@ export class BrokerWorker implements PartnerHandler {
     this.#attachments = new Attachments(this.registry, this.#partners, options.creditOut);
     this.#retained = new RetainedMessages(worker, options.partitions, this.#partners, seed(), nowMs);
     this.owner = new QueueOwner(this.partitions, this.#partners, options.creditIn);
+    this.queueRoutes = new QueueRoutes({
+      registry: this.registry,
+      owner: this.owner,
+      partitions: this.partitions,
+      index: this.#index,
+      announcer: this.#announcer,
+      nowMs,
+      wake,
+    });
     this.publishing = new Publishing({
       worker,
       partitionCount: options.partitions,
@@ -152,6 +148,14 @@ export class BrokerWorker implements PartnerHandler {
       joins: this.#joins,
       nowMs,
       expect: (origin, sequence) => this.origins.find(origin)?.expect(sequence),
+    });
+    this.#controlFrames = new ControlFrames({
+      partners: this.#partners,
+      index: this.#index,
+      announcer: this.#announcer,
+      owner: this.owner,
+      publishing: this.publishing,
+      retained: this.#retained,
     });
     this.desk = new SessionDesk({
       worker,
@@ -226,7 +230,7 @@ export class BrokerWorker implements PartnerHandler {
     for (const partition of this.partitions.values()) {
       const found = recoverPartition(partition, {
         desk: this.desk,
-        openQueue: (record) => this.#openQueue(record),
+        openQueue: (record) => this.queueRoutes.restore(record),
         route: (subscription) => this.#restoreRoute(subscription),
         nowMs: this.nowMs(),
         random: this.#options.random,
@@ -264,66 +268,6 @@ export class BrokerWorker implements PartnerHandler {
   /** A client for a connection; the caller ties it to the connection's events. */
   newClient(connection: ClientConnection, assignedClientId: string): Client {
     return new Client(this.desk, connection, assignedClientId);
-  }
-
-  // Queues, as the control worker commands.
-
-  #openQueue(record: QueueRecord): void {
-    const queue = this.owner.open(record);
-    const routed = { queue, partition: this.partitions.get(record.partition)! };
-    const { name, topic_filter: filter } = record.definition;
-    this.#routed.set(name, routed);
-    this.#index.addQueue(filter, routed);
-    this.#announcer.tell(filter, this.#index.stateOf(filter), () => {});
-  }
-
-  /** A new queue of this worker: recovered as empty, not yet routed to. */
-  createQueue(record: QueueRecord): void {
-    const queue = this.owner.open(record);
-    queue.recovered(undefined, this.nowMs());
-    this.#routed.set(record.definition.name, { queue, partition: this.partitions.get(record.partition)! });
-  }
-
-  /** Every worker knows the queue from here on; its own worker routes to it. `done` when all have heard of that route. */
-  announceQueue(record: QueueRecord, done: () => void): void {
-    this.registry.set(record);
-    const routed = this.#isMine(record) ? this.#routed.get(record.definition.name) : undefined;
-    if (routed === undefined) {
-      done();
-      return;
-    }
-    const filter = record.definition.topic_filter;
-    this.#index.addQueue(filter, routed);
-    this.#announcer.tell(filter, this.#index.stateOf(filter), done);
-    this.wake();
-  }
-
-  retractQueue(name: string): void {
-    const record = this.registry.get(name);
-    if (record === undefined) return;
-    if (this.#isMine(record)) this.#unroute(record);
-    this.registry.remove(name);
-    this.wake();
-  }
-
-  removeQueue(record: QueueRecord): void {
-    this.#unroute(record);
-    this.#routed.delete(record.definition.name);
-    this.owner.remove(record);
-    this.wake();
-  }
-
-  #unroute(record: QueueRecord): void {
-    const routed = this.#routed.get(record.definition.name);
-    if (routed === undefined) return;
-    const filter = record.definition.topic_filter;
-    if (this.#index.removeQueue(filter, routed)) {
-      this.#announcer.tell(filter, this.#index.stateOf(filter), () => {});
-    }
-  }
-
-  #isMine(record: QueueRecord): boolean {
-    return record.partition % this.#options.workers === this.#options.worker;
   }
 
   // What other workers, or this one, ask.
@@ -371,34 +315,7 @@ export class BrokerWorker implements PartnerHandler {
   }
 
   onControl(from: number, kind: number, body: object): void {
-    switch (kind) {
-      case ATTACH:
-        this.owner.onAttach(from, body as AttachBody);
-        break;
-      case DETACH:
-        this.owner.onDetach(from, body as DetachBody);
-        break;
-      case ROUTE: {
-        const { filter, state, token } = body as RouteBody;
-        this.#index.setRemote(filter, from, state);
-        this.#partners[from]!.control(ROUTED, { token } satisfies RoutedBody);
-        break;
-      }
-      case ROUTED:
-        this.#announcer.onRouted((body as RoutedBody).token);
-        break;
-      case RECALL:
-        this.#retained.onRecall(from, body as RecallBody);
-        break;
-      case RECALLED:
-        this.#retained.onRecalled(from, body as RecalledBody);
-        break;
-      case RELEASE: {
-        const { origin, sequence, clientId, packetId } = body as ReleaseBody;
-        this.publishing.release(from, origin, sequence, clientId, packetId);
-        break;
-      }
-    }
+    this.#controlFrames.take(from, kind, body);
   }
 
   // Turns.

@@ -126,7 +126,7 @@ export class Rig {
     const routes = recovered.map((each) => each.routes);
     for (const worker of this.workers) worker.begin(routes);
     for (const { queues } of recovered) {
-      for (const record of queues) for (const worker of this.workers) worker.announceQueue(record, () => {});
+      for (const record of queues) for (const worker of this.workers) worker.queueRoutes.announce(record, () => {});
     }
   }
 
@@ -190,8 +190,8 @@ export class Rig {
     const owner = this.workers[partition % this.workers.length]!;
     const target = owner.partitions.get(partition)!.takeTarget();
     const record: QueueRecord = { definition: definition(fields), partition, target, createdAtMs: this.nowMs };
-    owner.createQueue(record);
-    for (const worker of this.workers) worker.announceQueue(record, () => {});
+    owner.queueRoutes.create(record);
+    for (const worker of this.workers) worker.queueRoutes.announce(record, () => {});
     return record;
   }
 

@@ -1,0 +1,73 @@
+/** What a worker does with the rare frames of another, whose bodies are structured values; see frame/kinds.ts. */
+import {
+  ATTACH,
+  type AttachBody,
+  DETACH,
+  type DetachBody,
+  RECALL,
+  RECALLED,
+  RELEASE,
+  type RecallBody,
+  type RecalledBody,
+  type ReleaseBody,
+  ROUTE,
+  ROUTED,
+  type RouteBody,
+  type RoutedBody,
+} from "../frame/kinds.ts";
+import type { FilterIndex } from "../router/filter-index.ts";
+import type { Subscription } from "../session/subscription.ts";
+import type { Partner } from "./partner.ts";
+import type { Publishing, RoutedQueue } from "./publishing.ts";
+import type { QueueOwner } from "./queue-owner.ts";
+import type { RetainedMessages } from "./retained-messages.ts";
+import type { RouteAnnouncer } from "./route-announcer.ts";
+
+export interface ControlFramesParts {
+  readonly partners: readonly Partner[];
+  readonly index: FilterIndex<Subscription, RoutedQueue>;
+  readonly announcer: RouteAnnouncer;
+  readonly owner: QueueOwner;
+  readonly publishing: Publishing;
+  readonly retained: RetainedMessages;
+}
+
+export class ControlFrames {
+  readonly #parts: ControlFramesParts;
+
+  constructor(parts: ControlFramesParts) {
+    this.#parts = parts;
+  }
+
+  take(from: number, kind: number, body: object): void {
+    const { partners, index, announcer, owner, publishing, retained } = this.#parts;
+    switch (kind) {
+      case ATTACH:
+        owner.onAttach(from, body as AttachBody);
+        break;
+      case DETACH:
+        owner.onDetach(from, body as DetachBody);
+        break;
+      case ROUTE: {
+        const { filter, state, token } = body as RouteBody;
+        index.setRemote(filter, from, state);
+        partners[from]!.control(ROUTED, { token } satisfies RoutedBody);
+        break;
+      }
+      case ROUTED:
+        announcer.onRouted((body as RoutedBody).token);
+        break;
+      case RECALL:
+        retained.onRecall(from, body as RecallBody);
+        break;
+      case RECALLED:
+        retained.onRecalled(from, body as RecalledBody);
+        break;
+      case RELEASE: {
+        const { origin, sequence, clientId, packetId } = body as ReleaseBody;
+        publishing.release(from, origin, sequence, clientId, packetId);
+        break;
+      }
+    }
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * What time does to sessions: they expire, their wills are published, silent connections end, refused publishers wait.
+ *
+ * ```
+ *   away ──expiry──► ended      away ──will delay, or ended──► will      silent for 1.5 keep alive ──► closed
+ *   refused (MQTT 3) ──1 s, 2 s, … 30 s──► closed
+ * ```
+ */
+import { REFUSAL_PAUSE_MS_MAX, REFUSAL_PAUSE_MS_MIN } from "../base/limits.ts";
+import { TimerEntry, type TimerWheel } from "../base/timer-wheel.ts";
+import type { Attendance, Session } from "../session/session.ts";
+
+/** Timers of one session: made when first needed. */
+interface Timers {
+  expiry?: TimerEntry;
+  will?: TimerEntry;
+}
+
+export class SessionTimers {
+  readonly #wheel: TimerWheel;
+  readonly #nowMs: () => number;
+  readonly #bySession = new Map<Session, Timers>();
+  /** Of MQTT 3 clients whose publishes were refused: the last pause, and how long it counts. */
+  readonly #refusals = new Map<string, { readonly pauseMs: number; readonly untilMs: number }>();
+
+  constructor(wheel: TimerWheel, nowMs: () => number) {
+    this.#wheel = wheel;
+    this.#nowMs = nowMs;
+  }
+
+  /** Calls back once. */
+  after(afterMs: number, callback: () => void): void {
+    this.#wheel.schedule(new TimerEntry(callback), this.#nowMs() + afterMs);
+  }
+
+  /** Calls `expire` when a session's time away is over [MQTT-3.1.2-23]. */
+  watchExpiry(session: Session, expire: () => void): void {
+    if (session.expiryS === Number.POSITIVE_INFINITY) return;
+    const timers = this.#of(session);
+    timers.expiry ??= new TimerEntry(expire);
+    this.#wheel.schedule(timers.expiry, session.awaySinceMs + session.expiryS * 1000);
+  }
+
+  scheduleWill(session: Session, delayS: number, publish: () => void): void {
+    const timers = this.#of(session);
+    timers.will = new TimerEntry(publish);
+    this.#wheel.schedule(timers.will, this.#nowMs() + delayS * 1000); // [MQTT-3.1.3-9]
+  }
+
+  /** The client is back. */
+  cancel(session: Session): void {
+    const timers = this.#bySession.get(session);
+    if (timers === undefined) return;
+    this.#bySession.delete(session);
+    if (timers.expiry !== undefined) this.#wheel.cancel(timers.expiry);
+    if (timers.will !== undefined) this.#wheel.cancel(timers.will);
+  }
+
+  /** The session ends, and its will is due at the latest now [MQTT-3.1.2-10]. */
+  end(session: Session): void {
+    const will = this.#bySession.get(session)?.will;
+    const isDue = will?.isScheduled === true;
+    this.cancel(session);
+    if (isDue) will!.onDue(this.#nowMs());
+  }
+
+  /** Calls `close` when a connection has been silent for too long [MQTT-3.1.2-22]. */
+  watchKeepAlive(attendance: Attendance, close: () => void): void {
+    if (attendance.keepAliveMs === 0) return;
+    const entry = new TimerEntry((nowMs) => {
+      if (attendance.isClosing) return;
+      const dueMs = attendance.lastReceivedMs + attendance.keepAliveMs;
+      if (dueMs > nowMs || attendance.deferred !== undefined) {
+        this.#wheel.schedule(entry, Math.max(dueMs, nowMs + 1000)); // While we do not read, silence is ours.
+        return;
+      }
+      close();
+    });
+    attendance.keepAlive = entry;
+    this.#wheel.schedule(entry, attendance.lastReceivedMs + attendance.keepAliveMs);
+  }
+
+  unwatchKeepAlive(attendance: Attendance): void {
+    if (attendance.keepAlive !== undefined) this.#wheel.cancel(attendance.keepAlive);
+  }
+
+  /** Closes a refused publisher's connection after a pause that doubles while it comes again. */
+  closeAfterPause(clientId: string, attendance: Attendance): void {
+    const nowMs = this.#nowMs();
+    const last = this.#refusals.get(clientId);
+    const isFirst = last === undefined || last.untilMs <= nowMs;
+    const pauseMs = isFirst ? REFUSAL_PAUSE_MS_MIN : Math.min(last.pauseMs * 2, REFUSAL_PAUSE_MS_MAX);
+    this.#refusals.set(clientId, { pauseMs, untilMs: nowMs + pauseMs + REFUSAL_PAUSE_MS_MAX });
+    attendance.isClosing = true;
+    attendance.connection.pauseReading();
+    this.after(pauseMs, () => attendance.connection.destroy());
+  }
+
+  /** Forgets refusals that count no more. */
+  keepHouse(nowMs: number): void {
+    for (const [clientId, { untilMs }] of this.#refusals) if (untilMs <= nowMs) this.#refusals.delete(clientId);
+  }
+
+  #of(session: Session): Timers {
+    let timers = this.#bySession.get(session);
+    if (timers === undefined) {
+      timers = {};
+      this.#bySession.set(session, timers);
+    }
+    return timers;
+  }
+}
