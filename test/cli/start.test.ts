@@ -171,6 +171,7 @@ test("the launcher sizes the pool before its first use", () => {
     process.argv = [process.argv[0], "restante", "--version"];
     process.on("exit", () => console.log(require("node:fs").readdirSync("/proc/self/task").length));
     require(${JSON.stringify(resolve("dist/cli/launch.cjs"))});
+    require("node:fs").stat("/", () => {}); // Node 20 uses the pool to load the command, later versions do not.
   `;
   const threads = (size: string) => {
     const env = { PATH: process.env.PATH, ...(size === "" ? {} : { UV_THREADPOOL_SIZE: size }) };

@@ -12,7 +12,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { Child, type Finished } from "./process.ts";
 
-export const ENTRY = resolve("dist/cli/restante.js");
+export const ENTRY = resolve("dist/cli/launch.cjs");
 export const API_KEY = "key";
 export const API_SECRET = "secret";
 const READY_MS_MAX = 20_000;

@@ -13,7 +13,7 @@ const isOnPath = (name: string): boolean =>
   [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/sbin"].some((folder) => existsSync(join(folder, name)));
 
 const peers = {
-  broker: { isThere: () => existsSync("dist/cli/restante.js"), install: "run: npm run build" },
+  broker: { isThere: () => existsSync("dist/cli/launch.cjs"), install: "run: npm run build" },
   mosquitto: { isThere: () => isOnPath("mosquitto"), install: "apt-get install mosquitto" },
   mosquittoClients: { isThere: () => isOnPath("mosquitto_pub"), install: "apt-get install mosquitto-clients" },
   paho: {
