@@ -9,7 +9,7 @@ import { decodeStructured } from "../base/structured.ts";
 import type { RecordSummary } from "../log/contract.ts";
 import type { QueueRecord } from "../queue/definition.ts";
 import { IN_MEMORY } from "../session/inbox.ts";
-import { RELEASED, SENT_QOS1, SENT_QOS2 } from "../session/outgoing.ts";
+import { RELEASED, SENT_QOS2 } from "../session/outgoing.ts";
 import { FROM_INBOX, type Session } from "../session/session.ts";
 import { Subscription } from "../session/subscription.ts";
 import type { Partition } from "./partition.ts";
@@ -17,9 +17,7 @@ import type { SessionDesk } from "./session-desk.ts";
 import {
   decodeOutbound,
   decodeSession,
-  encodeOutbound,
   type OutboundRecord,
-  packetKeyOf,
   parsePacketKey,
   type SessionRecord,
 } from "./session-record.ts";
@@ -103,10 +101,6 @@ function restoreInFlight(
     for (const [packetId, state, position] of record.inFlight) {
       if (inFlight.has(packetId)) continue;
       inFlight.set(packetId, { state, flags: 0, position });
-      // A session that came from another partition brought it along.
-      if (state !== SENT_QOS1) {
-        partition.put("outbound", packetKeyOf(session.clientId, packetId), encodeOutbound(state, 0, position));
-      }
     }
     const inOrder = [...inFlight].sort(([, one], [, other]) => one.position - other.position);
     for (const [packetId, { state, flags, position }] of inOrder) {
