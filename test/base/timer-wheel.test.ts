@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { TimerEntry, TimerWheel } from "../../src/base/timer-wheel.ts";
 
-const RUNS = process.env.RESTANTE_TEST_SIZE === "full" ? 5_000 : 200;
+const RUNS = process.env.RESTANTE_TEST_SIZE === "full" ? 1_500 : 200;
 const START_MS = 1_700_000_000_123;
 const ENTRIES = 12;
 

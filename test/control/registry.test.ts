@@ -222,6 +222,6 @@ it("agrees with disk and workers after any changes and failures, once repaired",
       expect(registry.isIncomplete).toBe(false);
       expectAgreement();
     }),
-    { numRuns: process.env.RESTANTE_TEST_SIZE === "full" ? 3_000 : 150 },
+    { numRuns: process.env.RESTANTE_TEST_SIZE === "full" ? 1_000 : 150 },
   );
 });

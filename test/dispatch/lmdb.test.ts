@@ -32,7 +32,7 @@ test.each<[string, Partial<QueueDefinition>]>([
       fc.asyncProperty(fc.array(anyOperation, { minLength: 60, maxLength: 200, size: "max" }), (operations) =>
         run(definition, operations),
       ),
-      { numRuns: isFull ? 60 : 3, endOnFailure: true },
+      { numRuns: isFull ? 20 : 3, endOnFailure: true },
     );
   },
   300_000,

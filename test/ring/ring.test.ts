@@ -10,7 +10,7 @@ import { createMesh, ringBytesOf, ringOf } from "../../src/ring/mesh.ts";
 import { RingReader } from "../../src/ring/reader.ts";
 import { RING_FULL, RingWriter } from "../../src/ring/writer.ts";
 
-const RUNS = process.env.RESTANTE_TEST_SIZE === "full" ? 5_000 : 60;
+const RUNS = process.env.RESTANTE_TEST_SIZE === "full" ? 1_000 : 60;
 const DATA_BYTES = RING_BYTES_MIN;
 const MAX_BODY_BYTES = maxBodyBytesOf(DATA_BYTES);
 

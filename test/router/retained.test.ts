@@ -9,7 +9,7 @@ import { RetainedIndex } from "../../src/router/retained.ts";
 import type { RetainedScan } from "../../src/router/retained-scan.ts";
 import { isMatch } from "./plain.ts";
 
-const RUNS = process.env.RESTANTE_TEST_SIZE === "full" ? 5_000 : 150;
+const RUNS = process.env.RESTANTE_TEST_SIZE === "full" ? 1_500 : 150;
 const region = Region.allocate(70_000);
 
 const set = (index: RetainedIndex<string>, topic: string, value: string, bytes = value.length): boolean =>

@@ -159,7 +159,7 @@ describe("a partner by ring", () => {
         expect(listener.messages).toEqual(messages);
         expect(listener.reserved).toEqual(reserved);
       }),
-      { numRuns: process.env.RESTANTE_TEST_SIZE === "full" ? 2_000 : 60 },
+      { numRuns: process.env.RESTANTE_TEST_SIZE === "full" ? 500 : 60 },
     );
   });
 });

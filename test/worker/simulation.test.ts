@@ -11,8 +11,8 @@ import type { MemoryClient } from "./memory-client.ts";
 import { Rig } from "./rig.ts";
 
 const isFullSize = process.env.RESTANTE_TEST_SIZE === "full";
-const SEEDS = isFullSize ? 300 : 8;
-const MOVES = isFullSize ? 3_000 : 700;
+const SEEDS = isFullSize ? 60 : 8;
+const MOVES = isFullSize ? 2_000 : 700;
 const QUEUES = 3;
 
 interface Message {
