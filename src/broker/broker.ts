@@ -106,7 +106,8 @@ async function openPartitionsFor(path: string, workers: number, logger: Logger):
     return await raisePartitions(path, workers, (fields, message) => logger.info(fields, message));
   } catch (error) {
     if (!(error instanceof StoreFault)) throw error;
-    throw new CodedError("STORE_DAMAGED", `${error.message}: ${error.hint}`, error);
+    const code = error.code === "store_unavailable" ? "DATA_DIR_UNUSABLE" : "STORE_DAMAGED";
+    throw new CodedError(code, `${error.message}: ${error.hint}`, error);
   }
 }
 
