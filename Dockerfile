@@ -18,7 +18,7 @@ COPY LICENSE package.json ./
 COPY --from=build /build/node_modules ./node_modules
 COPY --from=build /build/dist ./dist
 # Compose files written for EMQX need only their image changed: its health check, and a place for its key file.
-COPY docker/emqx /opt/emqx/bin/emqx
+COPY .docker/emqx /opt/emqx/bin/emqx
 RUN chmod 0755 dist/cli/launch.cjs /opt/emqx/bin/emqx \
  && ln -s /opt/restante/dist/cli/launch.cjs /usr/local/bin/restante \
  && mkdir -p /opt/emqx/etc \

@@ -4,9 +4,9 @@
  */
 import { CodedError } from "../base/errors.ts";
 import { CONSUMER_WINDOW_MAX } from "../base/limits.ts";
+import { isQueueName } from "../mqtt/subscription-filter.ts";
 import { type QueueDefinition, unnamedQueueName } from "../queue/definition.ts";
 import { compileKeyExpression } from "../queue/key-expression.ts";
-import { isQueueName } from "../queue/queue-address.ts";
 import {
   bytesize,
   duration,

@@ -12,7 +12,7 @@ import { CreditSlots, NO_CREDIT_SLOT } from "../dispatch/credit-slots.ts";
 import { ATTACH, type AttachBody, DETACH, type DetachBody } from "../frame/kinds.ts";
 import { variableByteIntegerBytes } from "../mqtt/variable-byte-integer.ts";
 import type { QueueRecord } from "../queue/definition.ts";
-import { parseQueueAddress } from "../queue/queue-address.ts";
+import { queueAddressOf } from "../queue/queue-address.ts";
 import type { QueueBinding, QueueRegistry } from "../queue/registry.ts";
 import { Attachment } from "../session/attachment.ts";
 import type { Subscription } from "../session/subscription.ts";
@@ -39,8 +39,8 @@ export class Attachments {
 
   /** Ties an attachment to its queue; it attaches now, or the moment the queue is created. */
   bind(attachment: Attachment): void {
-    const address = parseQueueAddress(attachment.subscription.filter);
-    if (address === undefined || address === "malformed") return;
+    const address = queueAddressOf(attachment.subscription.filter);
+    if (address === undefined) return;
     const binding = this.#registry.bind(address, (record) => this.#replace(attachment.subscription, binding, record));
     this.#bindings.set(attachment, binding);
     attachment.subscription.session.attachments.add(attachment);

@@ -67,7 +67,7 @@ describe("the command of EMQX", () => {
   const emqx = (...flags: string[]) => {
     writeFileSync(join(folder, "restante"), '#!/bin/sh\necho "restante $*"; exit 3\n');
     chmodSync(join(folder, "restante"), 0o755);
-    return spawnSync("sh", ["docker/emqx", ...flags], { env: { PATH: `${folder}:/usr/bin:/bin` }, encoding: "utf8" });
+    return spawnSync("sh", [".docker/emqx", ...flags], { env: { PATH: `${folder}:/usr/bin:/bin` }, encoding: "utf8" });
   };
 
   test("ctl status is restante status, exit code and all", () => {
