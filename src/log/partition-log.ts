@@ -304,9 +304,13 @@ class LmdbPartitionLog implements PartitionLog {
     this.#arena = this.#freeArenas.pop() ?? new Arena();
     this.#arena.reset(commit.batch + 1);
 
-    const growthBytes =
-      growthOfCommit(commit, this.#table, () => this.#environment.treePages()) + this.#damage.asideBytes;
-    const done = this.#hasSpaceFor(commit, growthBytes)
+    let growthBytes = this.#growthOf(commit, true);
+    let hasSpace = this.#hasSpaceFor(commit, growthBytes);
+    if (!hasSpace) {
+      growthBytes = this.#growthOf(commit, false);
+      hasSpace = this.#hasSpaceFor(commit, growthBytes);
+    }
+    const done = hasSpace
       ? this.#environment.commit((changes) => writeCommit(commit, this.#table, this.#damage, changes))
       : this.#skip(commit, growthBytes);
     if (commit.image !== undefined) {
@@ -318,6 +322,11 @@ class LmdbPartitionLog implements PartitionLog {
       () => this.#succeeded(commit),
       (cause: unknown) => this.#failed(commit, faultOfCommit(cause, this.#directory, growthBytes)),
     );
+  }
+
+  #growthOf(commit: Commit, isGuess: boolean): number {
+    const treePages = (): number => this.#environment.treePages();
+    return growthOfCommit(commit, this.#table, treePages, isGuess) + this.#damage.asideBytes;
   }
 
   /** What brings no records may use the reserve: most of it makes room. */
