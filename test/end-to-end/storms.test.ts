@@ -16,12 +16,12 @@ import { createQueue, deleteQueue, ledgerOf } from "../harness/rest.ts";
 import { describeWorkers } from "../harness/servers.ts";
 import { eventually, isFullSize, pause } from "../harness/waiting.ts";
 
-const TIMES = isFullSize ? 10 : 1;
+const TIMES = isFullSize ? 3 : 1;
 const CONNECTIONS = 500 * TIMES;
 const TAKEOVERS = 60 * TIMES;
 const FUZZED = 200 * TIMES;
 const QUEUES = 8 * TIMES;
-const TIMEOUT_MS = isFullSize ? 180_000 : 30_000;
+const TIMEOUT_MS = isFullSize ? 240_000 : 90_000;
 const CHURN_MS = 1_000 * TIMES;
 
 /** Publishes one by one until told to stop; what was acknowledged with success. */
