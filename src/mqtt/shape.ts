@@ -94,7 +94,7 @@ export function shapeOf(bytes: Buffer, start: number, end: number, protocolLevel
 function checkConnect(reader: FieldReader): void {
   const { protocolLevel } = reader;
   const flags = reader.u8();
-  reader.u16(); // Keep alive: any value.
+  reader.u16(); // Keep alive: every value is good.
   const willQos = (flags >> WILL_QOS_SHIFT) & 0b11;
   const hasWill = (flags & WILL_BIT) !== 0;
   const hasWillFlags = willQos !== 0 || (flags & WILL_RETAIN_BIT) !== 0;

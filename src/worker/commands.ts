@@ -15,6 +15,7 @@
  */
 import type { PlainError } from "../base/errors.ts";
 import type { QueueDefinition, QueueRecord } from "../queue/definition.ts";
+import type { QueueCounts } from "../queue/queue.ts";
 
 export interface PublishCommand {
   readonly kind: "publish";
@@ -43,24 +44,10 @@ export interface ConsumerStatus {
   readonly paused: null | "no_window" | "session_window_full" | "socket_full" | "packet_too_large";
 }
 
-export interface QueueStatus {
+/** `difference` is stored less all the other states: always 0; `oldest_waiting_ms` is 0 when none waits. */
+export interface QueueStatus extends QueueCounts {
   readonly name: string;
   readonly topic_filter: string;
-  readonly stored: number;
-  readonly waiting: number;
-  readonly in_flight: number;
-  readonly acknowledged: number;
-  readonly expired: number;
-  readonly superseded: number;
-  readonly dropped: number;
-  readonly dead_lettered: number;
-  readonly purged: number;
-  readonly refused: number;
-  /** stored - all the other states: always 0. */
-  readonly difference: number;
-  readonly waiting_bytes: number;
-  /** Age of the oldest waiting message in milliseconds; 0 when none waits. */
-  readonly oldest_waiting_ms: number;
   readonly consumers: readonly ConsumerStatus[];
 }
 
