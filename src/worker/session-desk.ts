@@ -1,7 +1,6 @@
 /**
  * The sessions of this worker, and what they need of it: the one implementation of `SessionHost`.
  */
-import { randomInt } from "node:crypto";
 import { homePartitionOf } from "../base/hash.ts";
 import { PACKET_ID_MEMORIES_MAX, PACKET_ID_MEMORY_MS, PARKED_REFUSALS_PER_TURN } from "../base/limits.ts";
 import type { Region } from "../base/region.ts";
@@ -233,7 +232,7 @@ export class SessionDesk implements SessionHost {
   }
 
   begin(clientId: string): Session {
-    const last = this.#packetIds.get(clientId)?.last ?? randomInt(1, 65_536);
+    const last = this.#packetIds.get(clientId)?.last ?? 1 + Math.floor(this.random() * 65_535);
     this.#packetIds.delete(clientId);
     return this.restore(clientId, last);
   }
