@@ -6,10 +6,14 @@
  *    ▲                               └─ kill (SIGKILL) ───────────────┤
  *    └────────────── restart on the same data directory ◄─────────────┘
  * ```
+ *
+ * After every start, and before it is stopped or removed, the ledger of each of its queues must add up; a kill comes at its
+ * moment, so it is looked at after that.
  */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { checkLedgers } from "./ledgers.ts";
 import { Child, type Finished } from "./process.ts";
 
 export const ENTRY = resolve("dist/cli/launch.cjs");
@@ -60,6 +64,8 @@ export class Broker {
   workers = 0;
   #options: BrokerOptions;
   #child: Child | undefined;
+  /** Told to end: it may answer no more. */
+  #isSignalled = false;
 
   private constructor(directory: string, options: BrokerOptions) {
     this.directory = directory;
@@ -115,6 +121,7 @@ export class Broker {
   }
 
   signal(name: NodeJS.Signals): void {
+    this.#isSignalled = true;
     this.#running().signal(name);
   }
 
@@ -123,6 +130,7 @@ export class Broker {
    * @throws with the last log lines when it does not.
    */
   async stop(): Promise<void> {
+    await this.#checkLedgers();
     const child = this.#running();
     child.signal("SIGTERM");
     const finished = await this.#endOf(child);
@@ -142,19 +150,35 @@ export class Broker {
   async restart(workers = this.workers): Promise<void> {
     if (this.isRunning) throw new Error("the broker still runs");
     await this.#launch(workers);
+    await this.#checkLedgers();
   }
 
   /** For afterAll: ends what runs and removes the directory. A broker that died by itself fails the suite here. */
   async remove(): Promise<void> {
-    if (this.isRunning) await this.kill();
-    await rm(this.directory, { recursive: true, force: true });
+    try {
+      await this.#checkLedgers();
+    } finally {
+      if (this.isRunning) await this.kill();
+      await rm(this.directory, { recursive: true, force: true });
+    }
     const finished = await this.#child?.ended;
     if (finished === undefined || finished.code === 0 || finished.signal === "SIGKILL") return;
     const { code, signal, stderr } = finished;
     throw new Error(`the broker died with code ${code}, signal ${signal}:\n${stderr.slice(-3000)}`);
   }
 
+  /** A broker that dies meanwhile is `remove`'s to report. */
+  async #checkLedgers(): Promise<void> {
+    if (!this.isRunning || this.#isSignalled) return;
+    try {
+      await checkLedgers(this);
+    } catch (error) {
+      if (this.isRunning) throw error;
+    }
+  }
+
   async #launch(workers: number): Promise<void> {
+    this.#isSignalled = false;
     const child = new Child(process.execPath, this.commandLine(workers), {
       environment: this.#options.environment ?? {},
     });

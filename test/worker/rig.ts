@@ -13,6 +13,7 @@ import { createMesh, ringOf } from "../../src/ring/mesh.ts";
 import type { SessionLimits } from "../../src/session/ports.ts";
 import { RingPartner } from "../../src/worker/ring-partner.ts";
 import { BrokerWorker } from "../../src/worker/worker.ts";
+import { ledgerFault } from "../harness/ledgers.ts";
 import { definition } from "../queue/definitions.ts";
 import { type MemoryDisk, MemoryLog } from "../queue/memory-log.ts";
 import { MemoryClient } from "./memory-client.ts";
@@ -199,6 +200,16 @@ export class Rig {
     return this.workers[record.partition % this.workers.length]!.owner.dispatcherOf(record)!.status(this.nowMs);
   }
 
+  /** @throws when the counts of some queue do not add up. */
+  checkLedgers(): void {
+    for (const { owner } of this.workers) {
+      for (const queue of owner.queues()) {
+        const fault = ledgerFault({ name: queue.record.definition.name, ...queue.counts(this.nowMs) });
+        if (fault !== undefined) throw new Error(fault);
+      }
+    }
+  }
+
   /** One event, drawn from those that are due; false when there is none. */
   step(): boolean {
     if (this.#isDead) return false;
@@ -270,8 +281,9 @@ export class Rig {
     await this.settle();
   }
 
-  /** Everything ends here and now; only what is on the disks stays. */
+  /** Everything ends here and now; only what is on the disks stays. Every ledger adds up, whatever the moment. */
   kill(): void {
+    if (!this.#isDead) this.checkLedgers();
     this.#isDead = true;
     this.#events = [];
     this.#timers = [];
