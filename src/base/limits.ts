@@ -165,6 +165,13 @@ export const FRAMES_PER_TURN = 2_048;
 /** Messages handed out by one queue in one turn. */
 export const HAND_OUTS_PER_TURN = 1_024;
 
+/** A look into a queue goes on in the next turn after so many messages, bytes of them, and batches, each of them up to 8 MiB to read. */
+export const LOOK_MESSAGES_PER_TURN = 256;
+export const LOOK_BYTES_PER_TURN = 1024 * 1024;
+export const LOOK_BATCHES_PER_TURN = 4;
+/** A purge likewise: about a millisecond. */
+export const PURGE_MESSAGES_PER_TURN = 2_048;
+
 // Control: HTTP
 /** REST and the dashboard are for people and scripts, not for fleets. */
 export const HTTP_CONNECTIONS_MAX = 512;
@@ -204,6 +211,8 @@ export const REST_ANSWER_DEADLINE_MS = 15_000;
 /** A page of a list, as EMQX. */
 export const REST_PAGE_ITEMS_MAX = 10_000;
 export const REST_PAGE_ITEMS_DEFAULT = 100;
+/** What one look into a queue answers with; a page ends early at it. In JSON a payload may take up to 6 times its bytes. */
+export const REST_LOOK_BYTES_MAX = 8 * 1024 * 1024;
 /** Between two tries to finish a change of a queue that a worker did not follow. */
 export const REGISTRY_REPAIR_MS = 1_000;
 /** Retained messages of one worker: a full index refuses new topics. */

@@ -40,7 +40,7 @@ function limitOf(text: string): number {
   throw new CodedError("BAD_REQUEST", `limit: expected an integer from 1 to ${REST_PAGE_ITEMS_MAX}`);
 }
 
-function cursorOf(key: CursorKey): string {
+export function cursorOf(key: CursorKey): string {
   return Buffer.from(JSON.stringify(key), "utf8").toString("base64url");
 }
 

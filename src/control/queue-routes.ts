@@ -1,6 +1,6 @@
 /**
  * The queue endpoints, in all their spellings: `/queues` and `/message_queues/queues` for the list, `/queue/:name`,
- * `/queues/:name` and `/message_queues/queues/:name` for one.
+ * `/queues/:name` and `/message_queues/queues/:name` for one. What waits in it: queue-message-routes.ts.
  */
 import { CodedError } from "../base/errors.ts";
 import { REST_BODY_BYTES_MAX, REST_IDLE_BODY_BYTES_MAX } from "../base/limits.ts";
@@ -8,6 +8,7 @@ import type { QueueDefinition } from "../queue/definition.ts";
 import { jsonResponse, noContent } from "./answers.ts";
 import { pageOf, pageRequestOf } from "./page.ts";
 import { changed, changeOf, definitionOf } from "./queue-fields.ts";
+import { queueMessageRoutes } from "./queue-message-routes.ts";
 import type { QueuesConfigStore } from "./queues-config.ts";
 import type { Registry } from "./registry.ts";
 import { READERS, type RestCall, type Route, WRITERS } from "./route.ts";
@@ -111,6 +112,7 @@ export function queueRoutes({ registry, config }: QueueRoutesOptions): readonly 
   return [
     ...LISTS.flatMap((pattern) => [list(pattern), create(pattern)]),
     ...ITEMS.flatMap((pattern) => [show(pattern), update(pattern), remove(pattern), status(pattern)]),
+    ...ITEMS.flatMap((pattern) => queueMessageRoutes(pattern, registry, requireEnabled)),
   ];
 
   function requireEnabled(): void {

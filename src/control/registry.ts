@@ -13,7 +13,7 @@
  */
 import { CodedError } from "../base/errors.ts";
 import { type QueueDefinition, type QueueRecord, unnamedQueueName } from "../queue/definition.ts";
-import type { QueueStatus, Workers } from "../worker/commands.ts";
+import type { LookCommand, QueueLook, QueueStatus, Workers } from "../worker/commands.ts";
 import type { ControlLog } from "./log.ts";
 import { Mutex } from "./mutex.ts";
 
@@ -89,6 +89,18 @@ export class Registry {
   async status(nameOrFilter: string): Promise<QueueStatus> {
     const record = this.lookUp(nameOrFilter);
     return this.#workers.call(this.#ownerOf(record.partition), { kind: "queueStatus", record });
+  }
+
+  /** A page of what waits in a queue. Throws 404. */
+  async look(nameOrFilter: string, wanted: Omit<LookCommand, "kind" | "record">): Promise<QueueLook> {
+    const record = this.lookUp(nameOrFilter);
+    return this.#workers.call(this.#ownerOf(record.partition), { kind: "lookIntoQueue", record, ...wanted });
+  }
+
+  /** Removes what waits in a queue. Throws 404, or the owner's fault. */
+  async purge(nameOrFilter: string): Promise<{ readonly purged: number }> {
+    const record = this.lookUp(nameOrFilter);
+    return this.#workers.call(this.#ownerOf(record.partition), { kind: "purgeQueue", record });
   }
 
   /** Throws ALREADY_EXISTS, MAX_QUEUE_COUNT_REACHED, or the owner's fault; then there is no such queue. */

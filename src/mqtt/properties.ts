@@ -109,13 +109,18 @@ export class PropertyCursor {
     if (length < 0) return ReasonCode.malformedPacket;
     const first = at + variableByteIntegerBytes(length);
     if (length > packetEnd - first) return ReasonCode.malformedPacket;
+    this.openStored(bytes, first, first + length, allowed);
+    return ReasonCode.success;
+  }
+
+  /** Begins with a list whose length is known: of a stored message. */
+  openStored(bytes: Buffer, first: number, end: number, allowed: number): void {
     this.#bytes = bytes;
     this.#allowed = allowed;
     this.#seen = 0;
     this.#userProperties = 0;
     this.at = first;
-    this.end = first + length;
-    return ReasonCode.success;
+    this.end = end;
   }
 
   /** Steps to the next property: PROPERTY_FOUND, PROPERTIES_END, or the negative of a reason code. */

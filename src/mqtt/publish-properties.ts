@@ -1,8 +1,8 @@
 /**
- * The properties of a PUBLISH that did not come as a packet, in the form a stored message keeps them: as on the wire, without
- * their length and without Message Expiry Interval.
+ * The properties of a PUBLISH in the form a stored message keeps them, as on the wire without their length and without Message
+ * Expiry Interval: written for a message that did not come as a packet, read for who looks into a queue.
  */
-import { PropertyId } from "./properties.ts";
+import { PROPERTY_FOUND, PropertyCursor, PropertyId, propertySet } from "./properties.ts";
 
 export interface PublishProperties {
   readonly payloadFormatIndicator?: 0 | 1;
@@ -28,6 +28,34 @@ export function encodePublishProperties(properties: PublishProperties): Buffer {
     parts.push(Buffer.from([PropertyId.userProperty]), sized(Buffer.from(name)), sized(Buffer.from(value)));
   }
   return Buffer.concat(parts);
+}
+
+const cursor = new PropertyCursor();
+const STORED = propertySet(
+  PropertyId.payloadFormatIndicator,
+  PropertyId.contentType,
+  PropertyId.responseTopic,
+  PropertyId.correlationData,
+  PropertyId.userProperty,
+);
+
+/** The reverse: the properties of a stored message, copied. */
+export function decodePublishProperties(bytes: Buffer, offset: number, byteLength: number): PublishProperties {
+  const found: { -readonly [K in keyof PublishProperties]: PublishProperties[K] } = {};
+  const pairs: (readonly [string, string])[] = [];
+  const text = (at: number, length: number): string => bytes.toString("utf8", at, at + length);
+  cursor.openStored(bytes, offset, offset + byteLength, STORED);
+  while (cursor.next() === PROPERTY_FOUND) {
+    const { valueOffset, valueBytes, pairOffset, pairBytes } = cursor;
+    if (cursor.id === PropertyId.payloadFormatIndicator) found.payloadFormatIndicator = cursor.number as 0 | 1;
+    else if (cursor.id === PropertyId.contentType) found.contentType = text(valueOffset, valueBytes);
+    else if (cursor.id === PropertyId.responseTopic) found.responseTopic = text(valueOffset, valueBytes);
+    else if (cursor.id === PropertyId.userProperty)
+      pairs.push([text(valueOffset, valueBytes), text(pairOffset, pairBytes)]);
+    else found.correlationData = Uint8Array.from(bytes.subarray(valueOffset, valueOffset + valueBytes));
+  }
+  if (pairs.length > 0) found.userProperties = pairs;
+  return found;
 }
 
 function sized(bytes: Uint8Array): Buffer {

@@ -1,41 +1,73 @@
 /**
- * Look: what waits in a queue, oldest first, for its operator; consumes nothing.
+ * Look: what waits in a queue, oldest first, for its operator; consumes nothing. First which messages, by position, then each
+ * of them, so that who looks at thousands may do so in steps; what has gone in between is passed over.
  */
 import type { Region } from "../base/region.ts";
+import { expiresAtMsOf, publishedAtMsOf } from "../frame/message.ts";
+import type { Position } from "../log/contract.ts";
 import { NO_SLOT } from "./aside.ts";
 import { isWaitingState } from "./depart.ts";
+import { expiryOf } from "./expire.ts";
 import type { QueueState } from "./queue-state.ts";
 
-/** One message that waits; valid during the visit. */
+/** One message that waits; its bytes are valid until the next call into the queue or the log. */
 export interface LookedAt {
-  readonly position: number;
   /** How often it was handed out. */
-  readonly attempts: number;
+  attempts: number;
   /** Of a last-value queue. */
-  readonly key: string | undefined;
+  key: string | undefined;
   /** The message in the one layout. */
-  readonly region: Region;
-  readonly offset: number;
+  region: Region;
+  offset: number;
 }
 
-/** Visits up to `limit` messages on disk whose position is above `after`. */
-export function look(state: QueueState, after: number, limit: number, visit: (message: LookedAt) => void): void {
-  const { aside, line, log, location } = state;
-  const positions: number[] = [];
-  for (let slot = 0; slot < aside.capacity; slot += 1) {
-    if (isWaitingState(aside.states[slot]!) && aside.positions[slot]! > after) positions.push(aside.positions[slot]!);
-  }
+/** Where up to `limit` messages on disk lie that wait behind `after`, oldest first. Costs a step for each message aside. */
+export function waitingBehind(state: QueueState, after: Position, limit: number): Position[] {
+  const { line } = state;
+  const positions = asideBehind(state, after, limit);
   let more = line.from(after + 1);
   for (let count = 0; more && count < limit && line.position < state.availableBefore; count += 1) {
     positions.push(line.position);
     more = line.from(line.position + 1);
   }
-  positions.sort((one, other) => one - other);
-  for (const position of positions.slice(0, limit)) {
-    if (log.read(position, location) !== "found") continue;
-    const { region, offset } = location;
-    const slot = aside.find(position);
-    const attempts = slot === NO_SLOT ? 0 : aside.attempts[slot]!;
-    visit({ position, attempts, key: state.expression?.keyOf(region, offset), region, offset });
-  }
+  return positions.sort(ascending).slice(0, limit);
 }
+
+/** The lowest of those that stand aside. Ten million may, so no more than two pages of them are held at a time. */
+function asideBehind(state: QueueState, after: Position, limit: number): Position[] {
+  const { aside } = state;
+  const positions: Position[] = [];
+  let before = Number.POSITIVE_INFINITY;
+  for (let slot = 0; slot < aside.capacity; slot += 1) {
+    const position = aside.positions[slot]!;
+    if (!isWaitingState(aside.states[slot]!) || position <= after || position >= before) continue;
+    positions.push(position);
+    if (positions.length < 2 * limit) continue;
+    positions.sort(ascending).length = limit;
+    before = positions[limit - 1]!;
+  }
+  return positions;
+}
+
+/** Shows one of those positions. "gone": it does not wait any more, or has expired. */
+export function lookAt(
+  state: QueueState,
+  position: Position,
+  nowMs: number,
+  into: LookedAt,
+): "found" | "gone" | "damaged" {
+  const { aside, line, log, location } = state;
+  const slot = aside.find(position);
+  const isWaiting = slot === NO_SLOT ? line.find(position) : isWaitingState(aside.states[slot]!);
+  if (!isWaiting) return "gone";
+  if (log.read(position, location) !== "found") return "damaged";
+  const { region, offset } = location;
+  if (expiryOf(state, expiresAtMsOf(region, offset), publishedAtMsOf(region, offset)) <= nowMs) return "gone";
+  into.attempts = slot === NO_SLOT ? 0 : aside.attempts[slot]!;
+  into.key = state.expression?.keyOf(region, offset);
+  into.region = region;
+  into.offset = offset;
+  return "found";
+}
+
+const ascending = (one: number, other: number): number => one - other;

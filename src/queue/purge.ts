@@ -1,24 +1,47 @@
 /**
  * Purge: what waits is removed on request; and the removal of a whole queue.
  */
+import type { Position } from "../log/contract.ts";
 import { FREE, LEAVING } from "./aside.ts";
 import { isWaitingState, removeWaiting } from "./depart.ts";
 import { PURGED } from "./ledger.ts";
 import type { QueueState } from "./queue-state.ts";
 
-/** Messages that are not on disk yet are their publishers' still: they stay. */
-export function purge(state: QueueState, bound: number): number {
-  const { aside, line } = state;
-  let purged = 0;
-  for (let slot = 0; slot < aside.capacity && purged < bound; slot += 1) {
-    if (!isWaitingState(aside.states[slot]!)) continue;
-    removeWaiting(state, aside.positions[slot]!, PURGED);
-    purged += 1;
+/**
+ * One request to remove what waits, carried out in steps. Messages that are not on disk when it begins are their
+ * publishers' still: they stay, as does all that comes later and what is in flight.
+ */
+export class Purge {
+  /** Messages removed so far. */
+  purged = 0;
+  readonly #state: QueueState;
+  readonly #before: Position;
+  #slot = 0;
+
+  constructor(state: QueueState) {
+    this.#state = state;
+    this.#before = state.availableBefore;
   }
-  for (; purged < bound && line.first(state.availableBefore); purged += 1) {
-    removeWaiting(state, line.position, PURGED);
+
+  /** Removes up to `bound` messages, and looks at no more than as many aside; true when nothing is left to remove. */
+  step(bound: number): boolean {
+    const { aside, line } = this.#state;
+    let left = bound;
+    for (; left > 0 && this.#slot < aside.capacity; left -= 1) {
+      const slot = this.#slot;
+      this.#slot += 1;
+      if (isWaitingState(aside.states[slot]!) && aside.positions[slot]! < this.#before) {
+        this.#remove(aside.positions[slot]!);
+      }
+    }
+    for (; left > 0 && line.first(this.#before); left -= 1) this.#remove(line.position);
+    return this.#slot >= aside.capacity && !line.first(this.#before);
   }
-  return purged;
+
+  #remove(position: Position): void {
+    removeWaiting(this.#state, position, PURGED);
+    this.purged += 1;
+  }
 }
 
 export function removeAll(state: QueueState): void {

@@ -29,8 +29,8 @@ import {
 } from "./hand-out.ts";
 import type { HashSeed } from "./key-hash.ts";
 import { ACKNOWLEDGED, DEAD_LETTERED, DROPPED, EXPIRED, PURGED, REFUSED, STORED, SUPERSEDED } from "./ledger.ts";
-import { type LookedAt, look } from "./look.ts";
-import { purge, removeAll } from "./purge.ts";
+import { type LookedAt, lookAt, waitingBehind } from "./look.ts";
+import { Purge, removeAll } from "./purge.ts";
 import { type QueueEvents, QueueState } from "./queue-state.ts";
 import { recovered, recoverRecord } from "./recover.ts";
 import { giveBack, type SettleResult, settle } from "./settle.ts";
@@ -248,14 +248,19 @@ export class Queue {
     return this.#state.unreadable;
   }
 
-  /** The next messages that wait behind `after`, oldest first, consuming nothing. The visitor must not call the queue. */
-  look(after: Position, limit: number, visit: (message: LookedAt) => void): void {
-    look(this.#state, after, limit, visit);
+  /** Where up to `limit` messages that wait behind `after` lie, oldest first. */
+  waitingBehind(after: Position, limit: number): Position[] {
+    return waitingBehind(this.#state, after, limit);
   }
 
-  /** Removes up to `bound` messages that wait; returns how many. What is in flight, or not on disk yet, stays. */
-  purge(bound = Number.POSITIVE_INFINITY): number {
-    return purge(this.#state, bound);
+  /** Shows one of those, consuming nothing. */
+  lookAt(position: Position, nowMs: number, into: LookedAt): "found" | "gone" | "damaged" {
+    return lookAt(this.#state, position, nowMs, into);
+  }
+
+  /** Begins to remove what waits now; the caller takes the steps. */
+  beginPurge(): Purge {
+    return new Purge(this.#state);
   }
 
   /** Settles every record and removes the ledger: the queue was deleted and must not be used again. */

@@ -4,10 +4,13 @@
 import type { MessagePort } from "node:worker_threads";
 import { CodedError } from "../base/errors.ts";
 import { encodeStructured } from "../base/structured.ts";
+import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import type { QueueRecord } from "../queue/definition.ts";
 import { layOutCommand } from "./command-message.ts";
 import type { Command, CommandReply, CommandRequest, PublishCommand } from "./commands.ts";
 import type { Partition } from "./partition.ts";
+import { lookIntoQueue } from "./queue-look.ts";
+import { purgeQueue } from "./queue-purge.ts";
 import type { BrokerWorker } from "./worker.ts";
 
 export class CommandServer {
@@ -69,10 +72,18 @@ export class CommandServer {
       case "retractQueue":
         worker.queueRoutes.retract(command.name);
         return null;
-      case "queueStatus": {
-        const dispatcher = worker.owner.dispatcherOf(command.record);
-        if (dispatcher === undefined) throw new CodedError("NOT_FOUND", "Message queue not found");
-        return dispatcher.status(worker.nowMs());
+      case "queueStatus":
+        return this.#dispatcherOf(command.record).status(worker.nowMs());
+      case "lookIntoQueue":
+        return lookIntoQueue(command, () => this.#dispatcherOf(command.record).queue, worker.nowMs());
+      case "purgeQueue": {
+        const { record } = command;
+        const purged = await purgeQueue(
+          this.#partitionOf(record),
+          () => this.#dispatcherOf(record).queue,
+          () => worker.wake(),
+        );
+        return { purged };
       }
       case "kickClient":
         if (!worker.desk.kick(command.clientId)) throw new CodedError("CLIENTID_NOT_FOUND", "Client ID not found");
@@ -80,6 +91,12 @@ export class CommandServer {
       case "publish":
         return { reasonCode: await this.#publish(command) };
     }
+  }
+
+  #dispatcherOf(record: QueueRecord): Dispatcher {
+    const dispatcher = this.#worker.owner.dispatcherOf(record);
+    if (dispatcher === undefined) throw new CodedError("NOT_FOUND", "Message queue not found");
+    return dispatcher;
   }
 
   #partitionOf(record: QueueRecord): Partition {

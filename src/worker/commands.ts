@@ -9,11 +9,14 @@
  * | deleteQueue | the partition's worker | nothing, once the definition is gone from disk |
  * | announceQueue, retractQueue | every worker | nothing, once routing there follows it |
  * | queueStatus | the partition's worker | what `GET …/:name/status` answers |
+ * | lookIntoQueue | the partition's worker | a page of what waits |
+ * | purgeQueue | the partition's worker | how many messages went, once that is on disk |
  * | kickClient | the worker of the client ID | nothing, once its session has ended; CLIENTID_NOT_FOUND |
  * | publish | the worker of the client ID `http_api` | the worst reason code of all who store it |
  * | recovered | every worker, first of all | the queues its partitions hold |
  */
 import type { PlainError } from "../base/errors.ts";
+import type { PublishProperties } from "../mqtt/publish-properties.ts";
 import type { QueueDefinition, QueueRecord } from "../queue/definition.ts";
 import type { QueueCounts } from "../queue/queue.ts";
 
@@ -23,15 +26,41 @@ export interface PublishCommand {
   readonly payload: Uint8Array;
   readonly qos: 0 | 1 | 2;
   readonly retain: boolean;
-  readonly properties: {
-    readonly payloadFormatIndicator?: 0 | 1;
-    readonly messageExpiryIntervalS?: number;
-    readonly responseTopic?: string;
-    readonly correlationData?: Uint8Array;
-    readonly contentType?: string;
-    /** In order, duplicates kept. */
-    readonly userProperties?: readonly (readonly [string, string])[];
-  };
+  readonly properties: PublishProperties & { readonly messageExpiryIntervalS?: number };
+}
+
+export interface LookCommand {
+  readonly kind: "lookIntoQueue";
+  readonly record: QueueRecord;
+  /** What lies behind this position, up to so many messages, and bytes of them. */
+  readonly after: number;
+  readonly limit: number;
+  readonly bytesMax: number;
+  readonly withPayload: boolean;
+}
+
+/** A message that waits. */
+export interface WaitingMessage {
+  readonly position: number;
+  readonly topic: string;
+  readonly qos: number;
+  readonly publishedAtMs: number;
+  readonly clientId: string;
+  readonly attempts: number;
+  readonly key: string | undefined;
+  readonly properties: PublishProperties;
+  /** As published, counted from then; undefined = none. */
+  readonly messageExpiryIntervalS: number | undefined;
+  /** Undefined when it was not asked for, or is larger than all that may be given. */
+  readonly payload: Uint8Array | undefined;
+}
+
+export interface QueueLook {
+  readonly messages: readonly WaitingMessage[];
+  /** Others wait behind them. */
+  readonly hasNext: boolean;
+  /** Messages among them that cannot be read. */
+  readonly damaged: number;
 }
 
 export interface ConsumerStatus {
@@ -64,6 +93,8 @@ export type Command =
   | { readonly kind: "announceQueue"; readonly record: QueueRecord }
   | { readonly kind: "retractQueue"; readonly name: string }
   | { readonly kind: "queueStatus"; readonly record: QueueRecord }
+  | LookCommand
+  | { readonly kind: "purgeQueue"; readonly record: QueueRecord }
   | { readonly kind: "kickClient"; readonly clientId: string }
   | PublishCommand;
 
@@ -76,6 +107,8 @@ export interface Replies {
   readonly announceQueue: null;
   readonly retractQueue: null;
   readonly queueStatus: QueueStatus;
+  readonly lookIntoQueue: QueueLook;
+  readonly purgeQueue: { readonly purged: number };
   readonly kickClient: null;
   /** An MQTT PUBACK reason code: 0x00, 0x10, 0x83, 0x97, … */
   readonly publish: { readonly reasonCode: number };

@@ -4,7 +4,14 @@
  */
 import { CodedError } from "../../src/base/errors.ts";
 import type { QueueDefinition, QueueRecord } from "../../src/queue/definition.ts";
-import type { Command, PublishCommand, QueueStatus, ReplyTo, Workers } from "../../src/worker/commands.ts";
+import type {
+  Command,
+  PublishCommand,
+  QueueStatus,
+  ReplyTo,
+  WaitingMessage,
+  Workers,
+} from "../../src/worker/commands.ts";
 
 export class KeepingWorkers implements Workers {
   readonly count: number;
@@ -16,6 +23,8 @@ export class KeepingWorkers implements Workers {
   /** Client IDs with a session. */
   readonly clients = new Set<string>();
   readonly published: PublishCommand[] = [];
+  /** What waits in every queue. */
+  readonly waiting: WaitingMessage[] = [];
   readonly calls: { readonly worker: number; readonly kind: Command["kind"] }[] = [];
   /** What a publish is answered with. */
   reasonCode = 0;
@@ -80,6 +89,14 @@ export class KeepingWorkers implements Workers {
         return null;
       case "queueStatus":
         return statusOf(command.record.definition);
+      case "lookIntoQueue":
+        return {
+          messages: this.waiting.slice(0, command.limit),
+          hasNext: this.waiting.length > command.limit,
+          damaged: 0,
+        };
+      case "purgeQueue":
+        return { purged: this.waiting.splice(0).length };
       case "kickClient":
         if (!this.clients.delete(command.clientId)) throw new CodedError("CLIENTID_NOT_FOUND", "Client ID not found");
         return null;

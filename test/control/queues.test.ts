@@ -4,6 +4,7 @@
  */
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { WaitingMessage } from "../../src/worker/commands.ts";
 import { type Answer, ask, QUEUES_CONFIG, type Running, startControl } from "./fixture.ts";
 
 let running: Running;
@@ -228,6 +229,48 @@ describe("one queue", () => {
       ...["dead_lettered", "purged", "refused", "difference", "waiting_bytes", "oldest_waiting_ms", "consumers"],
     ]);
     expect((await ask(running, "GET", `${path}/nope/status`)).status).toBe(404);
+  });
+});
+
+describe("what waits", () => {
+  const MESSAGE: WaitingMessage = {
+    position: 65_536,
+    topic: "t",
+    qos: 1,
+    publishedAtMs: 0,
+    clientId: "c",
+    attempts: 0,
+    key: undefined,
+    properties: {},
+    messageExpiryIntervalS: undefined,
+    payload: undefined,
+  };
+
+  it.each(["/queue", "/queues", LIST])(
+    "is shown at GET %s/:name/messages, page by page, and removed by DELETE",
+    async (path) => {
+      await create({ topic_filter: "t" });
+      running.workers.waiting.push(MESSAGE, { ...MESSAGE, position: 65_537 });
+      const first = await ask(running, "GET", `${path}/t/messages?limit=1`);
+      expect(first.json.meta).toEqual({ hasnext: true, cursor: expect.any(String) });
+      const { status } = await ask(running, "GET", `${path}/t/messages?cursor=${first.json.meta.cursor}`);
+      expect(status).toBe(200);
+      expect((await ask(running, "DELETE", `${path}/t/messages`)).json).toEqual({ purged: 2 });
+      expect((await ask(running, "GET", `${path}/nope/messages`)).status).toBe(404);
+    },
+  );
+
+  it.each([
+    ["cursor=xyz", "Invalid cursor"],
+    [`cursor=${Buffer.from('["1.5"]').toString("base64url")}`, "Invalid cursor"],
+    [`cursor=${Buffer.from('["-1"]').toString("base64url")}`, "Invalid cursor"],
+    [`cursor=${Buffer.from('["t","q"]').toString("base64url")}`, "Invalid cursor"],
+    ["limit=0", "limit: expected an integer from 1 to 10000"],
+    ["payload=hex", "payload: expected none, plain or base64"],
+  ])("with %s is 400", async (query, message) => {
+    await create({ topic_filter: "t" });
+    const answer = await ask(running, "GET", `/queue/t/messages?${query}`);
+    expect(answer).toMatchObject({ status: 400, json: { code: "BAD_REQUEST", message } });
   });
 });
 

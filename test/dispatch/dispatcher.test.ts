@@ -4,8 +4,10 @@
  * Method: examples on the real dispatcher and queue over a log in memory.
  */
 import { describe, expect, test } from "vitest";
+import { Region } from "../../src/base/region.ts";
 import { NOT_PAUSED, SESSION_WINDOW_FULL } from "../../src/dispatch/credit.ts";
 import { ACCEPTED, DROPPED_NEWEST, REFUSED_LIMIT } from "../../src/queue/accept.ts";
+import type { LookedAt } from "../../src/queue/look.ts";
 import { Bench } from "./bench.ts";
 
 describe("oversized messages", () => {
@@ -195,9 +197,12 @@ test("a look consumes nothing and pages by position", () => {
   bench.pump();
   bench.detach(consumer);
   const look = (after: number, limit: number) => {
-    const seen: (readonly [string | undefined, number, number])[] = [];
-    bench.dispatcher.queue.look(after, limit, ({ key, attempts, position }) => seen.push([key, attempts, position]));
-    return seen;
+    const { queue } = bench.dispatcher;
+    return queue.waitingBehind(after, limit).map((position) => {
+      const seen: LookedAt = { attempts: 0, key: undefined, region: Region.allocate(0), offset: 0 };
+      expect(queue.lookAt(position, 0, seen)).toBe("found");
+      return [seen.key, seen.attempts, position] as const;
+    });
   };
   const all = look(0, 10);
   expect(all.map(([key, attempts]) => [key, attempts])).toEqual([
@@ -208,4 +213,32 @@ test("a look consumes nothing and pages by position", () => {
   ]);
   expect([...look(0, 3), ...look(all[2]![2], 3)]).toEqual(all);
   expect(bench.dispatcher.status(0)).toMatchObject({ waiting: 4, superseded: 1, in_flight: 0 });
+});
+
+test("a look at many messages aside finds the oldest of them, page by page", () => {
+  const bench = new Bench({ local_max_inflight: 500 });
+  bench.publish(1_000);
+  const consumer = bench.attach();
+  bench.pump();
+  bench.detach(consumer);
+  const { queue } = bench.dispatcher;
+  const all = queue.waitingBehind(0, 2_000);
+  expect(all.length).toBe(1_000);
+  expect(all).toEqual([...all].sort((one, other) => one - other));
+  const paged: number[] = [];
+  for (let page = queue.waitingBehind(0, 7); page.length > 0; page = queue.waitingBehind(page.at(-1)!, 7)) {
+    paged.push(...page);
+  }
+  expect(paged).toEqual(all);
+});
+
+test("a purge takes what waits when it begins: not what comes meanwhile, not what is in flight", () => {
+  const bench = new Bench({ local_max_inflight: 10 });
+  bench.publish(100);
+  bench.attach();
+  bench.pump();
+  const purge = bench.dispatcher.queue.beginPurge();
+  for (let step = 0; !purge.step(7); step += 1) if (step < 5) bench.publish(1);
+  expect(purge.purged).toBe(90);
+  expect(bench.dispatcher.status(0)).toMatchObject({ purged: 90, waiting: 5, in_flight: 10, difference: 0 });
 });

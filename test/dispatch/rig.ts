@@ -291,7 +291,9 @@ export class Rig implements ConsumerLink {
   }
 
   purge(): void {
-    expect(this.dispatcher.queue.purge()).toBe(this.model.purge());
+    const purge = this.dispatcher.queue.beginPurge();
+    while (!purge.step(3));
+    expect(purge.purged).toBe(this.model.purge());
   }
 
   /** The process is gone; what is on disk comes back. */

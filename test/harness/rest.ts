@@ -57,6 +57,7 @@ export interface Ledger {
   readonly acknowledged: number;
   readonly superseded: number;
   readonly dropped: number;
+  readonly purged: number;
   readonly difference: number;
   readonly consumers: readonly { readonly clientid: string; readonly in_flight: number }[];
 }
