@@ -76,6 +76,8 @@ export const LOG_EMPTY_STORE_BYTES = 1024 * 1024;
 /** After a failed commit: the first pause, doubled up to the second; a publisher waits at most that long for its error. */
 export const LOG_RETRY_MS_MIN = 20;
 export const LOG_RETRY_MS_MAX = 500;
+/** Between two probes of a log that cannot store; it is sound again one or two of these after its disk is. */
+export const LOG_PROBE_MS = 1_000;
 /** Findings kept for the statistics; all are counted and reported. */
 export const LOG_DAMAGE_LIST_MAX = 100;
 /** Bad values kept aside for a look; a store with more damage than this needs its backup, not copies of it. */

@@ -1,13 +1,15 @@
 /**
- * `restante status`: running (the data directory is locked), ready (the broker says so) and answering (a listener does).
+ * `restante status`: running (the data directory is locked), ready (the broker says so), answering (a listener does) and storing
+ * (every partition can).
  */
 import { get } from "node:http";
 import { createConnection } from "node:net";
+import { text } from "node:stream/consumers";
 import { type RunningRecord, readRunning } from "../config/data-directory.ts";
 
 export interface StatusReport {
   readonly running: boolean;
-  /** Running, ready by its own word, and answering. */
+  /** Running, ready by its own word, answering, and able to store. */
   readonly ready: boolean;
   /** What the broker wrote; absent when it does not run or has written nothing yet. */
   readonly broker?: RunningRecord;
@@ -26,9 +28,9 @@ export async function statusOf(dataDirectory: string): Promise<StatusReport> {
   if (!broker.ready) {
     return { running: true, ready: false, broker, problem: `process ${broker.pid} is not ready: it starts or stops` };
   }
-  const silent = await silentListener(broker.listeners);
-  if (silent === null) return { running: true, ready: true, broker, problem: null };
-  return { running: true, ready: false, broker, problem: `process ${broker.pid} does not answer on ${silent}` };
+  const problem = await problemOf(broker.listeners);
+  if (problem === null) return { running: true, ready: true, broker, problem };
+  return { running: true, ready: false, broker, problem: `process ${broker.pid} ${problem}` };
 }
 
 /** `restante is running: process 7, mqtt 127.0.0.1:1883, …` */
@@ -38,13 +40,20 @@ export function describeReady({ pid, listeners, workers }: RunningRecord): strin
 }
 
 const ANSWER_MS_MAX = 3_000;
+/** More than any broker says of itself. */
+const TEXT_LENGTH_MAX = 4_096;
 
-/** The first listener that does not answer, or null. HTTP must answer a request: a connection alone proves only the kernel. */
-async function silentListener(listeners: RunningRecord["listeners"]): Promise<string | null> {
+/** The first listener that does not answer, or what HTTP says is wrong, or null. A connection alone proves only the kernel. */
+async function problemOf(listeners: RunningRecord["listeners"]): Promise<string | null> {
   for (const [name, address] of Object.entries(listeners)) {
     const { host, port } = endpointOf(address);
-    const answers = name === "http" ? await answersHttp(host, port) : await accepts(host, port);
-    if (!answers) return `${name} ${address}`;
+    if (name !== "http") {
+      if (!(await accepts(host, port))) return `does not answer on ${name} ${address}`;
+      continue;
+    }
+    const answer = await askHttp(host, port);
+    if (answer === null) return `does not answer on ${name} ${address}`;
+    if (answer.status >= 500) return `says: ${answer.text}`;
   }
   return null;
 }
@@ -58,14 +67,18 @@ function endpointOf(address: string): { readonly host: string; readonly port: nu
   return { host: host === "::" ? "::1" : host, port };
 }
 
-function answersHttp(host: string, port: number): Promise<boolean> {
+/** The status and the text of `GET /status`, on one line; null when none comes. */
+function askHttp(host: string, port: number): Promise<{ readonly status: number; readonly text: string } | null> {
   return new Promise((resolve) => {
     const request = get({ host, port, path: "/status", agent: false, timeout: ANSWER_MS_MAX }, (response) => {
-      response.resume();
-      resolve((response.statusCode ?? 500) < 500);
+      const { statusCode: status = 500 } = response;
+      text(response).then(
+        (body) => resolve({ status, text: body.slice(0, TEXT_LENGTH_MAX).replaceAll("\n", "; ") }),
+        () => resolve(null),
+      );
     });
     request.on("timeout", () => request.destroy(new Error("no answer")));
-    request.on("error", () => resolve(false));
+    request.on("error", () => resolve(null));
   });
 }
 

@@ -115,7 +115,7 @@ export function createControl(options: ControlOptions): Control {
 export function controlRoutes(options: ControlOptions, registry: Registry, isReady: () => boolean): RouteTable {
   const { workers, queuesConfig, payloadBytesMax, nodeName } = options;
   const config = new QueuesConfigStore(queuesConfig);
-  const status: StatusRouteOptions = { nodeName, isReady };
+  const status: StatusRouteOptions = { nodeName, workers, isReady };
   const below: readonly Route[] = [
     statusRoute("/status", status),
     ...queuesConfigRoutes(config, () => registry.size),

@@ -27,6 +27,8 @@ export interface Commit {
   /** No batch number up to this is ever given again; stored when it is new. */
   readonly ceiling: number;
   readonly isCeilingNew: boolean;
+  /** Made to see whether the log can store again. */
+  readonly isProbe: boolean;
 }
 
 /** Writes a commit; the bits of the batches it touches count as handed over from here on. */

@@ -67,6 +67,11 @@ export interface LogEvents {
    * (settlements) or are the owner's to repeat (puts). Same calling rules as `onCommitted`.
    */
   onFailed(batch: number, fault: CommitFault): void;
+  /**
+   * The log cannot store (the first of its commits that failed), or can again: undefined. It finds the end by itself, whether or not
+   * anything is to be stored. After `onFailed` or `onCommitted` of the batch that told.
+   */
+  onHealth?(fault: CommitFault | undefined): void;
   /** Stored bytes proved bad; see `Damage`. Called from inside the log: note it, do not call back. */
   onDamage?(damage: Damage): void;
 }

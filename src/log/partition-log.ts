@@ -12,6 +12,7 @@ import { assert } from "../base/assert.ts";
 import {
   LOG_BATCH_NUMBERS_RESERVED,
   LOG_DEAD_BYTES_FLOOR,
+  LOG_PROBE_MS,
   LOG_READ_CACHE_BYTES_DEFAULT,
   LOG_RESERVE_BYTES,
   LOG_RETRY_MS_MAX,
@@ -41,6 +42,7 @@ import {
 import { DamageReport } from "./damage-report.ts";
 import { Environment, fileOf } from "./environment.ts";
 import { growthOfCommit } from "./growth.ts";
+import { Health, isWritable } from "./health.ts";
 import { ReadCache } from "./read-cache.ts";
 import { TableChanges, visitTable } from "./record-tables.ts";
 import { recoverBatches } from "./recovery.ts";
@@ -53,7 +55,7 @@ export interface PartitionLogOptions {
   readonly directory: string;
   readonly partition: number;
   readonly events: LogEvents;
-  /** Calls back once after `afterMs`, for the retry after a failed commit; `setTimeout` unless given (simulation). */
+  /** Calls back once after `afterMs`, for the retry after a failed commit and for probes; `setTimeout` unless given (simulation). */
   readonly schedule?: (callback: () => void, afterMs: number) => void;
   /** Bytes of batches kept in memory for reading; `LOG_READ_CACHE_BYTES_DEFAULT` unless given. */
   readonly readCacheBytes?: number;
@@ -76,6 +78,7 @@ class LmdbPartitionLog implements PartitionLog {
   readonly #damage: DamageReport;
   readonly #table = new BatchTable();
   readonly #rewriter: Rewriter;
+  readonly #health = new Health();
   readonly #cache: ReadCache;
   readonly #freeArenas: Arena[] = [];
 
@@ -95,6 +98,7 @@ class LmdbPartitionLog implements PartitionLog {
   /** The pause after a failed commit; 0 when the last one went well. */
   #retryMs = 0;
   #isPausing = false;
+  #isProbeDue = false;
   #whenIdle: (() => void) | undefined;
   #commits = 0;
   #failedCommits = 0;
@@ -276,8 +280,10 @@ class LmdbPartitionLog implements PartitionLog {
     );
   }
 
-  /** Seals the gathering batch and starts its commit. */
+  /** Seals the gathering batch and starts its commit; that of a probe may be empty. */
   #begin(): void {
+    const isProbe = this.#isProbeDue;
+    this.#isProbeDue = false;
     this.#isFlushWanted = false;
     const arena = this.#arena;
     this.#events.onSeal(arena.batch);
@@ -293,7 +299,8 @@ class LmdbPartitionLog implements PartitionLog {
       rewrites: this.#rewriter.take(arena.usedBytes, (batch) => this.#imageOf(batch)),
       partition: this.#partition,
       ceiling: arena.batch > this.#ceiling ? arena.batch + LOG_BATCH_NUMBERS_RESERVED : this.#ceiling,
-      isCeilingNew: arena.batch > this.#ceiling,
+      isCeilingNew: isProbe || arena.batch > this.#ceiling,
+      isProbe,
     };
     this.#commit = commit;
     this.#puts = new TableChanges();
@@ -319,8 +326,8 @@ class LmdbPartitionLog implements PartitionLog {
       this.#table.append(commit.batch, arena.records, arena.records, live, settled, commit.image.valueBytes);
     }
     done.then(
-      () => this.#succeeded(commit),
-      (cause: unknown) => this.#failed(commit, faultOfCommit(cause, this.#directory, growthBytes)),
+      () => this.#succeeded(commit, growthBytes),
+      (cause: unknown) => this.#failed(commit, faultOfCommit(cause, this.#directory, growthBytes), growthBytes),
     );
   }
 
@@ -332,9 +339,15 @@ class LmdbPartitionLog implements PartitionLog {
   /** What brings no records may use the reserve: most of it makes room. */
   #hasSpaceFor(commit: Commit, growthBytes: number): boolean {
     if (commit.image === undefined) return this.#reserve.tryClaim(growthBytes, 0);
-    if (this.#reserve.tryClaim(growthBytes, LOG_RESERVE_BYTES)) return true;
+    return this.#hasSpaceForRecords(growthBytes, growthBytes);
+  }
+
+  /** Whether a commit with records may lengthen the file by so much; so many bytes of it are taken. */
+  #hasSpaceForRecords(growthBytes: number, takenBytes: number): boolean {
+    const leftBytes = growthBytes - takenBytes;
+    if (this.#reserve.tryClaim(takenBytes, leftBytes + LOG_RESERVE_BYTES)) return true;
     // On a full disk the pages that became free within the file take it, or most of it: they may lie too far apart.
-    return this.#freeBytes > 2 * growthBytes && this.#reserve.tryClaim(growthBytes, LOG_RESERVE_BYTES / 2);
+    return this.#freeBytes > 2 * growthBytes && this.#reserve.tryClaim(takenBytes, leftBytes + LOG_RESERVE_BYTES / 2);
   }
 
   get #freeBytes(): number {
@@ -347,7 +360,7 @@ class LmdbPartitionLog implements PartitionLog {
     return Promise.reject(new DiskFull(growthBytes));
   }
 
-  #succeeded(commit: Commit): void {
+  #succeeded(commit: Commit, growthBytes: number): void {
     this.#commit = undefined;
     this.#committed = commit.batch;
     this.#ceiling = commit.ceiling;
@@ -361,12 +374,16 @@ class LmdbPartitionLog implements PartitionLog {
       this.#cache.put(image);
     }
     this.#keep(commit);
+    if (commit.image !== undefined) this.#health.succeed(growthBytes);
+    const isSoundAgain = commit.isProbe && this.#health.fault !== undefined;
+    if (isSoundAgain) this.#health.fault = undefined;
     this.#next();
     this.#events.onCommitted(commit.batch);
+    if (isSoundAgain) this.#events.onHealth?.(undefined);
     this.#rest();
   }
 
-  #failed(commit: Commit, fault: CommitFault): void {
+  #failed(commit: Commit, fault: CommitFault, growthBytes: number): void {
     this.#commit = undefined;
     this.#failedCommits += 1;
     if (commit.image !== undefined && this.#table.find(commit.batch)) this.#table.remove("live");
@@ -387,7 +404,12 @@ class LmdbPartitionLog implements PartitionLog {
         if (!this.#isClosed && this.#commit === undefined) this.#next();
       }, this.#retryMs);
     }
+    const wasSound = this.#health.fail(fault, growthBytes);
     this.#events.onFailed(commit.batch, fault);
+    if (wasSound) {
+      this.#events.onHealth?.(fault);
+      this.#schedule(() => this.#probe(), LOG_PROBE_MS);
+    }
     // What makes room goes alone, without waiting for records that may not fit either.
     const isAlone = commit.image !== undefined && this.#commit === undefined && this.#arena.records === 0;
     if (isAlone && fault.kind === "disk_full" && this.#hasWork) this.#begin();
@@ -403,6 +425,17 @@ class LmdbPartitionLog implements PartitionLog {
     if (this.#isClosed || this.#isPausing) return;
     const isRetry = this.#retryMs > 0;
     if (this.#hasWork ? this.#isFlushWanted || isRetry : this.#rewriter.isDue) this.#begin();
+  }
+
+  /** While the log cannot store: tries whether it can again, when nothing has failed for a while. */
+  #probe(): void {
+    const { fault, growthBytes } = this.#health;
+    if (this.#isClosed || fault === undefined) return;
+    this.#schedule(() => this.#probe(), LOG_PROBE_MS);
+    if (!this.#health.tick() || this.#isPausing) return;
+    this.#isProbeDue =
+      fault.kind === "disk_full" ? this.#hasSpaceForRecords(growthBytes, 0) : isWritable(this.#directory);
+    if (this.#isProbeDue && this.#commit === undefined) this.#begin(); // Or with the commit after the one under way.
   }
 
   #rest(): void {

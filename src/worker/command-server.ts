@@ -85,6 +85,8 @@ export class CommandServer {
         );
         return { purged };
       }
+      case "health":
+        return [...worker.partitions.values()].map(({ health }) => health);
       case "kickClient":
         if (!worker.desk.kick(command.clientId)) throw new CodedError("CLIENTID_NOT_FOUND", "Client ID not found");
         return null;

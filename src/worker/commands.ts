@@ -11,6 +11,7 @@
  * | queueStatus | the partition's worker | what `GET …/:name/status` answers |
  * | lookIntoQueue | the partition's worker | a page of what waits |
  * | purgeQueue | the partition's worker | how many messages went, once that is on disk |
+ * | health | every worker | whether its partitions can store |
  * | kickClient | the worker of the client ID | nothing, once its session has ended; CLIENTID_NOT_FOUND |
  * | publish | the worker of the client ID `http_api` | the worst reason code of all who store it |
  * | recovered | every worker, first of all | the queues its partitions hold |
@@ -80,6 +81,16 @@ export interface QueueStatus extends QueueCounts {
   readonly consumers: readonly ConsumerStatus[];
 }
 
+/** Of one partition; what is counted counts from the start of the broker. */
+export interface PartitionHealth {
+  readonly partition: number;
+  /** Why it cannot store; null when it can. */
+  readonly fault: { readonly reason: "disk_full" | "io_error"; readonly sinceMs: number } | null;
+  /** Stored values that proved damaged, and live messages known to be lost with them. */
+  readonly damage: number;
+  readonly damagedRecords: number;
+}
+
 export type Command =
   | { readonly kind: "recovered" }
   | {
@@ -95,6 +106,7 @@ export type Command =
   | { readonly kind: "queueStatus"; readonly record: QueueRecord }
   | LookCommand
   | { readonly kind: "purgeQueue"; readonly record: QueueRecord }
+  | { readonly kind: "health" }
   | { readonly kind: "kickClient"; readonly clientId: string }
   | PublishCommand;
 
@@ -109,6 +121,7 @@ export interface Replies {
   readonly queueStatus: QueueStatus;
   readonly lookIntoQueue: QueueLook;
   readonly purgeQueue: { readonly purged: number };
+  readonly health: readonly PartitionHealth[];
   readonly kickClient: null;
   /** An MQTT PUBACK reason code: 0x00, 0x10, 0x83, 0x97, … */
   readonly publish: { readonly reasonCode: number };

@@ -50,6 +50,7 @@ const worker = new BrokerWorker({
   random: () => Math.random(),
   flushOutput: () => transport.flush(),
   onFault: (fields, message) => log.error(fields, message),
+  onNotice: (fields, message) => log.info(fields, message),
 });
 
 /** Credit tables by the other worker; one memory of its own for consumers and queues that are both here. */

@@ -19,6 +19,7 @@ import { openPartitionLog } from "../log/partition-log.ts";
 import { PartitionQueues } from "../queue/partition-queues.ts";
 import type { Session } from "../session/session.ts";
 import { BatchCompany, type CommitOutcome } from "./batch-company.ts";
+import type { PartitionHealth } from "./commands.ts";
 
 export interface PartitionEvents {
   /** A publisher's message is on disk here, or could not be stored. */
@@ -26,7 +27,8 @@ export interface PartitionEvents {
   onDelivery(session: Session, position: number, messageBytes: number, flags: number): void;
   /** A commit ended: there may be something to do. */
   onCommit(): void;
-  onFault(partition: number, fault: CommitFault): void;
+  /** The partition cannot store, or can again, after `forMs`: then `fault` is undefined. */
+  onHealth(partition: number, fault: CommitFault | undefined, forMs: number): void;
   /** Stored bytes proved bad: set aside, the rest is served. */
   onDamage(partition: number, damage: Damage): void;
 }
@@ -56,25 +58,32 @@ export class Partition {
   readonly #spare: BatchCompany[] = [];
   /** Of a batch in which nothing has gathered. */
   readonly #emptyBytes: number;
+  readonly #nowMs: () => number;
   #lastTarget = 0;
+  #fault: PartitionHealth["fault"] = null;
+  #damageCount = 0;
+  #damagedRecords = 0;
 
   constructor(
     number: number,
     directory: string,
     random: () => number,
+    nowMs: () => number,
     events: PartitionEvents,
     openLog: OpenLog = openPartitionLog,
   ) {
     this.number = number;
     this.#events = events;
+    this.#nowMs = nowMs;
     this.log = openLog({
       directory,
       partition: number,
       events: {
         onSeal: (batch) => this.#onSeal(batch),
         onCommitted: (batch) => this.#onCommitted(batch),
-        onFailed: (batch, fault) => this.#onFailed(batch, fault),
-        onDamage: (damage) => events.onDamage(number, damage),
+        onFailed: (batch) => this.#onFailed(batch),
+        onHealth: (fault) => this.#onHealth(fault),
+        onDamage: (damage) => this.#onDamage(damage),
       },
     });
     this.#emptyBytes = this.log.gatheringBytes;
@@ -92,6 +101,12 @@ export class Partition {
     if (gatheringBytes === this.#emptyBytes) return true;
     if (gatheringRecords + records > RECORDS_PER_BATCH_MAX) return false;
     return gatheringBytes + messageBytes < LOG_BATCH_BYTES_MAX - ROOM_MARGIN_BYTES;
+  }
+
+  /** Whether the partition can store, and what proved damaged since the start. */
+  get health(): PartitionHealth {
+    const { number: partition } = this;
+    return { partition, fault: this.#fault, damage: this.#damageCount, damagedRecords: this.#damagedRecords };
   }
 
   /** A number for a new session or queue. */
@@ -146,7 +161,7 @@ export class Partition {
     this.#finish(company, "stored");
   }
 
-  #onFailed(batch: number, fault: CommitFault): void {
+  #onFailed(batch: number): void {
     const company = this.#sealed.shift()!;
     const puts = [...company.puts.values()];
     company.puts.clear();
@@ -155,8 +170,20 @@ export class Partition {
     for (const { table, key, value } of puts) {
       if (!this.#gathering.puts.has(`${table}/${key}`)) this.put(table, key, value);
     }
-    this.#events.onFault(this.number, fault);
     this.#finish(company, "failed");
+  }
+
+  #onHealth(fault: CommitFault | undefined): void {
+    const nowMs = this.#nowMs();
+    const forMs = this.#fault === null ? 0 : nowMs - this.#fault.sinceMs;
+    this.#fault = fault === undefined ? null : { reason: fault.kind, sinceMs: nowMs };
+    this.#events.onHealth(this.number, fault, forMs);
+  }
+
+  #onDamage(damage: Damage): void {
+    this.#damageCount += 1;
+    this.#damagedRecords += Math.max(0, damage.records);
+    this.#events.onDamage(this.number, damage);
   }
 
   #finish(company: BatchCompany, outcome: CommitOutcome): void {

@@ -69,7 +69,9 @@ export interface WorkerOptions {
   readonly openLog?: OpenLog;
   /** Sends what connections have reserved. */
   readonly flushOutput: () => void;
+  /** For the log of the process: what is wrong, and what is worth knowing. */
   readonly onFault: (fields: object, message: string) => void;
+  readonly onNotice: (fields: object, message: string) => void;
 }
 
 export class BrokerWorker implements PartnerHandler {
@@ -189,7 +191,7 @@ export class BrokerWorker implements PartnerHandler {
 
   #openPartition(number: number): Partition {
     const directory = partitionDirectoryOf(this.#options.dataDirectory, number);
-    const { openLog, random } = this.#options;
+    const { openLog, random, nowMs, onFault, onNotice } = this.#options;
     const events: PartitionEvents = {
       onAnswer: (worker, origin, sequence, outcome) => {
         const reason = outcome === "stored" ? ReasonCode.success : ReasonCode.implementationSpecificError;
@@ -206,17 +208,17 @@ export class BrokerWorker implements PartnerHandler {
       },
       onCommit: () => this.wake(),
       onDamage: (partition, damage) =>
-        this.#options.onFault(
-          { partition, ...damage },
-          "stored bytes are damaged; they are set aside, the rest is served",
-        ),
-      onFault: (partition, fault) =>
-        this.#options.onFault(
-          { partition, kind: fault.kind, err: fault.cause },
-          "a commit failed; publishers were told",
-        ),
+        onFault({ partition, ...damage }, "stored bytes are damaged; they are set aside, the rest is served"),
+      onHealth: (partition, fault, forMs) => {
+        if (fault === undefined) onNotice({ partition, forMs }, "the partition can store again");
+        else
+          onFault(
+            { partition, reason: fault.kind, err: fault.cause },
+            "the partition cannot store: publishers are told",
+          );
+      },
     };
-    return new Partition(number, directory, random, events, openLog);
+    return new Partition(number, directory, random, nowMs, events, openLog);
   }
 
   #answer(worker: number, origin: number, sequence: number, reason: number): void {

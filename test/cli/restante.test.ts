@@ -122,7 +122,7 @@ describe("status", () => {
     answer = 404;
     expect(await report()).toMatchObject({ ready: true });
     answer = 503;
-    expect(await report()).toMatchObject({ ready: false, problem: expect.stringContaining("does not answer on http") });
+    expect(await report()).toMatchObject({ ready: false, problem: expect.stringContaining("says: ") });
     server.closeAllConnections();
     await new Promise((done) => server.close(done));
     expect(await report()).toMatchObject({ ready: false, problem: expect.stringContaining("does not answer on mqtt") });

@@ -6,6 +6,7 @@ import { CodedError } from "../../src/base/errors.ts";
 import type { QueueDefinition, QueueRecord } from "../../src/queue/definition.ts";
 import type {
   Command,
+  PartitionHealth,
   PublishCommand,
   QueueStatus,
   ReplyTo,
@@ -26,6 +27,8 @@ export class KeepingWorkers implements Workers {
   /** What waits in every queue. */
   readonly waiting: WaitingMessage[] = [];
   readonly calls: { readonly worker: number; readonly kind: Command["kind"] }[] = [];
+  /** Of partitions, as far as a test has something to say of them. */
+  health: readonly PartitionHealth[] = [];
   /** What a publish is answered with. */
   reasonCode = 0;
   /** The same for one message. */
@@ -97,6 +100,8 @@ export class KeepingWorkers implements Workers {
         };
       case "purgeQueue":
         return { purged: this.waiting.splice(0).length };
+      case "health":
+        return this.health.filter(({ partition }) => partition % this.count === worker);
       case "kickClient":
         if (!this.clients.delete(command.clientId)) throw new CodedError("CLIENTID_NOT_FOUND", "Client ID not found");
         return null;

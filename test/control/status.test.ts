@@ -26,6 +26,32 @@ describe.each(["/status", "/api/v5/status"])("%s", (path) => {
     expect((await get("", "HEAD")).status).toBe(200);
   });
 
+  it("is 503 while a partition cannot store, and names it; what is damaged is counted", async () => {
+    const sinceMs = Date.UTC(2026, 0, 31, 12);
+    const fault = { reason: "disk_full", sinceMs } as const;
+    running.workers.health = [
+      { partition: 1, fault, damage: 2, damagedRecords: 30 },
+      { partition: 0, fault: null, damage: 0, damagedRecords: 0 },
+    ];
+    const answer = await get();
+    expect(answer.status).toBe(503);
+    expect(answer.text).toBe(
+      "Node restante@127.0.0.1 is degraded\nemqx is not_storing\n" +
+        "partition 1 cannot store: disk_full since 2026-01-31T12:00:00.000Z",
+    );
+    expect((await get("?format=json")).json).toEqual({
+      node_name: "restante@127.0.0.1",
+      cluster: "restante",
+      broker_status: "degraded",
+      app_status: "not_storing",
+      faults: [{ partition: 1, reason: "disk_full", since: "2026-01-31T12:00:00.000Z" }],
+      damage: [{ partition: 1, values: 2, messages: 30 }],
+    });
+    running.workers.health = [{ partition: 1, fault: null, damage: 2, damagedRecords: 30 }];
+    expect((await get()).text).toMatch(/is running$/);
+    expect((await get("?format=json")).json).toMatchObject({ app_status: "running", damage: [{ partition: 1 }] });
+  });
+
   it("is 503 until the broker is ready, and again when it stops", async () => {
     running.control.setReady(false);
     const answer = await get();

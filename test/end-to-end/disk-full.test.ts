@@ -1,6 +1,6 @@
 /**
  * Goal: a full disk is an answer to publishers and nothing else: whoever needs no new space is served on, draining a queue makes room
- * by itself, and everything ever acknowledged is delivered once.
+ * by itself, everything ever acknowledged is delivered once, and the broker says that it cannot store and when it can again.
  * Method: the broker on a tmpfs of a few megabytes (this needs the right to mount), filled with messages for real and then to
  * the last byte by another program. LMDB writes a line to stderr when it meets a full disk: it must never.
  */
@@ -9,7 +9,8 @@ import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { Broker } from "../harness/broker.ts";
+import { Broker, ENTRY } from "../harness/broker.ts";
+import { type Finished, run as runCommand } from "../harness/process.ts";
 import { RawClient } from "../harness/raw-mqtt.ts";
 import { createQueue, ledgerOf } from "../harness/rest.ts";
 import { describeWorkers } from "../harness/servers.ts";
@@ -97,6 +98,18 @@ describe.skipIf(reason !== undefined)("a full disk", () => {
       closeSync(filler);
     };
 
+    /** What a health check sees, and the command. */
+    const health = async (): Promise<{ status: number; json: object; text: string; command: Finished }> => {
+      const text = await fetch(`${broker.url}/status`);
+      const json = await fetch(`${broker.url}/status?format=json`);
+      expect(json.status).toBe(text.status);
+      const flags = [ENTRY, "status", "--data-dir", broker.dataDirectory];
+      const command = await runCommand(process.execPath, flags);
+      return { status: text.status, json: (await json.json()) as object, text: await text.text(), command };
+    };
+
+    const healthLines = (): string[] => broker.logs.filter((line) => /cannot store|can store again/.test(line));
+
     const consume = async (client: RawClient, count: number): Promise<void> => {
       for (const text of await client.receiveTexts(count)) done.push(text.trimEnd());
     };
@@ -108,6 +121,13 @@ describe.skipIf(reason !== undefined)("a full disk", () => {
       expect(stored.size).toBeGreaterThan(50);
       fill();
       expect(await publish(publisher)).toBe(0x83);
+      const { status, json, text, command } = await health();
+      expect(status).toBe(503);
+      expect(text).toMatch(/is degraded\nemqx is not_storing\npartition \d cannot store: disk_full since 2/);
+      expect(json).toMatchObject({ app_status: "not_storing", faults: [{ reason: "disk_full" }] });
+      expect(command.code).toBe(1);
+      expect(command.stderr).toMatch(/^restante: process \d+ says: .*; partition \d cannot store: disk_full .*\n$/);
+      expect(healthLines()).toHaveLength(1);
 
       const old = await RawClient.connected(broker.mqttPort, "old", { version: 4 });
       old.publish("jobs/old", payloadOf("old"), { qos: 1 });
@@ -144,10 +164,22 @@ describe.skipIf(reason !== undefined)("a full disk", () => {
       expect([acknowledged, waiting, difference]).toEqual([done.length, stored.size - done.length, 0]);
     });
 
-    it("stores as before when the other program has given its space back, and has lost nothing", async () => {
+    it("stores as before when there is space again, and has lost nothing", async () => {
       const publisher = await RawClient.connected(broker.mqttPort, "publisher");
+      await publishUntilFull(publisher);
+      expect((await health()).status).toBe(503);
       rmSync(join(mounted, "filler"));
-      await eventually("publishing works again", async () => (await publish(publisher)) === 0, 20_000);
+      run("mount", "-o", `remount,size=${28 + 12 * workers}m`, mounted);
+      // Nobody publishes meanwhile.
+      await eventually("it says that it can store", async () => (await health()).status === 200, 20_000);
+      const { json, command } = await health();
+      expect(Object.keys(json)).toEqual(["node_name", "cluster", "broker_status", "app_status"]);
+      expect(command.code).toBe(0);
+      expect(healthLines()).toEqual([
+        expect.stringMatching(/"reason":"disk_full".*the partition cannot store/),
+        expect.stringMatching(/"forMs":\d+.*the partition can store again/),
+      ]);
+      expect(await publish(publisher)).toBe(0);
       const consumer = await RawClient.connected(broker.mqttPort, "last");
       await consumer.subscribe("$queue/jobs", { qos: 1 });
       await consume(consumer, stored.size - done.length);

@@ -120,6 +120,7 @@ export class Rig {
           for (const client of this.#clients[number]!) client.connection.flush();
         },
         onFault: (_fields, message) => this.faults.push(message),
+        onNotice: () => undefined,
       });
       this.workers.push(worker);
     }
