@@ -27,6 +27,7 @@ import {
 } from "../worker/session-record.ts";
 import { MovingRecords } from "./moving-records.ts";
 import { OpenPartition } from "./open-partition.ts";
+import { copyInbound } from "./raise-inbound.ts";
 import { type Raise, syncPartitions } from "./raise-marker.ts";
 import type { RaiseBounds } from "./raise-partitions.ts";
 
@@ -71,6 +72,7 @@ export async function copyToNewHomes(dataDirectory: string, raise: Raise, bounds
     for (let number = 0; number < raise.to; number += 1) partitions.push(new OpenPartition(dataDirectory, number));
     const places = partitions.map((partition) => placeOf(partition, raise));
     for (const from of places.slice(0, raise.from)) await new Departure(from, places, raise, bounds, moved).run();
+    await copyInbound(partitions, raise, bounds.batchBytes);
   } finally {
     await Promise.all(partitions.map((partition) => partition.close()));
   }
@@ -123,7 +125,6 @@ class Departure {
     await this.#announceSessions();
     await this.#copyRecords();
     await this.#translateInFlight();
-    await this.#copyInbound();
     await this.#copyRetained();
     await Promise.all(this.#places.map((place) => this.#commit(place)));
   }
@@ -222,20 +223,6 @@ class Departure {
 
   async #putSession({ record, to, target }: MovingSession, inFlight: SessionRecord["inFlight"]): Promise<void> {
     await this.#put(to, "sessions", record.clientId, encodeSession({ ...record, target, inFlight }));
-  }
-
-  /** The QoS 2 identifiers that sessions of this partition know. */
-  async #copyInbound(): Promise<void> {
-    const { number, log } = this.#from.partition;
-    const copies: (readonly [string, Buffer])[] = [];
-    log.entries("inbound", (key, value) => {
-      const { clientId } = parsePacketKey(key);
-      const isOfHere = homePartitionOf(clientId, this.#raise.from) === number;
-      if (isOfHere && homePartitionOf(clientId, this.#raise.to) !== number) copies.push([key, value]);
-    });
-    for (const [key, value] of copies) {
-      await this.#put(this.#placeOf(parsePacketKey(key).clientId), "inbound", key, value);
-    }
   }
 
   /** In passes of bounded bytes, because a table is visited in one go. */

@@ -18,8 +18,8 @@
  * - A session: its record under a target new in the destination, on disk no later than the first of its messages, so that
  *   a sweep finds those by the record's target. Positions of deliveries in flight are translated.
  * - A QoS 2 delivery in flight, by its session's client ID; a retained message, by its topic.
- * - A QoS 2 identifier is copied to its session's new home and never swept: in the old one it may stand for a message of
- *   a queue there, and its end removes it from every partition.
+ * - A QoS 2 identifier says who has its message in a form that is true under either number (worker/inbound-record.ts): it is
+ *   copied to wherever that may be asked and never swept; its end removes it from every partition.
  *
  * Memory: the records of the sessions that move, and 22 bytes for each of their messages: less than the workers take for them
  * afterwards. Messages pass through batch by batch.

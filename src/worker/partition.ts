@@ -20,6 +20,7 @@ import { PartitionQueues } from "../queue/partition-queues.ts";
 import type { Session } from "../session/session.ts";
 import { BatchCompany, type CommitOutcome } from "./batch-company.ts";
 import type { PartitionHealth } from "./commands.ts";
+import { decodeShares, encodeShares, type Share } from "./inbound-record.ts";
 
 export interface PartitionEvents {
   /** A publisher's message is on disk here, or could not be stored. */
@@ -40,17 +41,23 @@ export type OpenLog = (options: {
   readonly events: LogEvents;
 }) => PartitionLog;
 
+/** A QoS 2 identifier in this partition; its value in the store says the same once its batch is on disk. */
+export interface InboundIdentifier {
+  readonly shares: readonly Share[];
+  /** Of its batch, while that is not on disk. */
+  company: BatchCompany | undefined;
+}
+
 export class Partition {
   readonly number: number;
   readonly log: PartitionLog;
   readonly queues: PartitionQueues;
   /** Sessions that outlive their connection, by target. */
   readonly sessions = new Map<number, Session>();
-  /**
-   * QoS 2 identifiers received with a message and not yet released: keys of table "inbound", with the company of the batch that
-   * their message is in while that is not on disk.
-   */
-  readonly inbound = new Map<string, BatchCompany | undefined>();
+  /** What lies here now, as QoS 2 identifiers say it. */
+  readonly share: Share;
+  /** QoS 2 identifiers received with a message and not yet released: keys of table "inbound". */
+  readonly inbound = new Map<string, InboundIdentifier>();
   readonly #events: PartitionEvents;
   #gathering = new BatchCompany();
   /** Of sealed batches, oldest first: the log may seal the next one before it tells that one ended. */
@@ -59,20 +66,27 @@ export class Partition {
   /** Of a batch in which nothing has gathered. */
   readonly #emptyBytes: number;
   readonly #nowMs: () => number;
+  readonly #shares: readonly Share[];
+  readonly #sharesValue: Buffer;
   #lastTarget = 0;
   #fault: PartitionHealth["fault"] = null;
   #damageCount = 0;
   #damagedRecords = 0;
 
+  /** `share`: its number, of how many. */
   constructor(
-    number: number,
+    share: Share,
     directory: string,
     random: () => number,
     nowMs: () => number,
     events: PartitionEvents,
     openLog: OpenLog = openPartitionLog,
   ) {
+    const number = share.partition;
     this.number = number;
+    this.share = share;
+    this.#shares = [this.share];
+    this.#sharesValue = encodeShares(this.#shares);
     this.#events = events;
     this.#nowMs = nowMs;
     this.log = openLog({
@@ -126,16 +140,29 @@ export class Partition {
     this.#gathering.put(table, key, value);
   }
 
-  /** Keeps a QoS 2 identifier with its message; if the batch fails, it is forgotten with it, and a repeat is stored as new. */
-  keepInbound(key: string): void {
+  /**
+   * Keeps a QoS 2 identifier with the gathering batch. `hasMessage`: with it, everyone here who was to have the message has it;
+   * else it only tells the session. If the batch fails, what was known before is known again, and a repeat is stored as new.
+   */
+  keepInbound(key: string, hasMessage: boolean): void {
+    const before = this.inbound.get(key);
+    const shares = hasMessage ? this.#shares : (before?.shares ?? NO_SHARES);
     const company = this.#gathering;
-    this.inbound.set(key, company);
-    this.log.put("inbound", key, PRESENT);
+    const kept: InboundIdentifier = { shares, company };
+    this.inbound.set(key, kept);
+    this.log.put("inbound", key, hasMessage ? this.#sharesValue : encodeShares(shares));
     company.afterCommit((outcome) => {
-      if (this.inbound.get(key) !== company) return; // Released meanwhile, or kept again.
-      if (outcome === "stored") this.inbound.set(key, undefined);
+      if (outcome === "stored") kept.company = undefined;
+      else if (this.inbound.get(key) !== kept)
+        return; // Released meanwhile, or kept again.
+      else if (before !== undefined && before.company === undefined) this.inbound.set(key, before);
       else this.inbound.delete(key);
     });
+  }
+
+  /** A QoS 2 identifier read back. */
+  restoreInbound(key: string, value: Buffer): void {
+    this.inbound.set(key, { shares: decodeShares(value, this.share), company: undefined });
   }
 
   /** Forgets a QoS 2 identifier; false when it was not there. */
@@ -194,7 +221,7 @@ export class Partition {
   }
 }
 
-const PRESENT = Buffer.alloc(1);
+const NO_SHARES: readonly Share[] = [];
 
 /** What a batch needs beside its messages, and room for the records of one more publish. */
 const ROOM_MARGIN_BYTES = 64 * 1024;

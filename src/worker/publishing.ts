@@ -25,6 +25,7 @@ import { DELIVERY_RETAIN } from "../session/inbox.ts";
 import { NO_ROOM_NOW } from "../session/ports.ts";
 import type { Session } from "../session/session.ts";
 import type { Subscription } from "../session/subscription.ts";
+import { hasShare, speaksForQueues, speaksForSession } from "./inbound-record.ts";
 import type { Partition } from "./partition.ts";
 import type { Partner } from "./partner.ts";
 import type { RetainedMessages } from "./retained-messages.ts";
@@ -206,12 +207,15 @@ export class Publishing {
     return reason;
   }
 
-  /** Whether a partition has this message already; then whoever waits for it waits for that batch. */
+  /** Who in a partition has this message already; whoever waits for it waits for that batch. */
   #askKnown(staging: Staging): void {
-    const { inbound } = staging.partition;
-    if (!inbound.has(this.#key)) return;
-    staging.staged = KNOWN;
-    staging.earlier = inbound.get(this.#key);
+    const { partition } = staging;
+    const identifier = partition.inbound.get(this.#key);
+    if (identifier === undefined) return;
+    const { shares, company } = identifier;
+    staging.earlier = company;
+    if (hasShare(shares, partition.share)) staging.staged = KNOWN;
+    else if (shares.length > 0) staging.known = shares;
   }
 
   /** The publisher hears of a failure and may send the message again as a new one. */
@@ -224,6 +228,7 @@ export class Publishing {
 
   #toQueue({ queue, partition }: RoutedQueue, message: Region, offset: number, bytes: number): number {
     const staging = this.#byPartition.get(partition.number)!;
+    if (staging.known !== undefined && speaksForQueues(staging.known, partition.number)) return ReasonCode.success;
     const staged = this.#stage(staging, message, offset, bytes);
     if (staged === KNOWN) return ReasonCode.success;
     if (staged === NO_ROOM) return ReasonCode.implementationSpecificError;
@@ -310,6 +315,7 @@ export class Publishing {
       return;
     }
     const staging = this.#byPartition.get(session.homePartition)!;
+    if (staging.known !== undefined && speaksForSession(staging.known, session.clientId)) return;
     const staged = this.#stage(staging, message, offset, bytes);
     if (staged === KNOWN) return;
     const flags = qos | (withRetain ? DELIVERY_RETAIN : 0);
@@ -329,12 +335,12 @@ export class Publishing {
     if (staging.staged !== NOT_STAGED) return staging.staged;
     const { partition } = staging;
     staging.staged = partition.log.stage(message, offset, bytes);
-    if (this.#key !== "" && staging.staged >= 0) this.#keepKey(staging);
+    if (this.#key !== "" && staging.staged >= 0) this.#keepKey(staging, true);
     return staging.staged;
   }
 
-  #keepKey(staging: Staging): void {
-    staging.partition.keepInbound(this.#key);
+  #keepKey(staging: Staging, hasMessage: boolean): void {
+    staging.partition.keepInbound(this.#key, hasMessage);
     staging.isTouched = true;
   }
 
@@ -342,7 +348,7 @@ export class Publishing {
   #keepInbound(from: Session): void {
     const staging = this.#byPartition.get(from.homePartition);
     if (staging === undefined || staging.partition.inbound.has(this.#key)) return;
-    this.#keepKey(staging);
+    this.#keepKey(staging, false);
   }
 
   /** Keeps a retained message, if its topic lives here; false when there is no room for another. */

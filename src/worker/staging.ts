@@ -3,18 +3,21 @@
  * then waits for.
  */
 import type { BatchCompany } from "./batch-company.ts";
+import type { Share } from "./inbound-record.ts";
 import type { Partition } from "./partition.ts";
 import type { Partner } from "./partner.ts";
 import { JOIN, type Joins } from "./waiters.ts";
 
 export const NOT_STAGED = -2;
-/** The partition has this QoS 2 message already. */
+/** Everyone in the partition has this QoS 2 message already. */
 export const KNOWN = -3;
 
 export interface Staging {
   readonly partition: Partition;
   /** The log's handle of the message, NO_ROOM, NOT_STAGED or KNOWN. */
   staged: number;
+  /** A part of those here have this QoS 2 message already: these shares say who. */
+  known: readonly Share[] | undefined;
   /** Something of the message is in its gathering batch. */
   isTouched: boolean;
   /** Of a batch before that one which has the message already and is not on disk. */
@@ -24,12 +27,14 @@ export interface Staging {
 export const newStaging = (partition: Partition): Staging => ({
   partition,
   staged: NOT_STAGED,
+  known: undefined,
   isTouched: false,
   earlier: undefined,
 });
 
 export function resetStaging(staging: Staging): void {
   staging.staged = NOT_STAGED;
+  staging.known = undefined;
   staging.isTouched = false;
   staging.earlier = undefined;
 }

@@ -218,7 +218,8 @@ export class BrokerWorker implements PartnerHandler {
           );
       },
     };
-    return new Partition(number, directory, random, nowMs, events, openLog);
+    const share = { partitions: this.#options.partitions, partition: number };
+    return new Partition(share, directory, random, nowMs, events, openLog);
   }
 
   #answer(worker: number, origin: number, sequence: number, reason: number): void {

@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { homePartitionOf } from "../../src/base/hash.ts";
+import { encodeStructured } from "../../src/base/structured.ts";
 import { newCreditMemory } from "../../src/dispatch/credit.ts";
 import type { QueueDefinition, QueueRecord } from "../../src/queue/definition.ts";
 import { createMesh, ringOf } from "../../src/ring/mesh.ts";
@@ -66,6 +67,8 @@ export class Rig {
   readonly directory: string;
   readonly partitions: number;
   readonly faults: string[] = [];
+  /** Of the queues that there are. */
+  readonly records: QueueRecord[] = [];
   readonly random: () => number;
   nowMs: number;
   /** Commits of logs in memory that are due to fail. */
@@ -128,7 +131,10 @@ export class Rig {
     const routes = recovered.map((each) => each.routes);
     for (const worker of this.workers) worker.begin(routes);
     for (const { queues } of recovered) {
-      for (const record of queues) for (const worker of this.workers) worker.queueRoutes.announce(record, () => {});
+      for (const record of queues) {
+        this.records.push(record);
+        for (const worker of this.workers) worker.queueRoutes.announce(record, () => {});
+      }
     }
   }
 
@@ -194,6 +200,17 @@ export class Rig {
     const record: QueueRecord = { definition: definition(fields), partition, target, createdAtMs: this.nowMs };
     owner.queueRoutes.create(record);
     for (const worker of this.workers) worker.queueRoutes.announce(record, () => {});
+    this.records.push(record);
+    return record;
+  }
+
+  /** As `createQueue`, on disk as control does it, so that a later start finds it. */
+  async storeQueue(fields: Partial<QueueDefinition>, partition = 0): Promise<QueueRecord> {
+    const record = this.createQueue(fields, partition);
+    const owner = this.workers[partition % this.workers.length]!;
+    owner.partitions.get(partition)!.put("queues", record.definition.name, encodeStructured(record));
+    owner.wake();
+    await this.settle();
     return record;
   }
 
