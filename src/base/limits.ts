@@ -167,6 +167,11 @@ export const FRAMES_PER_TURN = 2_048;
 /** Messages handed out by one queue in one turn. */
 export const HAND_OUTS_PER_TURN = 1_024;
 
+/** SUBACK waits no longer for a queue that subscribing creates: far above a commit, below the patience of clients. */
+export const WANTED_QUEUE_DEADLINE_MS = 5_000;
+/** Queues that one worker asks control for at a time; one client may want 8,192 in a SUBSCRIBE. */
+export const WANTED_QUEUES_MAX = 16_384;
+
 /** A look into a queue goes on in the next turn after so many messages, bytes of them, and batches, each of them up to 8 MiB to read. */
 export const LOOK_MESSAGES_PER_TURN = 256;
 export const LOOK_BYTES_PER_TURN = 1024 * 1024;

@@ -6,6 +6,7 @@ import { isIP } from "node:net";
 import { BYTESIZE_FORM, formatBytesize, parseBytesize } from "../base/bytesize.ts";
 import { DURATION_FORM, formatDuration, parseDuration } from "../base/duration.ts";
 import { type Parsed, quoted } from "../base/parsed.ts";
+import { compileKeyExpression } from "../queue/key-expression.ts";
 
 export interface Kind<T> {
   /** What it wants, as a noun: "an integer from 1 to 100". */
@@ -123,6 +124,17 @@ export const path: Kind<string> = {
 export const optionalPath: Kind<string | null> = {
   expected: path.expected,
   parse: (written) => (written === null ? { value: null } : path.parse(written)),
+  write: asItIs,
+};
+
+/** The key of a last-value queue. */
+export const keyExpression: Kind<string> = {
+  expected: "a key expression",
+  parse: (written) => {
+    if (typeof written !== "string") return mismatch(keyExpression.expected, written);
+    const compiled = compileKeyExpression(written);
+    return compiled.ok ? { value: written } : { problem: `${compiled.message} at position ${compiled.position}` };
+  },
   write: asItIs,
 };
 

@@ -18,10 +18,10 @@ import {
   integer,
   integerOrAuto,
   type Kind,
+  keyExpression,
   optionalPath,
   orInfinity,
   path,
-  text,
   UNBOUNDED,
 } from "./kinds.ts";
 
@@ -80,7 +80,7 @@ const queueFields = {
     })
     .optional(),
   overflow: optional(choice(["drop_oldest", "drop_newest", "reject"])),
-  durability: optional(choice(["fsync", "memory"])),
+  durability: optional(choice(["fsync"])),
   local_max_inflight: optional(integer(1, 65_535)),
   redispatch_interval: optional(duration(1, TIMER_MS_MAX)),
   consumer_max_inactive: optional(duration(1, TIMER_MS_MAX)),
@@ -91,7 +91,7 @@ const queueFields = {
   consumer_persistence_interval: optional(duration(1, TIMER_MS_MAX)),
 };
 const regularFields = z.strictObject(queueFields);
-const lastValueFields = z.strictObject({ key_expression: optional(text), ...queueFields });
+const lastValueFields = z.strictObject({ key_expression: optional(keyExpression), ...queueFields });
 
 const settingsSchema = z.strictObject({
   host: setting(host, "127.0.0.1", "The address that every listener binds to."),
@@ -119,7 +119,11 @@ const settingsSchema = z.strictObject({
     level: setting(choice(LOG_LEVELS), "info", "The least important lines that are written."),
   }),
   queues: section({
-    enable: setting(flagOr("auto"), true, "Kept for compatibility with EMQX; queues are always on."),
+    enable: setting(
+      flagOr("auto"),
+      true,
+      "`false`: REST answers 503 for queues and subscribing creates none; queues that are there go on.",
+    ),
     gc_interval: setting(duration(1, GC_INTERVAL_MS_MAX), "1h", "Time between two clean-ups of expired messages."),
     regular_queue_retention_period: setting(
       duration(1, UNBOUNDED),
@@ -135,7 +139,7 @@ const settingsSchema = z.strictObject({
     auto_create: section({
       regular: autoCreate(
         regularFields,
-        "`false`, or the fields of the regular queue that a subscription to `$queue/<name>/<filter>` creates.",
+        "`false`, or the fields of the regular queue that a subscription to `$queue/<name>/<filter>` or `$q/<filter>` creates.",
       ),
       lastvalue: autoCreate(lastValueFields, "The same for a last-value queue. Not both at once."),
     }),

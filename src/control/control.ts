@@ -20,6 +20,7 @@ import {
 } from "../base/limits.ts";
 import type { Workers } from "../worker/commands.ts";
 import { type ApiKey, ApiKeys } from "./api-keys.ts";
+import { AutoCreation } from "./auto-creation.ts";
 import { clientRoutes } from "./client-routes.ts";
 import type { HttpAddress, HttpBounds } from "./http.ts";
 import type { ControlLog } from "./log.ts";
@@ -27,7 +28,8 @@ import { createNodeHttpServer } from "./node-http.ts";
 import { createPipeline } from "./pipeline.ts";
 import { publishRoutes } from "./publish-routes.ts";
 import { queueRoutes } from "./queue-routes.ts";
-import { type QueuesConfig, QueuesConfigStore, queuesConfigRoutes } from "./queues-config.ts";
+import { type QueuesConfig, QueuesConfigStore } from "./queues-config.ts";
+import { queuesConfigRoutes } from "./queues-config-routes.ts";
 import { Registry } from "./registry.ts";
 import { type Route, RouteTable } from "./route.ts";
 import { type StatusRouteOptions, statusRoute } from "./status-route.ts";
@@ -53,7 +55,7 @@ export interface ControlOptions {
 export interface Control {
   /** Opens the HTTP listener; what needs the workers is answered 503 until `setReady(true)`. Rejects with LISTEN_FAILED. */
   listen(host: string, port: number): Promise<HttpAddress>;
-  /** Loads the registry from every worker (`recovered`), announces every queue to all workers. Once, before `setReady`. */
+  /** Loads registry and configuration from the workers (`recovered`), announces every queue to all. Once, before `setReady`. */
   recover(): Promise<void>;
   /** True when every listener of the broker accepts; false at the start of a stop. */
   setReady(isReady: boolean): void;
@@ -76,11 +78,10 @@ const BOUNDS: HttpBounds = {
 };
 
 export function createControl(options: ControlOptions): Control {
-  const { log, onFault } = options;
+  const { log, onFault, workers } = options;
   let isReady = false;
   let hasRecovered = false;
-  const registry = new Registry(options);
-  const routes = controlRoutes(options, registry, () => isReady);
+  const { registry, config, autoCreation, routes } = controlParts(options, () => isReady);
   const handler = createPipeline({
     routes,
     apiKeys: new ApiKeys(options.apiKeys),
@@ -96,7 +97,13 @@ export function createControl(options: ControlOptions): Control {
   return {
     listen: (host, port) => server.listen(host, port),
     async recover() {
-      await registry.recover();
+      const { inForce, outdated } = config.recover(await registry.recover());
+      if (inForce.length > 0) log.info({ keys: inForce }, "settings of queues are in force as REST has changed them");
+      if (outdated.length > 0) {
+        log.warn({ keys: outdated }, "settings of queues have changed since REST changed them; the settings hold");
+      }
+      workers.serveWanted((queue) => autoCreation.create(queue));
+      await autoCreation.announce();
       hasRecovered = true;
     },
     setReady(ready) {
@@ -111,20 +118,33 @@ export function createControl(options: ControlOptions): Control {
   };
 }
 
-/** Every route there is, for the pipeline and for the test that walks them. */
-export function controlRoutes(options: ControlOptions, registry: Registry, isReady: () => boolean): RouteTable {
-  const { workers, queuesConfig, payloadBytesMax, nodeName } = options;
-  const config = new QueuesConfigStore(queuesConfig);
+export interface ControlParts {
+  readonly registry: Registry;
+  readonly config: QueuesConfigStore;
+  readonly autoCreation: AutoCreation;
+  /** Every route there is. */
+  readonly routes: RouteTable;
+}
+
+/** What the control plane is made of; also for the tests that walk its routes. */
+export function controlParts(options: ControlOptions, isReady: () => boolean): ControlParts {
+  const { workers, queuesConfig, payloadBytesMax, nodeName, log } = options;
+  const registry = new Registry(options);
+  const config = new QueuesConfigStore(queuesConfig, async (changes) => {
+    await workers.call(0, { kind: "keepConfig", changes });
+  });
+  const autoCreation = new AutoCreation({ workers, registry, config, log });
   const status: StatusRouteOptions = { nodeName, workers, isReady };
   const below: readonly Route[] = [
     statusRoute("/status", status),
-    ...queuesConfigRoutes(config, () => registry.size),
+    ...queuesConfigRoutes({ store: config, registry, autoCreation }),
     ...queueRoutes({ registry, config }),
     ...clientRoutes(workers),
     ...publishRoutes({ workers, payloadBytesMax }),
   ];
-  return new RouteTable([
+  const routes = new RouteTable([
     statusRoute("/status", status),
     ...below.map((route) => ({ ...route, pattern: `${BASE}${route.pattern}` })),
   ]);
+  return { registry, config, autoCreation, routes };
 }

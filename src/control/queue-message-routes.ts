@@ -8,13 +8,14 @@ import type { PublishProperties } from "../mqtt/publish-properties.ts";
 import type { QueueLook, WaitingMessage } from "../worker/commands.ts";
 import { jsonResponse } from "./answers.ts";
 import { cursorOf, pageRequestOf } from "./page.ts";
+import type { QueuesConfigStore } from "./queues-config.ts";
 import type { Registry } from "./registry.ts";
 import { READERS, type Route, WRITERS } from "./route.ts";
 
 type PayloadForm = "none" | "plain" | "base64";
 
-/** Of the queue at `pattern`; `requireEnabled` throws 503. */
-export function queueMessageRoutes(pattern: string, registry: Registry, requireEnabled: () => void): readonly Route[] {
+/** Of the queue at `pattern`. */
+export function queueMessageRoutes(pattern: string, registry: Registry, config: QueuesConfigStore): readonly Route[] {
   const common = {
     pattern: `${pattern}/messages`,
     readsBody: false,
@@ -31,7 +32,7 @@ export function queueMessageRoutes(pattern: string, registry: Registry, requireE
         const form = payloadFormOf(query.get("payload"));
         const place = after === undefined ? 0 : positionOf(after[0]!);
         return async () => {
-          requireEnabled();
+          config.requireEnabled();
           const withPayload = form !== "none";
           const wanted = { after: place, limit, bytesMax: REST_LOOK_BYTES_MAX, withPayload };
           return jsonResponse(200, pageOf(await registry.look(params.get("name")!, wanted), form));
@@ -45,7 +46,7 @@ export function queueMessageRoutes(pattern: string, registry: Registry, requireE
       prepare:
         ({ params }) =>
         async () => {
-          requireEnabled();
+          config.requireEnabled();
           return jsonResponse(200, await registry.purge(params.get("name")!));
         },
     },

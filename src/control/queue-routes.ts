@@ -2,7 +2,6 @@
  * The queue endpoints, in all their spellings: `/queues` and `/message_queues/queues` for the list, `/queue/:name`,
  * `/queues/:name` and `/message_queues/queues/:name` for one. What waits in it: queue-message-routes.ts.
  */
-import { CodedError } from "../base/errors.ts";
 import { REST_BODY_BYTES_MAX, REST_IDLE_BODY_BYTES_MAX } from "../base/limits.ts";
 import type { QueueDefinition } from "../queue/definition.ts";
 import { jsonResponse, noContent } from "./answers.ts";
@@ -42,7 +41,7 @@ export function queueRoutes({ registry, config }: QueueRoutesOptions): readonly 
     prepare({ query }) {
       const { limit, after } = pageRequestOf(query, 2);
       return () => {
-        requireEnabled();
+        config.requireEnabled();
         const place = after && { topicFilter: after[0]!, name: after[1]! };
         const found = registry.list(place, limit + 1).map(({ definition }) => definition);
         return jsonResponse(200, pageOf(found, limit, cursorKeyOf));
@@ -57,8 +56,8 @@ export function queueRoutes({ registry, config }: QueueRoutesOptions): readonly 
     prepare({ body }) {
       const definition = definitionOf(body);
       return async () => {
-        requireEnabled();
-        const record = await registry.create(definition, () => config.current.max_queue_count);
+        config.requireEnabled();
+        const record = await registry.create(definition, (count) => config.admit(count));
         return jsonResponse(200, record.definition);
       };
     },
@@ -68,7 +67,7 @@ export function queueRoutes({ registry, config }: QueueRoutesOptions): readonly 
     ...read,
     pattern,
     prepare: (call) => () => {
-      requireEnabled();
+      config.requireEnabled();
       return jsonResponse(200, registry.lookUp(nameOf(call)).definition);
     },
   });
@@ -80,7 +79,7 @@ export function queueRoutes({ registry, config }: QueueRoutesOptions): readonly 
     prepare(call) {
       const change = changeOf(call.body);
       return async () => {
-        requireEnabled();
+        config.requireEnabled();
         const record = await registry.update(nameOf(call), (current) => changed(current, change));
         return jsonResponse(200, record.definition);
       };
@@ -94,7 +93,7 @@ export function queueRoutes({ registry, config }: QueueRoutesOptions): readonly 
     bodyBytesMax: REST_IDLE_BODY_BYTES_MAX,
     pattern,
     prepare: (call) => async () => {
-      requireEnabled();
+      config.requireEnabled();
       await registry.remove(nameOf(call));
       return noContent();
     },
@@ -104,7 +103,7 @@ export function queueRoutes({ registry, config }: QueueRoutesOptions): readonly 
     ...read,
     pattern: `${pattern}/status`,
     prepare: (call) => async () => {
-      requireEnabled();
+      config.requireEnabled();
       return jsonResponse(200, await registry.status(nameOf(call)));
     },
   });
@@ -112,12 +111,8 @@ export function queueRoutes({ registry, config }: QueueRoutesOptions): readonly 
   return [
     ...LISTS.flatMap((pattern) => [list(pattern), create(pattern)]),
     ...ITEMS.flatMap((pattern) => [show(pattern), update(pattern), remove(pattern), status(pattern)]),
-    ...ITEMS.flatMap((pattern) => queueMessageRoutes(pattern, registry, requireEnabled)),
+    ...ITEMS.flatMap((pattern) => queueMessageRoutes(pattern, registry, config)),
   ];
-
-  function requireEnabled(): void {
-    if (config.current.enable === false) throw new CodedError("SERVICE_UNAVAILABLE", "Not enabled");
-  }
 }
 
 const cursorKeyOf = (definition: QueueDefinition): readonly string[] => [definition.topic_filter, definition.name];

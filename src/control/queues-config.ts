@@ -1,15 +1,15 @@
 /**
- * The configuration of the queue feature (`GET` and `PUT …/queues/config`): EMQX's `mq.*` keys, durations as they were
- * given. A change by PUT lives as long as the process.
+ * The configuration of the queue feature: what the settings `queues.*` say, and over it what PUT has changed. A change by PUT lies in the
+ * store and holds until the setting itself is changed: whichever was changed last is in force
+ * (docs/decisions/0051-the-newer-of-setting-and-put-is-in-force.md).
+ *
+ * ```
+ *   settings ──► in force ◄── PUT ─► on disk, with the setting it replaces
+ *   next start: is that still the setting? the change holds : the setting is newer, the change is forgotten at the next PUT
+ * ```
  */
-import { formatBytesize } from "../base/bytesize.ts";
-import { formatDuration, parseDuration } from "../base/duration.ts";
 import { CodedError } from "../base/errors.ts";
-import { REST_BODY_BYTES_MAX, REST_IDLE_BODY_BYTES_MAX } from "../base/limits.ts";
-import { jsonResponse, noContent } from "./answers.ts";
-import { type Field, fieldOf, integer, objectOf, parseFields, wanted } from "./fields.ts";
-import { KEY_EXPRESSION_DEFAULT, SETTINGS_DEFAULT, settingsFields } from "./queue-fields.ts";
-import { READERS, type Route, WRITERS } from "./route.ts";
+import type { ConfigChanges } from "../worker/commands.ts";
 
 /** As EMQX writes durations: `"2h"`, or milliseconds. */
 export type RawDuration = string | number;
@@ -33,19 +33,53 @@ export interface QueuesConfig {
   };
 }
 
+/** Puts all changes by PUT on disk; rejects with a coded error. */
+export type StoreChanges = (changes: ConfigChanges) => Promise<void>;
+
 export class QueuesConfigStore {
+  readonly #settings: QueuesConfig;
+  readonly #store: StoreChanges;
+  #changes: ConfigChanges = {};
   #current: QueuesConfig;
 
-  constructor(initial: QueuesConfig) {
-    this.#current = initial;
+  constructor(settings: QueuesConfig, store: StoreChanges) {
+    this.#settings = settings;
+    this.#store = store;
+    this.#current = settings;
   }
 
   get current(): QueuesConfig {
     return this.#current;
   }
 
-  /** Takes over the keys that `change` has; all or nothing. Throws 400. */
-  change(change: Partial<QueuesConfig>, queueCount: number): void {
+  get isEnabled(): boolean {
+    return this.#current.enable !== false;
+  }
+
+  /** Throws 503 while the feature is switched off. */
+  requireEnabled(): void {
+    if (!this.isEnabled) throw new CodedError("SERVICE_UNAVAILABLE", "Not enabled");
+  }
+
+  /** Throws when there may be no queue beside the `count` there are. */
+  admit(count: number): void {
+    this.requireEnabled();
+    if (count >= this.#current.max_queue_count) {
+      throw new CodedError("MAX_QUEUE_COUNT_REACHED", "Max queue count reached");
+    }
+  }
+
+  /** Takes over what lay on disk; returns the keys that are in force from there, and those whose setting is newer. */
+  recover(changes: ConfigChanges): { readonly inForce: readonly string[]; readonly outdated: readonly string[] } {
+    const known = Object.entries(changes).filter(([key]) => key in this.#settings);
+    const inForce = known.filter(([key, { setting }]) => setting === this.#settingOf(key));
+    const outdated = known.filter(([key, { setting }]) => setting !== this.#settingOf(key)).map(([key]) => key);
+    this.#apply(Object.fromEntries(inForce));
+    return { inForce: inForce.map(([key]) => key), outdated };
+  }
+
+  /** Takes over the keys that `change` has, once they are on disk; all or nothing. Throws 400, or why they are not stored. */
+  async change(change: Partial<QueuesConfig>, queueCount: number): Promise<void> {
     const wanted = { ...this.#current, ...change };
     if (wanted.auto_create.regular !== false && wanted.auto_create.lastvalue !== false) {
       const message = "Queues should be configured to be automatically created either as regular or lastvalue";
@@ -54,144 +88,20 @@ export class QueuesConfigStore {
     if (change.enable === false && queueCount > 0) {
       throw new CodedError("BAD_REQUEST", "Cannot disable MQ subsystem via API when there are existing queues");
     }
-    this.#current = wanted;
+    const changes: Record<string, ConfigChanges[string]> = { ...this.#changes };
+    for (const [key, value] of Object.entries(change)) changes[key] = { value, setting: this.#settingOf(key) };
+    await this.#store(changes);
+    this.#apply(changes);
   }
-}
 
-const GC_INTERVAL_MS_MAX = 4_294_967_295;
-const TIMER_MS_MAX = 2_147_483_647;
-
-const changeFields = objectOf({
-  enable: fieldOf<boolean | "auto">((written) =>
-    written === true || written === false || written === "auto"
-      ? { value: written }
-      : wanted("true, false or auto", written),
-  ).optional(),
-  gc_interval: rawDuration(GC_INTERVAL_MS_MAX).optional(),
-  regular_queue_retention_period: rawDuration(Number.MAX_SAFE_INTEGER).optional(),
-  max_queue_count: integer(1).optional(),
-  find_queue_retry_interval: rawDuration(TIMER_MS_MAX).optional(),
-  auto_create: objectOf({
-    regular: autoCreate(settingsFields.omit({ key_expression: true })).optional(),
-    lastvalue: autoCreate(settingsFields).optional(),
-  }).optional(),
-  quota: objectOf({
-    threshold_percentage: integer(1, 100).optional(),
-    buffer_max_size: integer(1).optional(),
-    buffer_flush_interval: rawDuration(TIMER_MS_MAX).optional(),
-    buffer_pool_size: integer(1).optional(),
-  }).optional(),
-});
-
-export function queuesConfigRoutes(store: QueuesConfigStore, queueCount: () => number): readonly Route[] {
-  return ["/queues/config", "/message_queues/config"].flatMap((pattern): readonly Route[] => [
-    {
-      method: "GET",
-      pattern,
-      access: { roles: READERS, scope: "connections" },
-      readsBody: false,
-      bodyBytesMax: REST_IDLE_BODY_BYTES_MAX,
-      needsReady: false,
-      prepare: () => () => jsonResponse(200, configObjectOf(store.current)),
-    },
-    {
-      method: "PUT",
-      pattern,
-      access: { roles: WRITERS, scope: "connections" },
-      readsBody: true,
-      bodyBytesMax: REST_BODY_BYTES_MAX,
-      needsReady: false,
-      prepare({ body }) {
-        const change = changeOf(body, store.current);
-        return () => {
-          store.change(change, queueCount());
-          return noContent();
-        };
-      },
-    },
-  ]);
-}
-
-/** `auto_create` is replaced as a whole, the rest key by key. */
-function changeOf(body: unknown, current: QueuesConfig): Partial<QueuesConfig> {
-  const { auto_create: autoCreated, quota, ...others } = parseFields(changeFields, body);
-  return {
-    ...definedOf(others),
-    ...(quota === undefined ? {} : { quota: { ...current.quota, ...definedOf(quota) } }),
-    ...(autoCreated === undefined
-      ? {}
-      : { auto_create: { regular: autoCreated.regular ?? false, lastvalue: autoCreated.lastvalue ?? false } }),
-  };
-}
-
-/** The response object: what is on in `auto_create` shows every field it will set. */
-function configObjectOf(config: QueuesConfig): object {
-  const { regular, lastvalue } = config.auto_create;
-  return {
-    enable: config.enable,
-    gc_interval: rawOf(config.gc_interval),
-    regular_queue_retention_period: rawOf(config.regular_queue_retention_period),
-    max_queue_count: config.max_queue_count,
-    find_queue_retry_interval: rawOf(config.find_queue_retry_interval),
-    auto_create: {
-      regular: regular === false ? false : expanded(regular),
-      lastvalue: lastvalue === false ? false : { key_expression: KEY_EXPRESSION_DEFAULT, ...expanded(lastvalue) },
-    },
-    quota: { ...config.quota, buffer_flush_interval: rawOf(config.quota.buffer_flush_interval) },
-  };
-}
-
-function expanded(given: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-  const { limits: givenLimits } = given;
-  const limits = { ...SETTINGS_DEFAULT.limits, ...(givenLimits as object | undefined) };
-  const shown: Record<string, unknown> = {};
-  for (const [field, value] of Object.entries({ ...SETTINGS_DEFAULT, ...given })) {
-    shown[field] = DURATIONS.has(field) ? rawOf(value) : value;
+  #apply(changes: ConfigChanges): void {
+    this.#changes = changes;
+    const values = Object.entries(changes).map(([key, { value }]) => [key, value] as const);
+    this.#current = { ...this.#settings, ...Object.fromEntries(values) };
   }
-  const bytesMax: unknown = limits.max_shard_message_bytes;
-  return {
-    ...shown,
-    limits: { ...limits, max_shard_message_bytes: typeof bytesMax === "number" ? formatBytesize(bytesMax) : bytesMax },
-  };
-}
 
-const DURATIONS: ReadonlySet<string> = new Set([
-  "data_retention_period",
-  "redispatch_interval",
-  "consumer_max_inactive",
-  "ping_interval",
-  "busy_session_retry_interval",
-  "consumer_persistence_interval",
-]);
-
-/** A text stays as it was given; milliseconds are written out. */
-const rawOf = (value: unknown): unknown => (typeof value === "number" ? formatDuration(value) : value);
-
-/** Checked as a duration, kept as written. */
-function rawDuration(maxMs: number): Field<RawDuration> {
-  return fieldOf((written) => {
-    const { value, problem } = parseDuration(written);
-    if (problem !== undefined) return { problem };
-    const isFine = value >= 1 && value <= maxMs;
-    return isFine ? { value: written as RawDuration } : { problem: `out of range: 1ms to ${maxMs}ms` };
-  });
-}
-
-/** Checked as the fields of a queue, kept as written. */
-function autoCreate(
-  fields: { parse(written: unknown): unknown } & Pick<typeof settingsFields, "safeParse">,
-): Field<AutoCreate> {
-  return fieldOf<AutoCreate>((written) => {
-    if (written === false) return { value: false };
-    const outcome = fields.safeParse(written);
-    if (outcome.success) return { value: written as Readonly<Record<string, unknown>> };
-    const { path, message } = outcome.error.issues[0]!;
-    return { problem: path.length === 0 ? message : `${path.join(".")}: ${message}` };
-  });
-}
-
-function definedOf<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
-    [K in keyof T]?: Exclude<T[K], undefined>;
-  };
+  /** A setting as text, for comparison with the one at another start. */
+  #settingOf(key: string): string {
+    return JSON.stringify(this.#settings[key as keyof QueuesConfig]);
+  }
 }

@@ -13,7 +13,7 @@
  */
 import { CodedError } from "../base/errors.ts";
 import { type QueueDefinition, type QueueRecord, unnamedQueueName } from "../queue/definition.ts";
-import type { LookCommand, QueueLook, QueueStatus, Workers } from "../worker/commands.ts";
+import type { ConfigChanges, LookCommand, QueueLook, QueueStatus, Workers } from "../worker/commands.ts";
 import type { ControlLog } from "./log.ts";
 import { Mutex } from "./mutex.ts";
 
@@ -57,19 +57,29 @@ export class Registry {
     return this.#unannounced.size > 0 || this.#doomed.size > 0;
   }
 
-  /** Takes over what the workers' partitions hold, and tells every worker of every queue. Once, at the start. */
-  recover(): Promise<void> {
+  /**
+   * Takes over what the workers' partitions hold, and tells every worker of every queue. Once, at the start. Returns what they hold of
+   * the configuration.
+   */
+  recover(): Promise<ConfigChanges> {
     return this.#mutex.run(async () => {
       const replies = await settleAll(
         this.#numbers().map((worker) => this.#workers.call(worker, { kind: "recovered" })),
       );
       for (const record of replies.flatMap(({ queues }) => queues)) this.#adopt(record);
       for (const record of this.#ordered) await this.#announce(record);
+      return Object.assign({}, ...replies.map(({ configChanges }) => configChanges));
     });
   }
 
   get(name: string): QueueRecord | undefined {
     return this.#records.get(name);
+  }
+
+  /** Whether there is a queue with exactly this topic filter. */
+  hasFilter(topicFilter: string): boolean {
+    const next = this.#ordered[this.#firstBehind(topicFilter, "")];
+    return next?.definition.topic_filter === topicFilter;
   }
 
   /** By name; an unnamed queue also by its bare topic filter. Throws 404. */
@@ -103,14 +113,20 @@ export class Registry {
     return this.#workers.call(this.#ownerOf(record.partition), { kind: "purgeQueue", record });
   }
 
-  /** Throws ALREADY_EXISTS, MAX_QUEUE_COUNT_REACHED, or the owner's fault; then there is no such queue. */
-  create(definition: QueueDefinition, queuesMax: () => number): Promise<QueueRecord> {
+  /** Runs a task while no queue comes, changes or goes. */
+  exclusively<T>(task: () => Promise<T>): Promise<T> {
+    return this.#mutex.run(task);
+  }
+
+  /**
+   * `admit` gets the number of queues there are and throws if there may be no other. Throws ALREADY_EXISTS, what `admit` throws, or the
+   * owner's fault; then there is no such queue.
+   */
+  create(definition: QueueDefinition, admit: (count: number) => void): Promise<QueueRecord> {
     return this.#mutex.run(async () => {
       const { name } = definition;
       if (this.#records.has(name)) throw new CodedError("ALREADY_EXISTS", "Message queue already exists");
-      if (this.#records.size >= queuesMax()) {
-        throw new CodedError("MAX_QUEUE_COUNT_REACHED", "Max queue count reached");
-      }
+      admit(this.#records.size);
       const leftover = this.#doomed.get(name);
       if (leftover !== undefined) await this.#finishRemoval(leftover);
 

@@ -127,8 +127,10 @@ export interface SessionHost {
   openOrigin(line: AcknowledgementLine): number;
   closeOrigin(origin: number): void;
 
-  /** The session has this subscription now: route to it. `done` when every worker knows. */
+  /** The session has this subscription now: route to it. `done` when every worker knows, or its queue is there if it may be created. */
   subscribe(subscription: Subscription, previous: Subscription | undefined, done: () => void): void;
+  /** A subscription to a queue is made once more: `done` when its queue is there, if it may be created. */
+  wantQueue(subscription: Subscription, done: () => void): void;
   /** An attachment takes nothing more; what is in flight stays with it until it is settled. */
   unsubscribe(subscription: Subscription): void;
   /** The retained messages that match a subscription; `more` whenever some have come from elsewhere. */
@@ -151,7 +153,7 @@ export interface SessionHost {
   closeAfterPause(session: Session, attendance: Attendance): void;
   /** Writes the session as it is now; `done` when it is on disk, with the fault if it could not be stored. */
   save(session: Session, done: ((fault: "stored" | "failed") => void) | undefined): void;
-  /** Attaches a queue subscription of a resumed session again. */
+  /** Attaches a queue subscription of a resumed session again, to a queue that is created for it if need be. */
   attach(attachment: Attachment): void;
   /** The consumer is gone: everything it has goes back to the queue. */
   detach(attachment: Attachment): void;

@@ -3,6 +3,7 @@
  *
  * ```
  *   SUBSCRIBE ──► router and queues here ──► every other worker has applied it, the session is on disk ──► SUBACK ──► retained
+ *                      └──► a queue that is not there: created, if subscribing may create it ──────────────┘
  * ```
  */
 import { LEVEL_5 } from "../mqtt/packet-type.ts";
@@ -108,7 +109,7 @@ function establish(
     if (previous?.attachment?.qos === qos) {
       previous.options = options;
       previous.attachment.refreshIdentifiers();
-      done();
+      session.host.wantQueue(previous, done);
       return { subscription: previous, isNew: false };
     }
     subscription.attachment = new Attachment(subscription, qos);

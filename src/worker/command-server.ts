@@ -7,7 +7,8 @@ import { encodeStructured } from "../base/structured.ts";
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import type { QueueRecord } from "../queue/definition.ts";
 import { layOutCommand } from "./command-message.ts";
-import type { Command, CommandReply, CommandRequest, PublishCommand } from "./commands.ts";
+import type { Command, CommandReply, CommandRequest, PublishCommand, ReplyTo, WantedAnswer } from "./commands.ts";
+import { CONFIG_KEY, encodeConfigChanges, readConfigChanges } from "./config-record.ts";
 import type { Partition } from "./partition.ts";
 import { lookIntoQueue } from "./queue-look.ts";
 import { purgeQueue } from "./queue-purge.ts";
@@ -22,7 +23,11 @@ export class CommandServer {
     this.#port = port;
     this.#worker = worker;
     this.#recovered = recovered;
-    port.on("message", (request: CommandRequest) => this.#serve(request));
+    port.on("message", (message: CommandRequest | WantedAnswer) => {
+      worker.wake();
+      if ("command" in message) this.#serve(message);
+      else worker.wanted.onAnswer(message.wanted);
+    });
   }
 
   close(): void {
@@ -30,7 +35,6 @@ export class CommandServer {
   }
 
   #serve({ number, command }: CommandRequest): void {
-    this.#worker.wake();
     this.#run(command).then(
       (reply) => this.#port.postMessage({ number, reply } satisfies CommandReply),
       (error: unknown) => {
@@ -44,25 +48,29 @@ export class CommandServer {
     const worker = this.#worker;
     switch (command.kind) {
       case "recovered":
-        return { partitions: [...worker.partitions.keys()], queues: this.#recovered };
+        return {
+          partitions: [...worker.partitions.keys()],
+          queues: this.#recovered,
+          configChanges: worker.partitions.has(0) ? readConfigChanges(worker.partitions.get(0)!.log) : {},
+        } satisfies ReplyTo<"recovered">;
       case "createQueue": {
         const partition = worker.partitions.get(command.partition)!;
         const target = partition.takeTarget();
         const { definition, createdAtMs } = command;
         const record: QueueRecord = { definition, partition: command.partition, target, createdAtMs };
-        await this.#store(partition, record.definition.name, encodeStructured(record));
+        await this.#store(partition, "queues", record.definition.name, encodeStructured(record));
         worker.queueRoutes.create(record);
         return record;
       }
       case "updateQueue": {
         const { record } = command;
-        await this.#store(this.#partitionOf(record), record.definition.name, encodeStructured(record));
+        await this.#store(this.#partitionOf(record), "queues", record.definition.name, encodeStructured(record));
         worker.owner.update(record);
         return record;
       }
       case "deleteQueue": {
         const { record } = command;
-        await this.#store(this.#partitionOf(record), record.definition.name, undefined);
+        await this.#store(this.#partitionOf(record), "queues", record.definition.name, undefined);
         worker.queueRoutes.remove(record); // Not before: a definition that cannot be removed keeps its queue.
         return null;
       }
@@ -87,6 +95,12 @@ export class CommandServer {
       }
       case "health":
         return [...worker.partitions.values()].map(({ health }) => health);
+      case "allowCreation":
+        worker.wanted.isAllowed = command.isAllowed;
+        return null;
+      case "keepConfig":
+        await this.#store(worker.partitions.get(0)!, "meta", CONFIG_KEY, encodeConfigChanges(command.changes));
+        return null;
       case "kickClient":
         if (!worker.desk.kick(command.clientId)) throw new CodedError("CLIENTID_NOT_FOUND", "Client ID not found");
         return null;
@@ -105,13 +119,13 @@ export class CommandServer {
     return this.#worker.partitions.get(record.partition)!;
   }
 
-  /** Sets or removes a queue's definition and waits for the disk. */
-  #store(partition: Partition, name: string, value: Uint8Array | undefined): Promise<void> {
+  /** Sets or removes a keyed value, a queue's definition or the configuration, and waits for the disk. */
+  #store(partition: Partition, table: "queues" | "meta", key: string, value: Uint8Array | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
-      partition.put("queues", name, value);
+      partition.put(table, key, value);
       partition.company.afterCommit((outcome) => {
         if (outcome === "stored") resolve();
-        else reject(new CodedError("IO_ERROR", "The queue's definition could not be stored"));
+        else reject(new CodedError("IO_ERROR", `The ${FAILED_NOUN[table]} could not be stored`));
       });
       this.#worker.wake();
     });
@@ -148,6 +162,7 @@ export class CommandServer {
   }
 }
 
+const FAILED_NOUN = { queues: "queue's definition", meta: "configuration" } as const;
 const RETRY_MS = 5;
 const NO_MATCHING_SUBSCRIBERS = 0x10;
 

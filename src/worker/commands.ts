@@ -14,7 +14,11 @@
  * | health | every worker | whether its partitions can store |
  * | kickClient | the worker of the client ID | nothing, once its session has ended; CLIENTID_NOT_FOUND |
  * | publish | the worker of the client ID `http_api` | the worst reason code of all who store it |
- * | recovered | every worker, first of all | the queues its partitions hold |
+ * | allowCreation | every worker | nothing, once it asks, or asks no more, for queues that its subscribers want |
+ * | keepConfig | worker 0 | nothing, once the changes of the queues' configuration are on disk |
+ * | recovered | every worker, first of all | the queues its partitions hold; from worker 0 also those changes |
+ *
+ * The other way a worker asks for one thing, a queue that a subscription wants; the answer says that it is there, or will not be.
  */
 import type { PlainError } from "../base/errors.ts";
 import type { PublishProperties } from "../mqtt/publish-properties.ts";
@@ -91,6 +95,20 @@ export interface PartitionHealth {
   readonly damagedRecords: number;
 }
 
+/** What PUT has changed of the queues' configuration: by key, the value and the setting that it replaces, as JSON. */
+export type ConfigChanges = Readonly<Record<string, { readonly value: unknown; readonly setting: string }>>;
+
+/** A queue that is not there and that a subscription would create. */
+export interface WantedQueue {
+  /** The subscription's filter; the answer names it. */
+  readonly wanted: string;
+  /** Undefined = the unnamed queue. */
+  readonly name: string | undefined;
+  readonly topicFilter: string;
+}
+
+export type WantedAnswer = Pick<WantedQueue, "wanted">;
+
 export type Command =
   | { readonly kind: "recovered" }
   | {
@@ -107,12 +125,18 @@ export type Command =
   | LookCommand
   | { readonly kind: "purgeQueue"; readonly record: QueueRecord }
   | { readonly kind: "health" }
+  | { readonly kind: "allowCreation"; readonly isAllowed: boolean }
+  | { readonly kind: "keepConfig"; readonly changes: ConfigChanges }
   | { readonly kind: "kickClient"; readonly clientId: string }
   | PublishCommand;
 
 /** What each command is answered with. */
 export interface Replies {
-  readonly recovered: { readonly partitions: readonly number[]; readonly queues: readonly QueueRecord[] };
+  readonly recovered: {
+    readonly partitions: readonly number[];
+    readonly queues: readonly QueueRecord[];
+    readonly configChanges: ConfigChanges;
+  };
   readonly createQueue: QueueRecord;
   readonly updateQueue: QueueRecord;
   readonly deleteQueue: null;
@@ -122,6 +146,8 @@ export interface Replies {
   readonly lookIntoQueue: QueueLook;
   readonly purgeQueue: { readonly purged: number };
   readonly health: readonly PartitionHealth[];
+  readonly allowCreation: null;
+  readonly keepConfig: null;
   readonly kickClient: null;
   /** An MQTT PUBACK reason code: 0x00, 0x10, 0x83, 0x97, … */
   readonly publish: { readonly reasonCode: number };
@@ -138,6 +164,8 @@ export interface Workers {
   call<K extends Command["kind"]>(worker: number, command: Extract<Command, { kind: K }>): Promise<ReplyTo<K>>;
   /** The worker that owns a client ID. */
   workerOf(clientId: string): number;
+  /** From now on `create` is called for every queue that a worker asks for; it never rejects. Once. */
+  serveWanted(create: (queue: WantedQueue) => Promise<void>): void;
 }
 
 /** A command on its port, and its reply. */

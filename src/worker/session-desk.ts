@@ -28,6 +28,7 @@ import type { RetainedMessages } from "./retained-messages.ts";
 import type { RouteAnnouncer } from "./route-announcer.ts";
 import { encodeOutbound, encodeSession, packetKeyOf } from "./session-record.ts";
 import { SessionTimers } from "./session-timers.ts";
+import type { WantedQueues } from "./wanted-queues.ts";
 
 export interface SessionDeskParts {
   readonly worker: number;
@@ -38,6 +39,7 @@ export interface SessionDeskParts {
   readonly index: FilterIndex<Subscription, RoutedQueue>;
   readonly announcer: RouteAnnouncer;
   readonly attachments: Attachments;
+  readonly wanted: WantedQueues;
   readonly origins: Origins;
   readonly retained: RetainedMessages;
   readonly publishing: Publishing;
@@ -184,13 +186,17 @@ export class SessionDesk implements SessionHost {
     const { index, announcer, attachments } = this.#parts;
     if (subscription.attachment !== undefined) {
       attachments.bind(subscription.attachment);
-      done();
+      this.wantQueue(subscription, done);
       return;
     }
     const { filter, session } = subscription;
     if (previous !== undefined) index.removeSubscriber(filter, previous);
     index.addSubscriber(filter, subscription, session.isDurable);
     announcer.tell(filter, index.stateOf(filter), done);
+  }
+
+  wantQueue(subscription: Subscription, done: () => void): void {
+    this.#parts.wanted.want(subscription.filter, done);
   }
 
   unsubscribe(subscription: Subscription): void {
@@ -209,6 +215,7 @@ export class SessionDesk implements SessionHost {
 
   attach(attachment: Attachment): void {
     this.#parts.attachments.bind(attachment);
+    this.wantQueue(attachment.subscription, () => {});
   }
 
   detach(attachment: Attachment): void {

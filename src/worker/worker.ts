@@ -34,6 +34,7 @@ import type { Session } from "../session/session.ts";
 import { consumerQosOf } from "../session/subscribe.ts";
 import type { Subscription } from "../session/subscription.ts";
 import { Attachments } from "./attachments.ts";
+import type { WantedQueue } from "./commands.ts";
 import { ControlFrames } from "./control-frames.ts";
 import { LocalPartner } from "./local-partner.ts";
 import { Origins } from "./origins.ts";
@@ -49,6 +50,7 @@ import { RouteAnnouncer, type RouteSummary } from "./route-announcer.ts";
 import { SessionDesk } from "./session-desk.ts";
 import { type EventLoop, NODE_EVENT_LOOP, Turns } from "./turns.ts";
 import { JOIN, Joins } from "./waiters.ts";
+import { WantedQueues } from "./wanted-queues.ts";
 
 export interface WorkerOptions {
   readonly worker: number;
@@ -69,6 +71,8 @@ export interface WorkerOptions {
   readonly openLog?: OpenLog;
   /** Sends what connections have reserved. */
   readonly flushOutput: () => void;
+  /** Asks control for a queue that a subscription wants; `wanted.onAnswer` hears what came of it. */
+  readonly ask: (queue: WantedQueue) => void;
   /** For the log of the process: what is wrong, and what is worth knowing. */
   readonly onFault: (fields: object, message: string) => void;
   readonly onNotice: (fields: object, message: string) => void;
@@ -79,6 +83,7 @@ export class BrokerWorker implements PartnerHandler {
   readonly owner: QueueOwner;
   readonly queueRoutes: QueueRoutes;
   readonly registry = new QueueRegistry();
+  readonly wanted: WantedQueues;
   readonly partitions = new Map<number, Partition>();
   readonly publishing: Publishing;
   readonly origins = new Origins();
@@ -159,6 +164,12 @@ export class BrokerWorker implements PartnerHandler {
       publishing: this.publishing,
       retained: this.#retained,
     });
+    this.wanted = new WantedQueues({
+      registry: this.registry,
+      ask: options.ask,
+      after: (afterMs, callback) => this.desk.after(afterMs, callback),
+      onFault: options.onFault,
+    });
     this.desk = new SessionDesk({
       worker,
       limits: options.limits,
@@ -168,6 +179,7 @@ export class BrokerWorker implements PartnerHandler {
       index: this.#index,
       announcer: this.#announcer,
       attachments: this.#attachments,
+      wanted: this.wanted,
       origins: this.origins,
       retained: this.#retained,
       publishing: this.publishing,

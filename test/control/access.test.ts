@@ -4,8 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ApiKeys } from "../../src/control/api-keys.ts";
-import { type ControlOptions, controlRoutes } from "../../src/control/control.ts";
-import { Registry } from "../../src/control/registry.ts";
+import { type ControlOptions, controlParts } from "../../src/control/control.ts";
 import {
   ADMINISTRATOR,
   answerOf,
@@ -31,7 +30,7 @@ const options: ControlOptions = {
   log,
   onFault: () => undefined,
 };
-const { routes } = controlRoutes(options, new Registry(options), () => true);
+const { routes } = controlParts(options, () => true).routes;
 
 const scoped = (name: string, role: "administrator" | "viewer" | "publisher", scopes: readonly string[]) => ({
   key: name,

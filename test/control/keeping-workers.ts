@@ -6,11 +6,13 @@ import { CodedError } from "../../src/base/errors.ts";
 import type { QueueDefinition, QueueRecord } from "../../src/queue/definition.ts";
 import type {
   Command,
+  ConfigChanges,
   PartitionHealth,
   PublishCommand,
   QueueStatus,
   ReplyTo,
   WaitingMessage,
+  WantedQueue,
   Workers,
 } from "../../src/worker/commands.ts";
 
@@ -24,6 +26,12 @@ export class KeepingWorkers implements Workers {
   /** Client IDs with a session. */
   readonly clients = new Set<string>();
   readonly published: PublishCommand[] = [];
+  /** Which workers may ask for queues. */
+  readonly allowing: boolean[] = [];
+  /** Asks for a queue. */
+  want: (queue: WantedQueue) => Promise<void> = async () => {};
+  /** What PUT has changed, on disk. */
+  configChanges: ConfigChanges = {};
   /** What waits in every queue. */
   readonly waiting: WaitingMessage[] = [];
   readonly calls: { readonly worker: number; readonly kind: Command["kind"] }[] = [];
@@ -66,6 +74,10 @@ export class KeepingWorkers implements Workers {
     return clientId.length % this.count;
   }
 
+  serveWanted(create: (queue: WantedQueue) => Promise<void>): void {
+    this.want = create;
+  }
+
   namesStored(): string[] {
     return this.stored.flatMap((partition) => [...partition.keys()]).sort();
   }
@@ -74,7 +86,12 @@ export class KeepingWorkers implements Workers {
     switch (command.kind) {
       case "recovered": {
         const partitions = [...this.stored.keys()].filter((partition) => partition % this.count === worker);
-        return { partitions, queues: partitions.flatMap((partition) => [...this.stored[partition]!.values()]) };
+        const configChanges = worker === 0 ? this.configChanges : {};
+        return {
+          partitions,
+          configChanges,
+          queues: partitions.flatMap((partition) => [...this.stored[partition]!.values()]),
+        };
       }
       case "createQueue":
         return this.#store(worker, command.partition, command.definition, command.createdAtMs);
@@ -102,6 +119,12 @@ export class KeepingWorkers implements Workers {
         return { purged: this.waiting.splice(0).length };
       case "health":
         return this.health.filter(({ partition }) => partition % this.count === worker);
+      case "allowCreation":
+        this.allowing[worker] = command.isAllowed;
+        return null;
+      case "keepConfig":
+        this.configChanges = command.changes;
+        return null;
       case "kickClient":
         if (!this.clients.delete(command.clientId)) throw new CodedError("CLIENTID_NOT_FOUND", "Client ID not found");
         return null;

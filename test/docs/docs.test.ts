@@ -9,11 +9,10 @@ import { describe, expect, it } from "vitest";
 import { parseDuration } from "../../src/base/duration.ts";
 import { FLAGS } from "../../src/config/flags.ts";
 import { settingsLeaves } from "../../src/config/schema.ts";
-import { controlRoutes } from "../../src/control/control.ts";
+import { controlParts } from "../../src/control/control.ts";
 import { parseFields } from "../../src/control/fields.ts";
 import { publishFields } from "../../src/control/publish-fields.ts";
 import { changeOf, definitionOf } from "../../src/control/queue-fields.ts";
-import { Registry } from "../../src/control/registry.ts";
 import { compileKeyExpression } from "../../src/queue/key-expression.ts";
 import { QUEUES_CONFIG } from "../control/fixture.ts";
 import { KeepingWorkers } from "../control/keeping-workers.ts";
@@ -43,7 +42,7 @@ const options = {
   log,
   onFault: () => undefined,
 };
-const routes = controlRoutes(options, new Registry(options), () => true);
+const routes = controlParts(options, () => true).routes;
 
 describe.each(pages)("$path", (page) => {
   it("links to what is there", () => {

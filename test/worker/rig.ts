@@ -102,6 +102,7 @@ export class Rig {
           const out = ringOf(mesh, number, other);
           return new RingPartner(other, handler, out, ringOf(mesh, other, number), bell, 4 * 1024 * 1024);
         },
+        ask: () => {},
         creditOut: Array.from({ length: workers }, (_, owner) => credit[owner * workers + number]!),
         creditIn: Array.from({ length: workers }, (_, consumers) => credit[number * workers + consumers]!),
         nowMs: () => this.nowMs,
