@@ -126,7 +126,7 @@ export const ERRORS = {
   STORE_DAMAGED: {
     httpStatus: 503,
     reasonCode: 0x83,
-    hint: "Part of the store cannot be read; the log says which part. Restore it from a backup, or start with an empty data directory.",
+    hint: "Part of the store cannot be read; restante fsck says which part. Rescue what is readable, or restore a backup.",
   },
 
   // What stops a start

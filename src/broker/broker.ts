@@ -19,8 +19,10 @@ import { StoreFault } from "../log/store-fault.ts";
 import type { SessionLimits } from "../session/ports.ts";
 import { Acceptor } from "../transport/acceptor.ts";
 import type { HandOver } from "../transport/hand-over.ts";
+import { checkPages } from "./check-pages.ts";
+import { leaveCleanMark } from "./clean-mark.ts";
 import { ControlThread } from "./control-thread.ts";
-import { raisePartitions } from "./raise-partitions.ts";
+import { type LogLine, raisePartitions } from "./raise-partitions.ts";
 import { WorkerThreads } from "./worker-threads.ts";
 
 export interface RunningBroker {
@@ -96,18 +98,30 @@ export async function startBroker({ settings, apiKeys, dataDirectory, logger }: 
       void acceptor.close();
       await control.stop(graceMs);
       await threads.stop(graceMs);
+      leaveMark(dataDirectory.path, logger);
     },
   };
 }
 
 /** The store's partitions, raised to the number of workers if it is larger. A store that cannot be used is a refusal. */
 async function openPartitionsFor(path: string, workers: number, logger: Logger): Promise<number> {
+  const log: LogLine = (fields, message) => logger.info(fields, message);
   try {
-    return await raisePartitions(path, workers, (fields, message) => logger.info(fields, message));
+    checkPages(path, log);
+    return await raisePartitions(path, workers, log);
   } catch (error) {
     if (!(error instanceof StoreFault)) throw error;
     const code = error.code === "store_unavailable" ? "DATA_DIR_UNUSABLE" : "STORE_DAMAGED";
     throw new CodedError(code, `${error.message}: ${error.hint}`, error);
+  }
+}
+
+/** Without the mark the next start is only slower. */
+function leaveMark(path: string, logger: Logger): void {
+  try {
+    leaveCleanMark(path);
+  } catch (error) {
+    logger.warn({ err: error }, "no mark of a clean stop could be left: the next start checks the store");
   }
 }
 

@@ -1,4 +1,4 @@
-/** The command line: `restante start | status | check-config`. The one door to commander. */
+/** The command line: `restante start | status | fsck | check-config`. The one door to commander. */
 import { Command, CommanderError } from "commander";
 import { VERSION } from "../base/version.ts";
 import { parseApiKeyFile } from "../config/api-keys.ts";
@@ -35,6 +35,13 @@ addSettingFlags(program.command("status").description("exit with 0 when the brok
     else printRefusal(report.problem ?? "not ready");
     process.exitCode = report.ready ? 0 : EXIT_REFUSED;
   });
+
+addSettingFlags(program.command("fsck").description("say what is in the store, and what of it is damaged")).action(
+  async (_, command: Command) => {
+    const { fsck } = await import("./fsck.ts");
+    process.exitCode = await fsck(settingsOf(command).data_dir);
+  },
+);
 
 addSettingFlags(
   program.command("check-config").description("print the settings in force, or what is wrong with them"),
@@ -73,7 +80,9 @@ function settingsOf(command: Command): Settings {
 function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) {
     const isWithoutVerb = error.code === "commander.help";
-    const text = isWithoutVerb ? "which command? start, status or check-config; see restante --help" : error.message;
+    const text = isWithoutVerb
+      ? "which command? start, status, fsck or check-config; see restante --help"
+      : error.message;
     if (error.exitCode !== 0) printRefusal(text.replace(/^error: /, ""));
     return error.exitCode;
   }

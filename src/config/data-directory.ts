@@ -14,6 +14,7 @@ import {
   chmodSync,
   closeSync,
   constants,
+  existsSync,
   ftruncateSync,
   mkdirSync,
   openSync,
@@ -76,6 +77,30 @@ export async function openDataDirectory(path: string): Promise<DataDirectory> {
     },
     release() {
       closeSync(fd);
+    },
+  };
+}
+
+/**
+ * Takes the lock of a directory that exists and changes nothing in it. Throws DATA_DIR_IN_USE (with the holder's pid) or
+ * DATA_DIR_UNUSABLE.
+ */
+export function holdDataDirectory(path: string): { release(): void } {
+  const file = join(path, LOCK_FILE);
+  let fd: number | undefined;
+  try {
+    statSync(join(path, "."));
+    if (existsSync(file)) fd = openSync(file, constants.O_RDONLY); // Without it no broker has ever been there.
+  } catch (error) {
+    throw unusable(`cannot open the data directory ${path}: ${codeOf(error)}`, error);
+  }
+  if (fd !== undefined && !tryLock(fd, file)) {
+    closeSync(fd);
+    throw inUse(path, recordIn(file)?.pid);
+  }
+  return {
+    release() {
+      if (fd !== undefined) closeSync(fd);
     },
   };
 }

@@ -22,8 +22,8 @@ import { StoreFault } from "./store-fault.ts";
 export type BatchStore = "batches" | "indexes" | "settled";
 export type KeyedStore = Table | "quarantine" | "log";
 
-const BATCH_STORES: readonly BatchStore[] = ["batches", "indexes", "settled"];
-const KEYED_STORES: readonly KeyedStore[] = [
+export const BATCH_STORES: readonly BatchStore[] = ["batches", "indexes", "settled"];
+export const KEYED_STORES: readonly KeyedStore[] = [
   "queues",
   "ledgers",
   "sessions",

@@ -119,7 +119,7 @@ const damaged = (path: string, cause: unknown): StoreFault =>
   new StoreFault("store_damaged", `${path} is not a store descriptor`, "restore it from a backup", cause);
 
 /** Makes a rename in the directory durable. */
-function syncDirectory(directory: string): void {
+export function syncDirectory(directory: string): void {
   const descriptor = openSync(directory, "r");
   try {
     fsyncSync(descriptor);

@@ -68,15 +68,21 @@ export function visitTable(
 ): void {
   for (const { key, value } of environment.scan(table)) {
     const text = key.toString("utf8", 1);
-    const keyBytes = value.length < VALUE_HEADER_BYTES ? 0 : value.readUInt32LE(4);
-    const start = VALUE_HEADER_BYTES + keyBytes;
-    if (value.length < start || value.readUInt32LE(0) !== checksumOf(value.subarray(4))) {
+    if (!isSoundTableValue(value)) {
       const name = `${table}/${text}`;
       damage.add({ what: "table", batch: 0, key: name, records: 0, reason: "checksum does not match" }, value);
       continue;
     }
+    const keyBytes = value.readUInt32LE(4);
+    const start = VALUE_HEADER_BYTES + keyBytes;
     visit(keyBytes === 0 ? text : value.toString("utf8", VALUE_HEADER_BYTES, start), value.subarray(start));
   }
+}
+
+/** Whether a stored value is what was written. */
+export function isSoundTableValue(value: Buffer): boolean {
+  if (value.length < VALUE_HEADER_BYTES || value.length < VALUE_HEADER_BYTES + value.readUInt32LE(4)) return false;
+  return value.readUInt32LE(0) === checksumOf(value.subarray(4));
 }
 
 function encode(key: string, value: Uint8Array): Buffer {

@@ -1,0 +1,207 @@
+/**
+ * Goal: whatever bits of a store's file are flipped, either the walk over its pages finds it, or everything is served exactly except what is
+ * reported as damaged; LMDB is never led to its death by what the walk has passed.
+ * Method: a store with some of everything; children flip bits of copies at random places, walk, and where the walk finds nothing open the
+ * log, read all, settle and store, and read all again. A child that dies without a word, or misses a message without a report, fails.
+ */
+import { spawnSync } from "node:child_process";
+import { copyFileSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { PageFile } from "../../src/log/page-file.ts";
+import { walkPages } from "../../src/log/page-walk.ts";
+import { openPartitionLog } from "../../src/log/partition-log.ts";
+import { writeScript } from "./built.ts";
+import { append, commit, isFull, messageOf, type Place, Recorder, temporaryPlace } from "./messages.ts";
+
+const CHILD = `
+import { copyFileSync, mkdirSync, openSync, readSync, writeSync, closeSync, rmSync, statSync } from "node:fs";
+import { openPartitionLog } from "./log/partition-log.js";
+import { PageFile } from "./log/page-file.js";
+import { walkPages } from "./log/page-walk.js";
+import { Region } from "./base/region.js";
+
+const [source, directory, seedText, firstText, triesText] = process.argv.slice(2);
+const say = (what) => writeSync(1, JSON.stringify(what) + "\\n");
+for (let number = Number(firstText); number < Number(triesText); number += 1) {
+  let state = (Number(seedText) + number * 7919) >>> 0;
+  const random = (below) => { state = (Math.imul(state, 1664525) + 1013904223) >>> 0; return Math.floor((state / 2 ** 32) * below); };
+  rmSync(directory, { recursive: true, force: true });
+  mkdirSync(directory);
+  const path = directory + "/data.mdb";
+  copyFileSync(source, path);
+  const size = statSync(path).size;
+  const descriptor = openSync(path, "r+");
+  const flips = [];
+  for (let left = 1 + random(3); left > 0; left -= 1) {
+    // Headers, nodes and meta pages get more than their share.
+    const page = random(4) === 0 ? random(2) : random(size / 4096);
+    const at = page * 4096 + (random(2) === 0 ? random(64) : random(4096));
+    const bit = random(8);
+    const byte = Buffer.alloc(1);
+    readSync(descriptor, byte, 0, 1, at);
+    byte[0] ^= 1 << bit;
+    writeSync(descriptor, byte, 0, 1, at);
+    flips.push([at, bit]);
+  }
+  closeSync(descriptor);
+  say({ number, flips });
+  const file = new PageFile(path);
+  const { faults } = walkPages(file);
+  file.close();
+  if (faults.length > 0) { say({ number, refused: faults[0] }); continue; }
+
+  const damage = [];
+  let wake = () => {};
+  const open = () => openPartitionLog({ directory, partition: 0, readCacheBytes: 0, events: {
+    onSeal() {}, onCommitted() { wake(); }, onFailed(batch, fault) { say({ number, failed: String(fault.cause) }); wake(); },
+    onDamage(found) { damage.push(found.what + " " + found.batch + (found.key ?? "")); },
+  }});
+  let log;
+  try { log = open(); } catch (error) { if (error.name !== "StoreFault") throw error; say({ number, refused: error.message }); continue; }
+  const into = { region: undefined, offset: 0 };
+  const readAll = (positions) => {
+    const found = []; let damaged = 0; let wrong = 0;
+    for (const position of positions) {
+      if (log.read(position, into) !== "found") { damaged += 1; continue; }
+      const which = into.region.view.getFloat64(into.offset + 8, true);
+      found.push(which);
+      const bytes = into.region.bytes.subarray(into.offset + 41, into.offset + into.region.view.getUint32(into.offset, true));
+      for (let index = 0; index < bytes.length; index += 1) if (bytes[index] !== ((which * 31 + index * 7) & 0xff)) { wrong += 1; break; }
+    }
+    return { found, damaged, wrong };
+  };
+  const positions = [];
+  log.recover(({ position }) => positions.push(position));
+  const tables = [];
+  for (const table of ["sessions", "retained", "queues"]) log.entries(table, (key, value) => tables.push(key + value.length));
+  const { found, damaged, wrong } = readAll(positions);
+  const damagedLater = readAll(positions.slice(60)).damaged;
+  // The list of free pages is used, too.
+  for (let round = 0; round < 12; round += 1) {
+    for (const position of positions.slice(round * 5, round * 5 + 5)) log.settle(position);
+    const region = Region.allocate(3000);
+    region.view.setUint32(0, 3000, true);
+    log.add(9, log.stage(region, 0, 3000), 0, 0, 0, 0);
+    log.put("sessions", "later" + round, Buffer.alloc(600));
+    log.flush();
+    while (log.isCommitting) await new Promise((resolve) => { wake = resolve; });
+  }
+  const after = readAll(positions.slice(60));
+  await log.close();
+  say({ number, served: found, damaged, wrong: wrong + after.wrong, lostLater: after.damaged - damagedLater, tables: tables.length, damage });
+}
+say({ done: true });
+`;
+
+const BATCHES = 60;
+const PER_BATCH = 10;
+
+interface Outcome {
+  readonly number?: number;
+  readonly flips?: readonly (readonly number[])[];
+  readonly refused?: unknown;
+  readonly failed?: string;
+  readonly served?: readonly number[];
+  readonly damaged?: number;
+  readonly wrong?: number;
+  readonly lostLater?: number;
+  readonly tables?: number;
+  readonly damage?: readonly string[];
+  readonly done?: boolean;
+}
+
+let place: Place;
+let source: string;
+/** Live messages, and values of the tables that the children read. */
+const live = new Set<number>();
+let tables = 0;
+
+beforeAll(async () => {
+  place = temporaryPlace();
+  const directory = join(place.directory, "whole");
+  const events = new Recorder();
+  const log = openPartitionLog({ directory, partition: 0, events, deadBytesFloor: 20_000 });
+  log.recover(() => undefined);
+  const positions: (readonly [number, number])[] = [];
+  for (let batch = 0; batch < BATCHES; batch += 1) {
+    for (let index = 0; index < PER_BATCH; index += 1) {
+      const number = batch * PER_BATCH + index;
+      const [position] = append(log, messageOf(number, number % 50 === 0 ? 20_000 : (number * 37) % 700)) as [number];
+      positions.push([position, number]);
+      live.add(number);
+    }
+    for (const table of ["sessions", "retained", "queues"] as const) {
+      log.put(table, `${table}-${batch}`, Buffer.alloc((batch * 53) % 900));
+      tables += 1;
+    }
+    await commit(log, events);
+  }
+  for (const [position, number] of positions) {
+    if (number % 3 !== 0 && Math.floor(number / PER_BATCH) % 4 !== 0) continue;
+    log.settle(position);
+    live.delete(number);
+    if (number % 7 === 0) await commit(log, events);
+  }
+  await commit(log, events);
+  await log.close();
+  source = join(directory, "data.mdb");
+}, 60_000);
+
+afterAll(() => {
+  place.remove();
+});
+
+it("the walk finds no fault in a sound store, and no page without an owner", () => {
+  const file = new PageFile(source);
+  let entries = 0;
+  const { faults, owners, trees } = walkPages(file, (_tree, _key, read) => {
+    expect(read()).toBeDefined();
+    entries += 1;
+  });
+  file.close();
+  expect(faults).toEqual([]);
+  expect([...owners].indexOf(0)).toBe(-1);
+  expect([...trees.values()].reduce((sum, tree) => sum + tree.entries, 0)).toBe(entries);
+});
+
+it("flipped bits are found by the walk, or reported, or do no harm", () => {
+  const seed = Math.floor(Math.random() * 2 ** 32);
+  console.log(`seed ${seed}`);
+  const tries = isFull ? 4_000 : 150;
+  const script = writeScript(place.directory, "pages-child.mjs", CHILD);
+  const scratch = join(place.directory, "scratch");
+  mkdirSync(scratch);
+  copyFileSync(source, join(scratch, "whole.mdb"));
+  const outcomes = { refused: 0, damaged: 0, sound: 0 };
+  const { status, signal, stdout, stderr } = spawnSync(
+    process.execPath,
+    [script, join(scratch, "whole.mdb"), join(scratch, "store"), `${seed}`, "0", `${tries}`],
+    { maxBuffer: 2 ** 30 },
+  );
+  const lines = stdout
+    .toString()
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Outcome);
+  expect([status, signal, lines.at(-1)], `${stderr}${JSON.stringify(lines.at(-1))}`).toEqual([0, null, { done: true }]);
+  for (const outcome of lines) {
+    const said = JSON.stringify(outcome).slice(0, 500);
+    expect(outcome.failed, said).toBeUndefined();
+    if (outcome.refused !== undefined) outcomes.refused += 1;
+    if (outcome.served === undefined) continue;
+    const { served, damaged, wrong, damage = [] } = outcome;
+    expect([wrong, outcome.lostLater], said).toEqual([0, 0]);
+    outcomes[damage.length === 0 ? "sound" : "damaged"] += 1;
+    if (damage.every((found) => found.startsWith("batch"))) expect(served.length + damaged!, said).toBe(live.size);
+    if (damage.length > 0) continue;
+    expect([served.toSorted((one, other) => one - other), damaged, outcome.tables], said).toEqual([
+      [...live].toSorted((one, other) => one - other),
+      0,
+      tables,
+    ]);
+  }
+  console.log(JSON.stringify(outcomes));
+  expect(outcomes.refused).toBeGreaterThan(0);
+  expect(outcomes.sound).toBeGreaterThan(0);
+}, 1_800_000);
