@@ -13,7 +13,7 @@
  */
 import { CodedError } from "../base/errors.ts";
 import { type QueueDefinition, type QueueRecord, unnamedQueueName } from "../queue/definition.ts";
-import type { ConfigChanges, LookCommand, QueueLook, QueueStatus, Workers } from "../worker/commands.ts";
+import type { Command, ConfigChanges, LookCommand, QueueLook, QueueStatus, Workers } from "../worker/commands.ts";
 import type { ControlLog } from "./log.ts";
 import { Mutex } from "./mutex.ts";
 
@@ -67,7 +67,7 @@ export class Registry {
         this.#numbers().map((worker) => this.#workers.call(worker, { kind: "recovered" })),
       );
       for (const record of replies.flatMap(({ queues }) => queues)) this.#adopt(record);
-      for (const record of this.#ordered) await this.#announce(record);
+      await this.#toAll({ kind: "announceQueues", records: this.#ordered });
       return Object.assign({}, ...replies.map(({ configChanges }) => configChanges));
     });
   }
@@ -197,11 +197,17 @@ export class Registry {
   }
 
   async #announce(record: QueueRecord): Promise<void> {
-    await settleAll(this.#numbers().map((worker) => this.#workers.call(worker, { kind: "announceQueue", record })));
+    await this.#toAll({ kind: "announceQueue", record });
   }
 
   async #retract(name: string): Promise<void> {
-    await settleAll(this.#numbers().map((worker) => this.#workers.call(worker, { kind: "retractQueue", name })));
+    await this.#toAll({ kind: "retractQueue", name });
+  }
+
+  async #toAll<K extends "announceQueue" | "announceQueues" | "retractQueue">(
+    command: Extract<Command, { kind: K }>,
+  ): Promise<void> {
+    await settleAll(this.#numbers().map((worker) => this.#workers.call(worker, command)));
   }
 
   async #announceOrRemember(record: QueueRecord, message: string): Promise<void> {

@@ -45,6 +45,8 @@ export interface DispatcherStatus extends QueueCounts {
   }[];
 }
 
+const NOTHING = Region.allocate(0);
+
 export class Dispatcher {
   readonly queue: Queue;
   /** Whether it is among the ready ones; theirs to change. */
@@ -54,7 +56,7 @@ export class Dispatcher {
   /** By holder number; freed numbers are used again. */
   readonly #holders: (Consumer | undefined)[] = [];
   readonly #freeHolders: number[] = [];
-  readonly #offer: Offer = { position: 0, region: Region.allocate(0), offset: 0, isRedelivered: false, excluded: -1 };
+  readonly #offer: Offer = { position: 0, region: NOTHING, offset: 0, isRedelivered: false, excluded: -1 };
   #kind: DispatchStrategy;
   #strategy: Strategy;
   /** No parked message makes a smaller packet. */

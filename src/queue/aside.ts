@@ -28,26 +28,32 @@ export const NO_SLOT = -1;
 export const NO_HOLDER = -1;
 const CAPACITY_MIN = 16;
 
+/** Where every queue begins, and most idle ones stay: a typed array of its own costs 180 bytes though it holds nothing. */
+const NO_FLOATS = new Float64Array(0);
+const NO_WORDS = new Uint32Array(0);
+const NO_BYTES = new Uint8Array(0);
+const NO_SLOTS = new Int32Array(0);
+
 export class Aside {
   #capacity = 0;
-  positions = new Float64Array(0);
-  expiries = new Float64Array(0);
+  positions = NO_FLOATS;
+  expiries = NO_FLOATS;
   /** HELD: when the rejecter may have it again. LEAVING: the position of the message it leaves for. */
-  dues = new Float64Array(0);
-  bytes = new Uint32Array(0);
-  highs = new Uint32Array(0);
-  lows = new Uint32Array(0);
-  states = new Uint8Array(0);
+  dues = NO_FLOATS;
+  bytes = NO_WORDS;
+  highs = NO_WORDS;
+  lows = NO_WORDS;
+  states = NO_BYTES;
   /** IN_FLIGHT: a newer value of the same key is on disk; what comes back is not handed out again. */
-  overwritten = new Uint8Array(0);
+  overwritten = NO_BYTES;
   /** Hand-outs so far. */
-  attempts = new Uint32Array(0);
+  attempts = NO_WORDS;
   /** IN_FLIGHT: who has it. HELD: who rejected it. LEAVING: why, a `LeavingReason`. */
-  holders = new Int32Array(0);
-  #next = new Int32Array(0);
-  #previous = new Int32Array(0);
+  holders = NO_SLOTS;
+  #next = NO_SLOTS;
+  #previous = NO_SLOTS;
   /** By holder: the newest message it holds, NO_SLOT when none. */
-  #heads = new Int32Array(0);
+  #heads = NO_SLOTS;
   #free = NO_SLOT;
   readonly #index = new PositionIndex();
   /** By state. */

@@ -12,6 +12,8 @@ export class PartitionQueues {
   readonly #log: PartitionLog;
   readonly #random: () => number;
   readonly #byTarget = new Map<number, Entry>();
+  /** Those that hold something, and maybe some that have just been emptied: no other has a deadline. */
+  readonly #occupied = new Set<Entry>();
   /** Touched since the last seal. */
   #changed: Entry[] = [];
   /** Of batches that are sealed and have not ended, oldest first: the next one may be sealed before the last is told of. */
@@ -46,6 +48,7 @@ export class PartitionQueues {
     const entry = this.#byTarget.get(target);
     if (entry === undefined) return;
     this.#byTarget.delete(target);
+    this.#occupied.delete(entry);
     entry.isRemoved = true;
     entry.queue.remove();
   }
@@ -62,8 +65,9 @@ export class PartitionQueues {
       if (queue === undefined) onStranger(record);
       else queue.recoverRecord(record);
     });
-    for (const [target, { queue }] of this.#byTarget) {
-      queue.recovered(ledgers.get(String(target)), nowMs);
+    for (const [target, entry] of this.#byTarget) {
+      entry.queue.recovered(ledgers.get(String(target)), nowMs);
+      if (!entry.queue.isEmpty) this.#occupied.add(entry);
       ledgers.delete(String(target));
     }
     for (const key of ledgers.keys()) this.#log.put("ledgers", key, undefined); // Of queues that are gone.
@@ -99,17 +103,22 @@ export class PartitionQueues {
   /** When `onDeadline` has something to do. */
   nextDeadlineMs(): number {
     let nextMs = Number.POSITIVE_INFINITY;
-    for (const entry of this.#byTarget.values()) nextMs = Math.min(nextMs, entry.queue.nextDeadlineMs);
+    for (const entry of this.#occupied) {
+      if (entry.queue.isEmpty && !entry.isChanged)
+        this.#occupied.delete(entry); // Changed: something may come with the same batch.
+      else nextMs = Math.min(nextMs, entry.queue.nextDeadlineMs);
+    }
     return nextMs;
   }
 
   onDeadline(nowMs: number): void {
-    for (const { queue } of this.#byTarget.values()) if (queue.nextDeadlineMs <= nowMs) queue.onDeadline(nowMs);
+    for (const { queue } of this.#occupied) if (queue.nextDeadlineMs <= nowMs) queue.onDeadline(nowMs);
   }
 
   #touch(entry: Entry): void {
     if (entry.isChanged || entry.isRemoved) return;
     entry.isChanged = true;
+    this.#occupied.add(entry);
     this.#changed.push(entry);
   }
 

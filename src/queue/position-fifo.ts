@@ -3,9 +3,11 @@
  * since it was pushed: the reader checks.
  */
 const CAPACITY_MIN = 16;
+/** Shared by all that have never held anything. */
+const NO_POSITIONS = new Float64Array(0);
 
 export class PositionFifo {
-  #positions = new Float64Array(0);
+  #positions = NO_POSITIONS;
   #first = 0;
   #count = 0;
 

@@ -3,9 +3,11 @@
  * stand here twice: the reader checks.
  */
 const CAPACITY_MIN = 16;
+/** Shared by all that have never held anything. */
+const NO_POSITIONS = new Float64Array(0);
 
 export class PositionHeap {
-  #positions = new Float64Array(0);
+  #positions = NO_POSITIONS;
   #count = 0;
 
   get count(): number {

@@ -4,10 +4,12 @@
  */
 const EMPTY = 0; // Places hold slot + 1.
 const CAPACITY_MIN = 32;
+/** One empty place, shared by all that have never held anything; never written to. */
+const NO_PLACES = new Int32Array(1);
 
 export class PositionIndex {
-  #places = new Int32Array(CAPACITY_MIN);
-  #mask = CAPACITY_MIN - 1;
+  #places = NO_PLACES;
+  #mask = 0;
   #count = 0;
 
   /** The slot of a position, -1 when it has none. */
@@ -50,7 +52,7 @@ export class PositionIndex {
 
   #grow(positions: Float64Array): void {
     const old = this.#places;
-    this.#places = new Int32Array(old.length * 2);
+    this.#places = new Int32Array(Math.max(CAPACITY_MIN, old.length * 2));
     this.#mask = this.#places.length - 1;
     for (const place of old) if (place !== EMPTY) this.#insert(positions[place - 1]!, place - 1);
   }

@@ -32,6 +32,7 @@ export interface QueueEvents {
   onChanged(): void;
 }
 
+const NOTHING = Region.allocate(0);
 const DEFAULT_KEY_EXPRESSION = "message.from";
 
 export class QueueState {
@@ -53,7 +54,7 @@ export class QueueState {
   overwrittenCount = 0;
   readonly lastValues: LastValues | undefined;
   readonly keyHash: KeyHash = newKeyHash();
-  readonly location: MessageLocation = { region: Region.allocate(0), offset: 0 };
+  readonly location: MessageLocation = { region: NOTHING, offset: 0 };
 
   record: QueueRecord;
   expression: KeyExpression | undefined;

@@ -76,6 +76,11 @@ export class Queue {
     return !this.#state.isMemory;
   }
 
+  /** Whether nothing at all is kept here: then it has no deadline either. */
+  get isEmpty(): boolean {
+    return this.#state.isEmpty;
+  }
+
   // Messages in.
 
   /** Offers a published message; see the outcomes in `accept.ts`. `staged` is the log's handle, of the gathering batch. */

@@ -75,7 +75,10 @@ export class CommandServer {
         return null;
       }
       case "announceQueue":
-        await new Promise<void>((resolve) => worker.queueRoutes.announce(command.record, resolve));
+        await this.#announce(command.record);
+        return null;
+      case "announceQueues":
+        await Promise.all(command.records.map((record) => this.#announce(record)));
         return null;
       case "retractQueue":
         worker.queueRoutes.retract(command.name);
@@ -107,6 +110,10 @@ export class CommandServer {
       case "publish":
         return { reasonCode: await this.#publish(command) };
     }
+  }
+
+  #announce(record: QueueRecord): Promise<void> {
+    return new Promise((resolve) => this.#worker.queueRoutes.announce(record, resolve));
   }
 
   #dispatcherOf(record: QueueRecord): Dispatcher {

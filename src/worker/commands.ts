@@ -8,6 +8,7 @@
  * | updateQueue | the partition's worker | the record, once it is on disk |
  * | deleteQueue | the partition's worker | nothing, once the definition is gone from disk |
  * | announceQueue, retractQueue | every worker | nothing, once routing there follows it |
+ * | announceQueues | every worker, at the start | nothing, once routing there follows all of them |
  * | queueStatus | the partition's worker | what `GET …/:name/status` answers |
  * | lookIntoQueue | the partition's worker | a page of what waits |
  * | purgeQueue | the partition's worker | how many messages went, once that is on disk |
@@ -120,6 +121,7 @@ export type Command =
   | { readonly kind: "updateQueue"; readonly record: QueueRecord }
   | { readonly kind: "deleteQueue"; readonly record: QueueRecord }
   | { readonly kind: "announceQueue"; readonly record: QueueRecord }
+  | { readonly kind: "announceQueues"; readonly records: readonly QueueRecord[] }
   | { readonly kind: "retractQueue"; readonly name: string }
   | { readonly kind: "queueStatus"; readonly record: QueueRecord }
   | LookCommand
@@ -141,6 +143,7 @@ export interface Replies {
   readonly updateQueue: QueueRecord;
   readonly deleteQueue: null;
   readonly announceQueue: null;
+  readonly announceQueues: null;
   readonly retractQueue: null;
   readonly queueStatus: QueueStatus;
   readonly lookIntoQueue: QueueLook;

@@ -104,6 +104,9 @@ export class KeepingWorkers implements Workers {
       case "announceQueue":
         this.routed[worker]!.set(command.record.definition.name, command.record);
         return null;
+      case "announceQueues":
+        for (const record of command.records) this.routed[worker]!.set(record.definition.name, record);
+        return null;
       case "retractQueue":
         this.routed[worker]!.delete(command.name);
         return null;

@@ -242,3 +242,17 @@ test("a purge takes what waits when it begins: not what comes meanwhile, not wha
   expect(purge.purged).toBe(90);
   expect(bench.dispatcher.status(0)).toMatchObject({ purged: 90, waiting: 5, in_flight: 10, difference: 0 });
 });
+
+test("an emptied queue has no deadline, and has one again with its next message, also of a batch that began with a refusal", () => {
+  const bench = new Bench({ overflow: "reject", limits: { max_shard_message_count: 1, max_shard_message_bytes: 200 } });
+  expect(bench.queues.nextDeadlineMs()).toBe(Number.POSITIVE_INFINITY);
+  bench.publish(1, { expiresAtMs: 500 });
+  expect(bench.queues.nextDeadlineMs()).toBe(500);
+  bench.tick(501);
+  expect(bench.dispatcher.status(501)).toMatchObject({ expired: 1, waiting: 0 });
+  expect(bench.queues.nextDeadlineMs()).toBe(Number.POSITIVE_INFINITY);
+  expect(bench.offer(1, { payload: "x".repeat(300) })).toEqual([REFUSED_LIMIT]);
+  expect(bench.queues.nextDeadlineMs()).toBe(Number.POSITIVE_INFINITY);
+  expect(bench.offer(1, { expiresAtMs: 5_000 })).toEqual([ACCEPTED]);
+  expect(bench.queues.nextDeadlineMs()).toBe(5_000);
+});
