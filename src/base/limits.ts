@@ -39,6 +39,26 @@ export const TOPIC_BYTES_MAX = 65_535;
 /** A key expression is written by hand; what is longer or deeper is a mistake or an attack on the parser. */
 export const KEY_EXPRESSION_CHARACTERS_MAX = 4_096;
 export const KEY_EXPRESSION_DEPTH_MAX = 32;
+/** All values that one evaluation of a key expression handles: a payload of the default maximum a dozen times, some 100 ms. */
+export const KEY_WORK_BYTES_MAX = 16 * 1024 * 1024;
+/** One value that a function of a key expression makes: a payload of the default maximum as hexadecimal digits. */
+export const KEY_VALUE_BYTES_MAX = 2 * 1024 * 1024;
+/** Characters of `rand_str`, and of what `pad` fills up to: a key is an identifier. */
+export const KEY_MADE_CHARACTERS_MAX = 4_096;
+/** Instructions times characters of all regular expressions of one evaluation, 20 ns each: some 600 ms for the very worst. */
+export const KEY_REGEX_STEPS_MAX = 32 * 1024 * 1024;
+/** Characters of a pattern: compiling what a publisher sent stays below 20 ms. */
+export const KEY_PATTERN_CHARACTERS_MAX = 512;
+/** Instructions of a compiled pattern: each is looked at for each character in the worst case. */
+export const KEY_PATTERN_INSTRUCTIONS_MAX = 2_048;
+/** Patterns that are computed for each message, remembered per thread. */
+export const KEY_PATTERNS_CACHED_MAX = 64;
+/** Items of an array that a function makes or JSON holds: each is an object of its own. */
+export const KEY_ARRAY_ITEMS_MAX = 64 * 1024;
+/** Digits of an integer in JSON: reckoning with it takes time by their square. */
+export const KEY_INTEGER_DIGITS_MAX = 1_024;
+/** Arrays in arrays of a JSON value: reading one is recursive. */
+export const KEY_JSON_DEPTH_MAX = 64;
 /** Waiting messages in one full chunk of a queue's line: 20 KiB, so that merging or scanning one stays below 5 µs. */
 export const LINE_CHUNK_MESSAGES = 1_024;
 /** The first chunk of a line: a thousand idle queues hold 640 KiB, not 20 MiB. */

@@ -7,6 +7,7 @@
  *  RESTANTE_LOG__LEVEL_FILE = /run/config/level      the content of the file, for every other key
  *  RESTANTE_CONFIG = /etc/restante.yaml              the settings file, as --config
  *  EMQX_API_KEY__BOOTSTRAP_FILE = /opt/…             api_keys, unless RESTANTE_API_KEYS is there
+ *  RESTANTE_VAR_SITE = north                         no setting: for `getenv('SITE')` in key expressions
  * ```
  * A variable without a text counts as absent, as compose files leave it.
  */
@@ -33,7 +34,7 @@ export function environmentSource(environment: Environment): Source {
 
   for (const name of Object.keys(environment).sort()) {
     const value = environment[name];
-    if (!name.startsWith(PREFIX) || name === CONFIG_VARIABLE) continue;
+    if (!name.startsWith(PREFIX) || name === CONFIG_VARIABLE || name.startsWith(EXPRESSION_PREFIX)) continue;
     if (value === undefined || value === "" || isServiceLink(name, value, environment)) continue;
     const path = pathOf(name);
     const pathOfContent = pathOf(name.slice(0, -FILE_SUFFIX.length));
@@ -69,6 +70,8 @@ export function ignoredVariables(environment: Environment): readonly string[] {
 }
 
 const PREFIX = "RESTANTE_";
+/** What key expressions may read (`src/queue/key-functions/system.ts`). */
+const EXPRESSION_PREFIX = "RESTANTE_VAR_";
 const FILE_SUFFIX = "_FILE";
 const BOOTSTRAP_VARIABLE = "EMQX_API_KEY__BOOTSTRAP_FILE";
 /** Here `_FILE` is only a longer name: nobody keeps the path of a file of keys in a file. */

@@ -40,7 +40,8 @@ export function accept(
   let high = 0;
   let low = 0;
   if (lastValues !== undefined) {
-    if (state.expression!.hashInto(region, offset, ledger.seed, keyHash) !== "ok") return refuse(state, REFUSED_KEY);
+    const keyed = state.expression!.hashInto(region, offset, nowMs, state.random, ledger.seed, keyHash);
+    if (keyed !== "ok") return refuse(state, REFUSED_KEY);
     high = keyHash[0]!;
     low = keyHash[1]!;
   }

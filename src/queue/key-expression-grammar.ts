@@ -16,9 +16,12 @@
  */
 import { KEY_EXPRESSION_CHARACTERS_MAX, KEY_EXPRESSION_DEPTH_MAX } from "../base/limits.ts";
 
+/** An integer is a bigint, a float is a number. */
+export type Constant = string | bigint | number | boolean;
+
 /** Positions count characters from 0. */
 export type ExpressionNode =
-  | { readonly kind: "constant"; readonly text: string; readonly position: number }
+  | { readonly kind: "constant"; readonly value: Constant; readonly position: number }
   | { readonly kind: "variable"; readonly path: string; readonly position: number }
   | { readonly kind: "array"; readonly items: readonly ExpressionNode[]; readonly position: number }
   | {
@@ -44,8 +47,6 @@ export function parseExpression(source: string): ParseResult {
   return { ok: false, message: parser.message, position: parser.faultPosition };
 }
 
-/** Floats keep at most this many decimals in a key. */
-const FLOAT_DECIMALS = 10;
 const IDENTIFIER = /[a-zA-Z][-a-zA-Z0-9_.]*/y;
 const NUMBER = /[+-]?[0-9]+(\.[0-9]+(?:[eE][+-]?[0-9]+)?)?/y;
 const WHITE_SPACE = /[ \t\r\n]*/y;
@@ -87,15 +88,16 @@ class Parser {
     const end = this.#source.indexOf(quote, position + 1);
     if (end === -1) return this.#fault("the string has no closing quote", position);
     this.#at = end + 1;
-    return { kind: "constant", text: this.#source.slice(position + 1, end), position };
+    return { kind: "constant", value: this.#source.slice(position + 1, end), position };
   }
 
   #number(): ExpressionNode | undefined {
     const position = this.#at;
     const match = this.#match(NUMBER);
     if (match === undefined) return this.#fault("a sign stands without digits", position);
-    const text = match.includes(".") ? floatText(Number(match)) : BigInt(match.replace("+", "")).toString();
-    return { kind: "constant", text, position };
+    const value = match.includes(".") ? Number(match) : BigInt(match.replace("+", ""));
+    if (value === Infinity || value === -Infinity) return this.#fault("the number is too large", position);
+    return { kind: "constant", value, position };
   }
 
   #named(depth: number): ExpressionNode | undefined {
@@ -108,7 +110,7 @@ class Parser {
       const items = this.#list(")", depth, true);
       return items === undefined ? undefined : { kind: "call", name, items, position };
     }
-    if (name === "true" || name === "false") return { kind: "constant", text: name, position };
+    if (name === "true" || name === "false") return { kind: "constant", value: name === "true", position };
     return { kind: "variable", path: name, position };
   }
 
@@ -165,10 +167,4 @@ class Parser {
     this.message = message;
     this.faultPosition = position;
   }
-}
-
-/** At most ten decimals, trailing zeros cut, one decimal kept: `1.50` is `1.5`, `2.0` is `2.0`. */
-function floatText(value: number): string {
-  if (!Number.isFinite(value) || Math.abs(value) >= 1e21) return String(value);
-  return value.toFixed(FLOAT_DECIMALS).replace(/(\.\d+?)0+$/, "$1");
 }

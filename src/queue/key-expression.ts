@@ -1,77 +1,103 @@
 /**
  * Key expressions: what tells the values of a last-value queue apart. Compiled when the queue is created, so that a
- * fault is the creator's to see; evaluated for each message, without a string for the usual keys.
+ * fault is the creator's to see; evaluated for each message. A variable is hashed where it lies in the message, without
+ * a string; functions compute values.
  */
 import { Region } from "../base/region.ts";
+import { type Compiled, type CompileFault, compileNode, constantOf } from "./key-compiler.ts";
+import { Evaluation } from "./key-evaluation.ts";
 import { type ExpressionNode, parseExpression } from "./key-expression-grammar.ts";
 import { type HashSeed, hashBytes, type KeyHash } from "./key-hash.ts";
-import { type KeyFault, type Span, type VariableReader, variableReaderOf } from "./message-variable.ts";
+import { bytesOfScalar, EMPTY_BYTES, isFault, type KeyFault, type KeyResult } from "./key-value.ts";
+import { type Span, type VariableReader, variableOf } from "./message-variable.ts";
 
-export type { KeyFault } from "./message-variable.ts";
+export type { KeyFault } from "./key-value.ts";
 
 export type CompileResult =
   | { readonly ok: true; readonly expression: KeyExpression }
-  /** `position` counts characters of the source from 0; `message` names the fault without it. */
-  | { readonly ok: false; readonly message: string; readonly position: number };
+  | ({ readonly ok: false } & CompileFault);
 
-/** Compiles an expression, or names the first fault. Functions are not there yet: each is an unknown one. */
+/** Compiles an expression, or names the first fault. */
 export function compileKeyExpression(source: string): CompileResult {
   const parsed = parseExpression(source);
   if (!parsed.ok) return parsed;
-  const { node } = parsed;
-  const call = firstCallOf(node);
-  if (call !== undefined)
-    return { ok: false, message: `the function ${call.name} is unknown`, position: call.position };
-  return { ok: true, expression: new KeyExpression(source, readerOf(node)) };
+  const compiled = compileNode(parsed.node);
+  if (!("evaluate" in compiled)) return { ok: false, ...compiled };
+  return { ok: true, expression: new KeyExpression(source, readerOf(parsed.node, compiled), compiled.isRepeatable) };
 }
+
+/** Where the key's bytes lie, in the message or in memory of their own. */
+type KeyReader = (evaluation: Evaluation, into: Span) => "ok" | KeyFault;
 
 export class KeyExpression {
   readonly source: string;
-  readonly #reader: VariableReader;
-  readonly #span: Span = { region: EMPTY, offset: 0, byteLength: 0 };
+  readonly #reader: KeyReader;
+  readonly #isRepeatable: boolean;
+  readonly #evaluation = new Evaluation();
+  readonly #span: Span = { region: NOWHERE, offset: 0, byteLength: 0 };
 
-  constructor(source: string, reader: VariableReader) {
+  constructor(source: string, reader: KeyReader, isRepeatable: boolean) {
     this.source = source;
     this.#reader = reader;
+    this.#isRepeatable = isRepeatable;
   }
 
-  /** Writes the hash of the message's key to `out`; a fault leaves `out` alone. An empty key is a key. */
-  hashInto(region: Region, offset: number, seed: HashSeed, out: KeyHash): "ok" | KeyFault {
-    const result = this.#reader(region, offset, this.#span);
+  /** Writes the hash of the message's key to `out`; a fault leaves `out` alone. An empty key is a key. `random` in [0, 1). */
+  hashInto(
+    region: Region,
+    offset: number,
+    nowMs: number,
+    random: () => number,
+    seed: HashSeed,
+    out: KeyHash,
+  ): "ok" | KeyFault {
+    this.#evaluation.begin(region, offset, nowMs, random);
+    const result = this.#reader(this.#evaluation, this.#span);
     if (result === "ok") hashBytes(this.#span.region, this.#span.offset, this.#span.byteLength, seed, out);
     return result;
   }
 
-  /** The key as a string, for looking at a queue; undefined where `hashInto` names a fault. */
+  /**
+   * The key as a string, for looking at a queue; undefined where `hashInto` names a fault, and for an expression that
+   * gives another key each time.
+   */
   keyOf(region: Region, offset: number): string | undefined {
-    if (this.#reader(region, offset, this.#span) !== "ok") return undefined;
+    if (!this.#isRepeatable) return undefined;
+    this.#evaluation.begin(region, offset, 0, noRandomness);
+    if (this.#reader(this.#evaluation, this.#span) !== "ok") return undefined;
     const { offset: start, byteLength } = this.#span;
     return this.#span.region.bytes.toString("utf8", start, start + byteLength);
   }
 }
 
-const EMPTY = Region.allocate(0);
+/** An expression that gives no message a key. */
+export const keyless = (source: string): KeyExpression => new KeyExpression(source, () => "unbound", true);
 
-function readerOf(node: ExpressionNode): VariableReader {
-  if (node.kind === "variable") return variableReaderOf(node.path);
-  const text = Buffer.from(node.kind === "constant" ? node.text : "", "utf8");
-  const region = Region.allocate(text.byteLength);
-  text.copy(region.bytes);
-  return (_region, _offset, into) => {
-    into.region = region;
-    into.offset = 0;
-    into.byteLength = text.byteLength;
-    return "ok";
-  };
+const NOWHERE = Region.allocate(0);
+const noRandomness = (): number => 0;
+
+function readerOf(node: ExpressionNode, { evaluate }: Compiled): KeyReader {
+  if (node.kind === "variable") return inPlace(variableOf(node.path).reader);
+  if (node.kind !== "constant") return (evaluation, into) => lay(evaluate(evaluation), into);
+  const key = Region.over(bytesOfScalar(constantOf(node)) ?? EMPTY_BYTES);
+  return (_evaluation, into) => whole(key, into);
 }
 
-/** Depth first, in the order of the source. */
-function firstCallOf(node: ExpressionNode): Extract<ExpressionNode, { kind: "call" }> | undefined {
-  if (node.kind === "call") return node;
-  if (node.kind !== "array") return undefined;
-  for (const item of node.items) {
-    const call = firstCallOf(item);
-    if (call !== undefined) return call;
-  }
-  return undefined;
+const inPlace =
+  (reader: VariableReader): KeyReader =>
+  ({ region, offset }, into) =>
+    reader(region, offset, into);
+
+/** A result as a key: nothing is the empty key. */
+function lay(result: KeyResult, into: Span): "ok" | KeyFault {
+  if (isFault(result)) return result;
+  const bytes = result === null ? EMPTY_BYTES : bytesOfScalar(result);
+  return bytes === undefined ? "not_scalar" : whole(Region.over(bytes), into);
+}
+
+function whole(region: Region, into: Span): "ok" {
+  into.region = region;
+  into.offset = 0;
+  into.byteLength = region.bytes.byteLength;
+  return "ok";
 }

@@ -1,6 +1,7 @@
 /**
  * The variables of key expressions: where in a message's bytes `message.from`, `message.topic`, a user property … lie.
- * A variable is resolved once, when its expression is compiled, to a reader; the reader then finds its bytes in place.
+ * A variable is resolved once, when its expression is compiled, to a reader; the reader then finds its bytes in place. Functions
+ * get them as a value.
  */
 import { Region } from "../base/region.ts";
 import {
@@ -22,9 +23,7 @@ import {
   usernameBytesOf,
   usernameOffset,
 } from "../frame/message.ts";
-
-/** Why a message has no key. */
-export type KeyFault = "unbound" | "not_scalar";
+import type { KeyFault, KeyResult } from "./key-value.ts";
 
 /** Where a value's bytes lie; made once and filled by readers. */
 export interface Span {
@@ -38,8 +37,48 @@ export type VariableReader = (region: Region, offset: number, into: Span) => "ok
 
 const USER_PROPERTY = "message.headers.properties.User-Property";
 
-/** The reader of a dotted path; a path that nothing ever binds reads as `"unbound"`. */
-export function variableReaderOf(path: string): VariableReader {
+/** What a dotted path stands for. */
+export interface Variable {
+  readonly reader: VariableReader;
+  /** The variable as a value for functions; its bytes are those of the message, valid as long as these. */
+  valueOf(region: Region, offset: number): KeyResult;
+  /** Why it must not be used at all. */
+  readonly problem?: string;
+}
+
+/** The variable of a dotted path; a path that nothing ever binds reads as `"unbound"`. */
+export function variableOf(path: string): Variable {
+  const reader = readerOf(path);
+  const kind = KINDS.get(path);
+  const variable: Variable = {
+    reader,
+    valueOf(region, offset) {
+      const found = reader(region, offset, valueSpan);
+      if (found !== "ok") return found;
+      const { offset: start, byteLength } = valueSpan;
+      if (kind === undefined) return valueSpan.region.bytes.subarray(start, start + byteLength);
+      const text = valueSpan.region.bytes.toString("latin1", start, start + byteLength);
+      return kind === "integer" ? BigInt(text) : text === "true";
+    },
+  };
+  return path === "message.id" ? { ...variable, problem: NO_ID } : variable;
+}
+
+const NO_ID = "message.id is not there: a message has no identifier of its own";
+const valueSpan: Span = { region: Region.allocate(0), offset: 0, byteLength: 0 };
+
+/** All others are strings. */
+const KINDS: ReadonlyMap<string, "integer" | "boolean"> = new Map([
+  ["message.qos", "integer"],
+  ["message.timestamp", "integer"],
+  ["message.flags.retain", "boolean"],
+  ["message.flags.dup", "boolean"],
+  ["message.headers.proto_ver", "integer"],
+  ["message.headers.properties.Payload-Format-Indicator", "integer"],
+  ["message.headers.properties.Message-Expiry-Interval", "integer"],
+]);
+
+function readerOf(path: string): VariableReader {
   const reader = READERS.get(path);
   if (reader !== undefined) return reader;
   if (path.startsWith(`${USER_PROPERTY}.`)) return userProperty(path.slice(USER_PROPERTY.length + 1));

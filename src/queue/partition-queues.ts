@@ -19,7 +19,7 @@ export class PartitionQueues {
   /** Of batches that are sealed and have not ended, oldest first: the next one may be sealed before the last is told of. */
   #sealed: { readonly batch: number; readonly entries: readonly Entry[] }[] = [];
 
-  /** `random` in [0, 1): for the secret of a new queue's key hashes. */
+  /** `random` in [0, 1): for the secret of a new queue's key hashes, and for key expressions. */
   constructor(log: PartitionLog, random: () => number) {
     this.#log = log;
     this.#random = random;
@@ -37,7 +37,8 @@ export class PartitionQueues {
   open(record: QueueRecord, onAvailable: () => void): Queue {
     const seed: HashSeed = { high: this.#random32(), low: this.#random32() };
     const onChanged = (): void => this.#touch(entry);
-    const queue = new Queue({ record, log: this.#log, seed, events: { onAvailable, onChanged } });
+    const events = { onAvailable, onChanged };
+    const queue = new Queue({ record, log: this.#log, seed, random: this.#random, events });
     const entry: Entry = { queue, isChanged: false, isRemoved: false };
     this.#byTarget.set(record.target, entry);
     return entry.queue;

@@ -10,12 +10,11 @@
  *
  * One thread, the owner of the queue's partition, calls everything here.
  */
-import { assert } from "../base/assert.ts";
 import { Region } from "../base/region.ts";
 import { type MessageLocation, type PartitionLog, type Position, RECORDS_PER_BATCH_MAX } from "../log/contract.ts";
 import { Aside, HELD, IN_FLIGHT, LEAVING, PARKED, RETURNED } from "./aside.ts";
 import type { QueueRecord } from "./definition.ts";
-import { compileKeyExpression, type KeyExpression } from "./key-expression.ts";
+import { compileKeyExpression, type KeyExpression, keyless } from "./key-expression.ts";
 import { type HashSeed, type KeyHash, newKeyHash } from "./key-hash.ts";
 import { LastValues } from "./last-values.ts";
 import { Leaving } from "./leaving.ts";
@@ -37,6 +36,8 @@ const DEFAULT_KEY_EXPRESSION = "message.from";
 
 export class QueueState {
   readonly log: PartitionLog;
+  /** In [0, 1), for key expressions. */
+  readonly random: () => number;
   readonly events: QueueEvents;
   readonly target: number;
   readonly ledgerKey: string;
@@ -75,9 +76,10 @@ export class QueueState {
   /** Messages that the log could not give back; counted as dropped. */
   unreadable = 0;
 
-  constructor(record: QueueRecord, log: PartitionLog, seed: HashSeed, events: QueueEvents) {
+  constructor(record: QueueRecord, log: PartitionLog, seed: HashSeed, random: () => number, events: QueueEvents) {
     this.record = record;
     this.log = log;
+    this.random = random;
     this.events = events;
     this.target = record.target;
     this.ledgerKey = String(record.target);
@@ -98,9 +100,10 @@ export class QueueState {
     this.isMemory = definition.durability === "memory";
     this.availableBefore = this.isMemory ? Number.POSITIVE_INFINITY : (this.log.committed + 1) * RECORDS_PER_BATCH_MAX;
     if (definition.is_lastvalue) {
-      const compiled = compileKeyExpression(definition.key_expression ?? DEFAULT_KEY_EXPRESSION);
-      assert(compiled.ok, "the key expression of a queue was compiled at its creation");
-      this.expression = compiled.expression;
+      const source = definition.key_expression ?? DEFAULT_KEY_EXPRESSION;
+      const compiled = compileKeyExpression(source);
+      // It was compiled at its creation; should another version have taken what this one does not, no message has a key.
+      this.expression = compiled.ok ? compiled.expression : keyless(source);
     }
   }
 

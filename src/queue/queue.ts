@@ -40,6 +40,8 @@ export interface QueueOptions {
   readonly log: PartitionLog;
   /** A secret for the hashes of keys; of a queue with a stored ledger, that one's is used. */
   readonly seed: HashSeed;
+  /** In [0, 1), for key expressions. */
+  readonly random: () => number;
   readonly events: QueueEvents;
 }
 
@@ -64,7 +66,8 @@ export class Queue {
   readonly #state: QueueState;
 
   constructor(options: QueueOptions) {
-    this.#state = new QueueState(options.record, options.log, options.seed, options.events);
+    const { record, log, seed, random, events } = options;
+    this.#state = new QueueState(record, log, seed, random, events);
   }
 
   get record(): QueueRecord {

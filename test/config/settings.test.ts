@@ -204,7 +204,15 @@ describe("the environment", () => {
 
   test("a variable without a text counts as absent, others are not ours", () => {
     expect(
-      load({ environment: { RESTANTE_MQTT__PORT: "", RESTANTE_CONFIG: "", PATH: "/bin", RESTANT_E: "x" } }),
+      load({
+        environment: {
+          RESTANTE_MQTT__PORT: "",
+          RESTANTE_CONFIG: "",
+          PATH: "/bin",
+          RESTANT_E: "x",
+          RESTANTE_VAR_SITE: "x",
+        },
+      }),
     ).toEqual({
       ...load({}),
       data_dir: expect.any(String),

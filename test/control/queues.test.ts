@@ -116,6 +116,8 @@ describe("POST", () => {
     ],
     [{ topic_filter: "t", key_expression: "" }, /^key_expression: .* at position 0$/],
     [{ topic_filter: "t", key_expression: "message.from)" }, /^key_expression: .* at position 12$/],
+    [{ topic_filter: "t", key_expression: "lower()" }, /^key_expression: lower takes 1 argument, not 0 at position 0$/],
+    [{ topic_filter: "t", key_expression: "regex_match('a', '(')" }, /^key_expression: argument 2 .* at position 17$/],
     [{ topic_filter: "t", key_expression: "nosuch(message.from)" }, /^key_expression: .*nosuch.* at position 0$/],
     [{ topic_filter: "t", data_retention_period: "7 days" }, /^data_retention_period: expected a duration/],
     [{ topic_filter: "t", data_retention_period: -1 }, /^data_retention_period: /],

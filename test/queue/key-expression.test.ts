@@ -5,12 +5,17 @@
  */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import type { Region } from "../../src/base/region.ts";
 import { compileKeyExpression, type KeyExpression } from "../../src/queue/key-expression.ts";
 import { type ExpressionNode, parseExpression } from "../../src/queue/key-expression-grammar.ts";
-import { newKeyHash } from "../../src/queue/key-hash.ts";
+import { type KeyHash, newKeyHash } from "../../src/queue/key-hash.ts";
 import { message, textProperty, userProperty } from "./message.ts";
 
 const SEED = { high: 1, low: 2 };
+
+/** Hashes as a queue does, at one moment, with one draw of chance. */
+const hashInto = (expression: KeyExpression, region: Region, out: KeyHash): string =>
+  expression.hashInto(region, 0, 1_700_000_000_999, () => 0.5, SEED, out);
 
 function compiled(source: string): KeyExpression {
   const result = compileKeyExpression(source);
@@ -69,8 +74,8 @@ describe("keys", () => {
     const expression = compiled(source);
     expect(expression.keyOf(sample, 0)).toBe(key);
     const [one, other] = [newKeyHash(), newKeyHash()];
-    expect(expression.hashInto(sample, 0, SEED, one)).toBe("ok");
-    expect(compiled(`'${key}'`).hashInto(sample, 0, SEED, other)).toBe("ok");
+    expect(hashInto(expression, sample, one)).toBe("ok");
+    expect(hashInto(compiled(`'${key}'`), sample, other)).toBe("ok");
     expect(one).toEqual(other);
   });
 
@@ -78,15 +83,15 @@ describe("keys", () => {
     expect(compiled("message.headers.username").keyOf(message({}), 0)).toBe("");
     const fromRest = message({ clientId: "http_api", protocolLevel: 0 });
     expect(compiled("message.from").keyOf(fromRest, 0)).toBe("http_api");
-    expect(compiled("message.headers.username").hashInto(fromRest, 0, SEED, newKeyHash())).toBe("unbound");
+    expect(hashInto(compiled("message.headers.username"), fromRest, newKeyHash())).toBe("unbound");
   });
 
   test("what is not there is unbound, what is a map has no key, and neither writes a hash", () => {
     const out = newKeyHash();
     for (const path of ["message.headers.properties.User-Property.nope", "message.nope", "nope"]) {
-      expect(compiled(path).hashInto(sample, 0, SEED, out)).toBe("unbound");
+      expect(hashInto(compiled(path), sample, out)).toBe("unbound");
     }
-    expect(compiled("message.headers.properties.User-Property").hashInto(sample, 0, SEED, out)).toBe("not_scalar");
+    expect(hashInto(compiled("message.headers.properties.User-Property"), sample, out)).toBe("not_scalar");
     expect(out).toEqual(newKeyHash());
   });
 });
@@ -105,7 +110,24 @@ describe("faults", () => {
     ["-", 0, "digits"],
     ["1.", 1, '"."'],
     ["f(1)", 0, "f is unknown"],
-    ["  json_value(message.payload,'a.b')", 2, "json_value is unknown"],
+    ["concat('a', upper(nosuch('b')))", 18, "nosuch is unknown"],
+    ["  json_value(message.payload)", 2, "json_value takes 2 arguments, not 1"],
+    ["lower()", 0, "lower takes 1 argument, not 0"],
+    ["substr('a',1,2,3)", 0, "substr takes 2 or 3 arguments, not 4"],
+    ["pad('a')", 0, "pad takes 2 to 4 arguments, not 1"],
+    ["coalesce()", 0, "coalesce takes at least 1 argument"],
+    ["pad('a', 5, 'left')", 12, "argument 3 of pad is not 'trailing' or 'leading' or 'both'"],
+    ["pad('a', 5000)", 9, "from 0 to 4096"],
+    ["hash('md4', message.payload)", 5, "argument 1 of hash is not 'md5'"],
+    ["regex_match(message.topic, '(a')", 27, "missing closing"],
+    ["regex_match(message.topic, '(a)\\1')", 27, "\\1"],
+    ["regex_match(message.topic, '(?=a)')", 27, "Perl syntax"],
+    [`regex_match(message.topic, '${"\\w{1000}".repeat(10)}')`, 27, "too much"],
+    [`regex_match(message.topic, '${"a".repeat(600)}')`, 27, "longer than 512"],
+    ["topic_match(message.topic, 'a/#/b')", 27, "a topic filter"],
+    ["coalesce(message.id, 'x')", 9, "no identifier"],
+    ["maps.size(message.headers)", 0, "maps.size is unknown"],
+    ["1.5e999", 0, "too large"],
   ])("%j at %i", (source, position, part) => {
     const result = compileKeyExpression(source);
     expect(result).toMatchObject({ ok: false, position });
@@ -127,12 +149,16 @@ describe("properties", () => {
     expression: fc.oneof(
       { depthSize: "small", withCrossShrink: true },
       identifier.map((path) => ({ text: path, node: { kind: "variable", path } })),
-      fc.integer().map((value) => ({ text: String(value), node: { kind: "constant", text: String(value) } })),
-      fc.constantFrom("true", "false").map((text) => ({ text, node: { kind: "constant", text } })),
+      fc.bigInt().map((value) => ({ text: String(value), node: { kind: "constant", value } })),
+      fc
+        .tuple(fc.integer(), fc.nat({ max: 999 }), fc.constantFrom("", "e3", "e-2", "E+1"))
+        .map(([whole, decimals, exponent]) => `${whole}.${decimals}${exponent}`)
+        .map((text) => ({ text, node: { kind: "constant", value: Number(text) } })),
+      fc.boolean().map((value) => ({ text: String(value), node: { kind: "constant", value } })),
       fc
         .tuple(fc.constantFrom("'", '"'), fc.string())
         .filter(([quote, text]) => !text.includes(quote))
-        .map(([quote, text]) => ({ text: quote + text + quote, node: { kind: "constant", text } })),
+        .map(([quote, text]) => ({ text: quote + text + quote, node: { kind: "constant", value: text } })),
       fc.tuple(identifier, space, fc.array(tie("argument"), { maxLength: 3 })).map(([name, gap, items]) => ({
         text: `${name}${gap}(${items.map((item) => item.text).join(`${gap},${gap}`)}${gap})`,
         node: { kind: "call", name, items: items.map((item) => item.node) },
@@ -140,7 +166,7 @@ describe("properties", () => {
     ),
     argument: fc.oneof(
       tie("expression"),
-      fc.tuple(space, fc.array(tie("expression"), { minLength: 1, maxLength: 3 })).map(([gap, items]) => ({
+      fc.tuple(space, fc.array(tie("argument"), { minLength: 1, maxLength: 3 })).map(([gap, items]) => ({
         text: `[${items.map((item) => gap + item.text).join(",")}${gap}]`,
         node: { kind: "array", items: items.map((item) => item.node) },
       })),
