@@ -121,6 +121,9 @@ export type PublishPolicy = "ordinary" | "refused";
 export const RESERVED_ROOTS: readonly string[] = ["$SYS", "$share", "$queue", "$q"];
 const RESERVED_ROOT_BYTES = RESERVED_ROOTS.map((root) => Buffer.from(root));
 
+/** Whether a filter names topics of the broker about itself, and hence no others: a leading wildcard matches none of them. */
+export const isSystemFilter = (filter: string): boolean => filter === "$SYS" || filter.startsWith("$SYS/");
+
 export function publishPolicy(topic: string): PublishPolicy {
   if (topic.charCodeAt(0) !== DOLLAR) return "ordinary";
   const slash = topic.indexOf("/");

@@ -5,6 +5,7 @@
  *   create ─► stored, empty ─► announce: known to consumers, routed to ─► retract: neither ─► remove
  * ```
  */
+import { isSystemFilter } from "../mqtt/topics.ts";
 import type { QueueRecord } from "../queue/definition.ts";
 import type { QueueRegistry } from "../queue/registry.ts";
 import type { FilterIndex } from "../router/filter-index.ts";
@@ -54,6 +55,10 @@ export class QueueRoutes {
   #route(record: QueueRecord, routed: RoutedQueue, done: () => void): void {
     const { index, announcer } = this.#parts;
     const filter = record.definition.topic_filter;
+    if (isSystemFilter(filter)) {
+      done(); // What the broker says about itself is in no queue.
+      return;
+    }
     index.addQueue(filter, routed);
     announcer.tell(filter, index.stateOf(filter), done);
   }
