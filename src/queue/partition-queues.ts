@@ -101,6 +101,11 @@ export class PartitionQueues {
     return ended.entries;
   }
 
+  /** Lets the ledgers that changed without a record, by what was refused or dropped at once, go with the gathering batch. */
+  keepLedgers(): void {
+    for (const { queue, isRemoved } of this.#changed) if (!isRemoved) queue.seal();
+  }
+
   /** When `onDeadline` has something to do. */
   nextDeadlineMs(): number {
     let nextMs = Number.POSITIVE_INFINITY;

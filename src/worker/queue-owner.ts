@@ -146,6 +146,9 @@ export class QueueOwner {
   }
 
   onDeadline(nowMs: number): void {
-    for (const { queues } of this.#partitions.values()) queues.onDeadline(nowMs);
+    for (const { queues } of this.#partitions.values()) {
+      queues.onDeadline(nowMs);
+      queues.keepLedgers();
+    }
   }
 }

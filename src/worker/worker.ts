@@ -399,6 +399,7 @@ export class BrokerWorker implements PartnerHandler {
   /** After the last connection is gone. */
   async close(): Promise<void> {
     this.#turns.stop();
+    for (const { queues } of this.partitions.values()) queues.keepLedgers();
     await Promise.all([...this.partitions.values()].map(({ log }) => log.close()));
   }
 }

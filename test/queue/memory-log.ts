@@ -165,5 +165,9 @@ export class MemoryLog implements PartitionLog {
     throw new Error("a log in memory has no statistics");
   }
 
-  async close(): Promise<void> {}
+  async close(): Promise<void> {
+    this.succeed();
+    this.flush();
+    this.succeed();
+  }
 }

@@ -58,6 +58,9 @@ export function randomOf(seed: number): () => number {
   };
 }
 
+/** Messages removed at a time by a purge: few, so that it takes steps. */
+const PURGE_STEP = 3;
+
 /** More events than any test needs: a worker that never sleeps. */
 const EVENTS_MAX = 2_000_000;
 
@@ -73,6 +76,8 @@ export class Rig {
   nowMs: number;
   /** Commits of logs in memory that are due to fail. */
   failingCommits = 0;
+  /** Partitions whose next commit fails. */
+  readonly failing = new Set<number>();
   failedCommits = 0;
   /** Whether commits of logs in memory end by themselves. */
   isCommitting = true;
@@ -208,11 +213,51 @@ export class Rig {
   /** As `createQueue`, on disk as control does it, so that a later start finds it. */
   async storeQueue(fields: Partial<QueueDefinition>, partition = 0): Promise<QueueRecord> {
     const record = this.createQueue(fields, partition);
-    const owner = this.workers[partition % this.workers.length]!;
-    owner.partitions.get(partition)!.put("queues", record.definition.name, encodeStructured(record));
-    owner.wake();
+    this.#putDefinition(record, encodeStructured(record));
     await this.settle();
     return record;
+  }
+
+  /** What a PUT does. */
+  async updateQueue(record: QueueRecord, fields: Partial<QueueDefinition>): Promise<QueueRecord> {
+    const changed = { ...record, definition: { ...record.definition, ...fields } };
+    this.#putDefinition(changed, encodeStructured(changed));
+    await this.settle();
+    this.#ownerOf(record).owner.update(changed);
+    for (const worker of this.workers) worker.queueRoutes.announce(changed, () => {});
+    this.records.splice(this.records.indexOf(record), 1, changed);
+    await this.settle();
+    return changed;
+  }
+
+  /** What a DELETE does. */
+  async deleteQueue(record: QueueRecord): Promise<void> {
+    for (const worker of this.workers) worker.queueRoutes.retract(record.definition.name);
+    this.#putDefinition(record, undefined);
+    await this.settle();
+    this.#ownerOf(record).queueRoutes.remove(record);
+    this.records.splice(this.records.indexOf(record), 1);
+    await this.settle();
+  }
+
+  /** What DELETE …/messages does; returns how many went. */
+  async purgeQueue(record: QueueRecord): Promise<number> {
+    const worker = this.#ownerOf(record);
+    const purge = worker.owner.dispatcherOf(record)!.queue.beginPurge();
+    while (!purge.step(PURGE_STEP)) await this.settle();
+    worker.wake();
+    await this.settle();
+    return purge.purged;
+  }
+
+  #ownerOf(record: QueueRecord): BrokerWorker {
+    return this.workers[record.partition % this.workers.length]!;
+  }
+
+  #putDefinition(record: QueueRecord, value: Buffer | undefined): void {
+    const owner = this.#ownerOf(record);
+    owner.partitions.get(record.partition)!.put("queues", record.definition.name, value);
+    owner.wake();
   }
 
   status(record: QueueRecord) {
@@ -247,8 +292,9 @@ export class Rig {
   }
 
   #endCommit(log: MemoryLog): void {
-    if (this.failingCommits > 0) {
-      this.failingCommits -= 1;
+    const isChosen = this.failing.delete(this.logs.indexOf(log));
+    if (isChosen || this.failingCommits > 0) {
+      if (!isChosen) this.failingCommits -= 1;
       this.failedCommits += 1;
       log.fail();
     } else {
