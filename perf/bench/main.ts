@@ -1,9 +1,10 @@
 /**
- * npm run bench -- [--peers mosquitto] [--workers 1,3] [--scenarios enqueue,drain] [--windows default,100] [--repeat 3]
+ * npm run bench -- [--peers mosquitto,memory] [--workers 1,3] [--scenarios enqueue,drain] [--windows default,100] [--repeat 3]
  *                  [--size small|real] [--directory DIR] [--out FILE]
  *
  * Restante is always measured, with each number of workers; the peers come first and the first of them is the base of the
- * ratios. `--directory` chooses the disk. The table goes to stdout, every measurement to the file.
+ * ratios; `memory` is Restante with one worker and a queue of `durability: memory`. `--directory` chooses the disk. The table
+ * goes to stdout, every measurement to the file.
  */
 import { mkdir, writeFile } from "node:fs/promises";
 import { cpus, tmpdir } from "node:os";
@@ -14,7 +15,7 @@ import { measureAll } from "./runner.ts";
 import { scenarios } from "./scenarios.ts";
 import { benchTable } from "./table.ts";
 
-const known: Readonly<Record<string, Peer>> = { mosquitto };
+const known: Readonly<Record<string, Peer>> = { mosquitto, memory: restante(1, "memory") };
 
 const { values } = parseArgs({
   options: {

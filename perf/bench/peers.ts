@@ -32,8 +32,9 @@ export interface Peer {
   start(consumerWindow: ConsumerWindow, directory: string): Promise<RunningPeer>;
 }
 
-export const restante = (workers: number): Peer => ({
-  name: `restante-${workers}`,
+/** With `memory` its queue acknowledges without the disk. */
+export const restante = (workers: number, durability: "fsync" | "memory" = "fsync"): Peer => ({
+  name: durability === "fsync" ? `restante-${workers}` : `memory-${workers}`,
   start: async (consumerWindow, directory) => {
     const broker = await Broker.start({ workers, directory });
     const queue = { "sub-qos": 1, filter: `$q/${JOBS_FILTER}` };
@@ -41,7 +42,7 @@ export const restante = (workers: number): Peer => ({
     return {
       port: broker.mqttPort,
       pid: broker.pid,
-      storeJobs: () => createQueue(broker, { topic_filter: JOBS_FILTER, ...windowField }),
+      storeJobs: () => createQueue(broker, { topic_filter: JOBS_FILTER, durability, ...windowField }),
       consumers: queue,
       drainer: queue,
       remove: async () => {

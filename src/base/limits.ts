@@ -65,6 +65,17 @@ export const LINE_CHUNK_MESSAGES = 1_024;
 export const LINE_CHUNK_MESSAGES_MIN = 32;
 /** Expired messages leave a queue's counts within this time; they are never handed out, whatever the sweep does. */
 export const EXPIRY_SWEEP_MS = 1_000;
+/**
+ * Messages of memory queues that a failed commit did not store, of one partition: as much as four gathering commits. Beyond it
+ * they are dropped, and counted.
+ */
+export const KEPT_BYTES_MAX = 32 * 1024 * 1024;
+/** What keeping one takes beside its bytes: an entry of a map, a buffer with its views. */
+export const KEPT_ENTRY_BYTES = 512;
+/** How often they are tried again; the log pauses after a failed commit by itself, so this only spares it the copies. */
+export const KEPT_RETRY_MS = 1_000;
+/** Kept messages that are added to the log in one turn. */
+export const KEPT_WRITES_PER_TURN = 4_096;
 /** A consumer's in-flight count is 16 bits of a shared word, and Receive Maximum allows no more. */
 export const CONSUMER_WINDOW_MAX = 65_535;
 /** Consumers of one worker at queues of another; a credit table is 40 KiB, the next one is allocated when it is full. */

@@ -46,14 +46,6 @@ const keyExpression = fieldOf((written) => {
   return compiled.ok ? { value: written } : { problem: `${compiled.message} at position ${compiled.position}` };
 });
 
-const durability = fieldOf((written) =>
-  written === "memory"
-    ? { problem: '"memory" is not available yet; "fsync" is' }
-    : written === "fsync"
-      ? { value: "fsync" as const }
-      : wanted('"fsync"', written),
-);
-
 /** The fields that POST, PUT and auto-creation have in common. */
 const settings = {
   key_expression: keyExpression.optional(),
@@ -64,7 +56,7 @@ const settings = {
     max_shard_message_bytes: orInfinity(bytesize(1)).optional(),
   }).optional(),
   overflow: oneOf("drop_oldest", "drop_newest", "reject").optional(),
-  durability: durability.optional(),
+  durability: oneOf("fsync", "memory").optional(),
   local_max_inflight: integer(1, CONSUMER_WINDOW_MAX).optional(),
   redispatch_interval: duration(1, TIMER_MS_MAX).optional(),
   consumer_max_inactive: duration(1, TIMER_MS_MAX).optional(),

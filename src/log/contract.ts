@@ -64,7 +64,8 @@ export interface LogEvents {
   onCommitted(batch: number): void;
   /**
    * The batch is not stored: none of its records exist, its `put`s and settlements are taken up again by the log
-   * (settlements) or are the owner's to repeat (puts). Same calling rules as `onCommitted`.
+   * (settlements) or are the owner's to repeat (puts). During this call, and no longer, `read` still finds the messages, for
+   * an owner that wants to add them again. Same calling rules as `onCommitted`.
    */
   onFailed(batch: number, fault: CommitFault): void;
   /**

@@ -101,6 +101,8 @@ class LmdbPartitionLog implements PartitionLog {
   #isProbeDue = false;
   #whenIdle: (() => void) | undefined;
   #commits = 0;
+  /** The batch whose owner is just told that it failed. */
+  #failing: Commit | undefined;
   #failedCommits = 0;
   #rewrites = 0;
   #removed = 0;
@@ -215,8 +217,8 @@ class LmdbPartitionLog implements PartitionLog {
       into.offset = this.#arena.messageOf(index);
       return "found";
     }
-    if (!this.#table.find(batch) || !this.#table.isLive(index)) return "gone";
-    const image = this.#imageOf(batch);
+    const image = this.#failing?.batch === batch ? this.#failing.image : this.#liveImageOf(batch, index);
+    if (image === "gone") return "gone";
     const offset = image === undefined ? 0 : image.messageOf(index);
     if (offset === 0) return "damaged";
     into.region = image!.region;
@@ -395,7 +397,6 @@ class LmdbPartitionLog implements PartitionLog {
       this.#markDirty(batch);
       if (this.#table.find(batch)) this.#rewriter.consider();
     }
-    this.#release(commit.arena);
     this.#retryMs = Math.min(LOG_RETRY_MS_MAX, Math.max(LOG_RETRY_MS_MIN, this.#retryMs * 2));
     this.#isPausing = !this.#isClosed;
     if (this.#isPausing) {
@@ -405,7 +406,10 @@ class LmdbPartitionLog implements PartitionLog {
       }, this.#retryMs);
     }
     const wasSound = this.#health.fail(fault, growthBytes);
+    this.#failing = commit;
     this.#events.onFailed(commit.batch, fault);
+    this.#failing = undefined;
+    this.#release(commit.arena);
     if (wasSound) {
       this.#events.onHealth?.(fault);
       this.#schedule(() => this.#probe(), LOG_PROBE_MS);
@@ -462,6 +466,10 @@ class LmdbPartitionLog implements PartitionLog {
 
   #release(arena: Arena): void {
     if (this.#freeArenas.length < 2) this.#freeArenas.push(arena);
+  }
+
+  #liveImageOf(batch: number, index: number): BatchImage | "gone" | undefined {
+    return this.#table.find(batch) && this.#table.isLive(index) ? this.#imageOf(batch) : "gone";
   }
 
   /** The batch's value from memory or disk; undefined when it is damaged. */

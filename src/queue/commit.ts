@@ -4,7 +4,7 @@
  */
 
 import { Region } from "../base/region.ts";
-import { batchOf, RECORDS_PER_BATCH_MAX } from "../log/contract.ts";
+import { batchOf, type Position, RECORDS_PER_BATCH_MAX } from "../log/contract.ts";
 import { IN_FLIGHT, LEAVING, NO_HOLDER, NO_SLOT, RETURNED } from "./aside.ts";
 import { counterOf, enforceLimits, isWaitingState, leave } from "./depart.ts";
 import { noteAsideExpiry } from "./expire.ts";
@@ -12,6 +12,7 @@ import { NO_POSITION } from "./last-values.ts";
 import { DROPPED_REASON, type LeavingReason, SUPERSEDED_REASON } from "./leaving.ts";
 import { DROPPED, LEDGER_BYTES, STORED, SUPERSEDED } from "./ledger.ts";
 import type { QueueState } from "./queue-state.ts";
+import { keepBatch } from "./rewrite.ts";
 
 const ledgerBytes = Region.allocate(LEDGER_BYTES);
 
@@ -19,7 +20,8 @@ const ledgerBytes = Region.allocate(LEDGER_BYTES);
 export function seal(state: QueueState): void {
   const { ledger, leavingCounts } = state;
   const superseded = ledger.get(SUPERSEDED) - leavingCounts[SUPERSEDED_REASON]! + state.overwrittenCount;
-  const dropped = ledger.get(DROPPED) - leavingCounts[DROPPED_REASON]!;
+  // A crash loses what is kept without a record.
+  const dropped = ledger.get(DROPPED) - leavingCounts[DROPPED_REASON]! + state.kept.unwritten;
   ledger.encode(ledgerBytes, superseded, dropped);
   state.log.put("ledgers", state.ledgerKey, ledgerBytes.bytes);
 }
@@ -28,7 +30,8 @@ export function seal(state: QueueState): void {
 export function committed(state: QueueState, batch: number): void {
   const { leaving } = state;
   const before = (batch + 1) * RECORDS_PER_BATCH_MAX;
-  if (!state.isMemory) state.availableBefore = before;
+  state.noteCommitted(batch);
+  state.kept.committed(before);
   while (leaving.count > 0 && leaving.successor() < before) {
     const reason = leaving.reason();
     depart(state, leaving.shift(), reason);
@@ -36,16 +39,22 @@ export function committed(state: QueueState, batch: number): void {
   state.events.onAvailable();
 }
 
-/** The batch is not on disk and never will be. */
-export function failed(state: QueueState, batch: number): void {
-  restoreLeaving(state, batch);
-  const removed = removeBatch(state, batch);
-  // Of a memory queue these were acknowledged already, so they are a loss and counted as one.
-  state.ledger.count(state.isMemory ? DROPPED : STORED, state.isMemory ? removed : -removed);
+/**
+ * The batch is not on disk and never will be. What nobody was told of never existed; what was acknowledged without waiting
+ * is kept, or lost and counted as dropped. Returns how many are lost.
+ */
+export function failed(state: QueueState, batch: number): number {
+  state.kept.failed(batch);
+  const lost = keepBatch(state, batch);
+  const isGone = (position: Position): boolean =>
+    batchOf(position) === batch && (lost.has(position) || !state.isMemoryAt(position));
+  endLeaving(state, batch, isGone);
+  const lostCount = removeBatch(state, batch);
   rebuildLastValues(state);
   enforceLimits(state);
   state.events.onChanged();
   state.events.onAvailable();
+  return lostCount;
 }
 
 /** Finds the newest message of each key again; older ones leave. Used after a failed commit and at the start. */
@@ -91,24 +100,25 @@ function depart(state: QueueState, old: number, reason: LeavingReason): void {
     else state.ledger.count(counterOf(reason), 1); // Was in flight when it was overwritten, and came back.
     aside.remove(slot);
   }
-  state.log.settle(old);
+  state.settleRecord(old);
   state.events.onChanged();
 }
 
-/** Undoes the pairs that name a message of the failed batch. */
-function restoreLeaving(state: QueueState, batch: number): void {
+/** Undoes the pairs of which one message never existed or is lost; a successor that is kept counts as if it were stored. */
+function endLeaving(state: QueueState, batch: number, isGone: (position: Position) => boolean): void {
   const { aside, leaving } = state;
   for (let left = leaving.count; left > 0; left -= 1) {
     const successor = leaving.successor();
     const reason = leaving.reason();
     const old = leaving.shift();
-    if (batchOf(successor) !== batch && batchOf(old) !== batch) {
-      leaving.push(old, successor, reason);
+    if (!isGone(successor) && !isGone(old)) {
+      if (batchOf(successor) === batch) depart(state, old, reason);
+      else leaving.push(old, successor, reason);
       continue;
     }
     const slot = aside.findIn(LEAVING, old);
     if (slot === NO_SLOT) continue;
-    if (aside.dues[slot] !== successor && batchOf(old) !== batch) continue; // It leaves for another, which may succeed.
+    if (aside.dues[slot] !== successor && !isGone(old)) continue; // It leaves for another, which may succeed.
     const counted = aside.holders[slot] as LeavingReason;
     state.ledger.count(counterOf(counted), -1);
     state.leavingCounts[counted]! -= 1;
@@ -119,17 +129,29 @@ function restoreLeaving(state: QueueState, batch: number): void {
   }
 }
 
-/** Removes the batch's messages that wait; returns how many. */
+/** Removes the batch's messages that wait and are not kept; returns how many of them had been acknowledged. */
 function removeBatch(state: QueueState, batch: number): number {
-  const { aside, line } = state;
+  const { aside, line, kept, ledger } = state;
+  let lost = 0;
+  const count = (position: Position): void => {
+    if (state.isMemoryAt(position)) lost += 1;
+    else ledger.count(STORED, -1);
+  };
   const begin = batch * RECORDS_PER_BATCH_MAX;
-  const end = begin + RECORDS_PER_BATCH_MAX;
-  let removed = 0;
-  for (; line.from(begin) && line.position < end; removed += 1) line.remove();
-  for (let slot = 0; slot < aside.capacity; slot += 1) {
-    if (!isWaitingState(aside.states[slot]!) || batchOf(aside.positions[slot]!) !== batch) continue;
-    aside.remove(slot);
-    removed += 1;
+  for (let more = line.from(begin); more && batchOf(line.position) === batch; ) {
+    const { position } = line;
+    if (!kept.has(position)) {
+      count(position);
+      line.remove();
+    }
+    more = line.from(position + 1);
   }
-  return removed;
+  for (let slot = 0; slot < aside.capacity; slot += 1) {
+    const position = aside.positions[slot]!;
+    if (!isWaitingState(aside.states[slot]!) || batchOf(position) !== batch || kept.has(position)) continue;
+    count(position);
+    aside.remove(slot);
+  }
+  ledger.count(DROPPED, lost);
+  return lost;
 }

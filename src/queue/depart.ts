@@ -64,7 +64,7 @@ export function removeWaiting(state: QueueState, position: number, counter: numb
   if (slot !== NO_SLOT) aside.remove(slot);
   else if (line.find(position)) line.remove();
   else return;
-  state.log.settle(position);
+  state.settleRecord(position);
   state.ledger.count(counter, 1);
   state.events.onChanged();
 }

@@ -63,7 +63,7 @@ function expireAt(state: QueueState, position: number, nowMs: number): void {
 /** A message's expiry by the present definition; 0 when the log does not have it any more. */
 function readExpiry(state: QueueState, position: number): number {
   const { location } = state;
-  if (state.log.read(position, location) !== "found") return 0;
+  if (state.read(position) !== "found") return 0;
   return expiryOf(
     state,
     expiresAtMsOf(location.region, location.offset),

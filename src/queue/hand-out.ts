@@ -130,7 +130,7 @@ export function releaseHeld(state: QueueState, nowMs: number): void {
 /** Reads a message that waits; false when it is gone or expired, and then it is out of the queue. */
 function show(state: QueueState, position: number, slot: number, nowMs: number, into: Offer): boolean {
   const { location } = state;
-  if (state.log.read(position, location) !== "found") {
+  if (state.read(position) !== "found") {
     state.unreadable += 1;
     removeWaiting(state, position, DROPPED);
     return false;

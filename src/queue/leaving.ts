@@ -25,6 +25,13 @@ export class Leaving {
     this.#reasons.push(reason);
   }
 
+  /** The older messages of all pairs. */
+  olds(): Set<number> {
+    const olds = new Set<number>();
+    for (let index = 0; index < this.#olds.count; index += 1) olds.add(this.#olds.at(index));
+    return olds;
+  }
+
   /** The newer message of the first pair; only while `count` is above 0. */
   successor(): number {
     return this.#successors.peek();

@@ -56,11 +56,11 @@ export function lookAt(
   nowMs: number,
   into: LookedAt,
 ): "found" | "gone" | "damaged" {
-  const { aside, line, log, location } = state;
+  const { aside, line, location } = state;
   const slot = aside.find(position);
   const isWaiting = slot === NO_SLOT ? line.find(position) : isWaitingState(aside.states[slot]!);
   if (!isWaiting) return "gone";
-  if (log.read(position, location) !== "found") return "damaged";
+  if (state.read(position) !== "found") return "damaged";
   const { region, offset } = location;
   if (expiryOf(state, expiresAtMsOf(region, offset), publishedAtMsOf(region, offset)) <= nowMs) return "gone";
   into.attempts = slot === NO_SLOT ? 0 : aside.attempts[slot]!;

@@ -5,12 +5,14 @@
 import { assert } from "../base/assert.ts";
 import type { PartitionLog, RecordSummary } from "../log/contract.ts";
 import type { QueueRecord } from "./definition.ts";
+import { KeptBudget } from "./kept.ts";
 import type { HashSeed } from "./key-hash.ts";
 import { Queue } from "./queue.ts";
 
 export class PartitionQueues {
   readonly #log: PartitionLog;
   readonly #random: () => number;
+  readonly #keptBudget = new KeptBudget();
   readonly #byTarget = new Map<number, Entry>();
   /** Those that hold something, and maybe some that have just been emptied: no other has a deadline. */
   readonly #occupied = new Set<Entry>();
@@ -38,7 +40,14 @@ export class PartitionQueues {
     const seed: HashSeed = { high: this.#random32(), low: this.#random32() };
     const onChanged = (): void => this.#touch(entry);
     const events = { onAvailable, onChanged };
-    const queue = new Queue({ record, log: this.#log, seed, random: this.#random, events });
+    const queue = new Queue({
+      record,
+      log: this.#log,
+      seed,
+      random: this.#random,
+      keptBudget: this.#keptBudget,
+      events,
+    });
     const entry: Entry = { queue, isChanged: false, isRemoved: false };
     this.#byTarget.set(record.target, entry);
     return entry.queue;
@@ -90,9 +99,16 @@ export class PartitionQueues {
     for (const { queue, isRemoved } of this.#ended(batch)) if (!isRemoved) queue.committed(batch);
   }
 
-  /** For the log's `onFailed`. */
-  onFailed(batch: number): void {
-    for (const { queue, isRemoved } of this.#ended(batch)) if (!isRemoved) queue.failed(batch);
+  /** For the log's `onFailed`. Returns how many messages are lost although their publishers were told they are stored. */
+  onFailed(batch: number): number {
+    let lost = 0;
+    for (const { queue, isRemoved } of this.#ended(batch)) if (!isRemoved) lost += queue.failed(batch);
+    return lost;
+  }
+
+  /** Before the log is closed: what is in memory only goes with its last commit. */
+  writeKept(): void {
+    for (const { queue } of this.#byTarget.values()) queue.writeKept();
   }
 
   #ended(batch: number): readonly Entry[] {

@@ -48,10 +48,10 @@ export function removeAll(state: QueueState): void {
   const { aside, line, log } = state;
   for (let slot = 0; slot < aside.capacity; slot += 1) {
     if (aside.states[slot] === FREE) continue;
-    if (aside.overwritten[slot] === 0 || aside.states[slot] === LEAVING) log.settle(aside.positions[slot]!);
+    if (aside.overwritten[slot] === 0 || aside.states[slot] === LEAVING) state.settleRecord(aside.positions[slot]!);
     aside.remove(slot);
   }
-  for (; line.first(Number.POSITIVE_INFINITY); line.remove()) log.settle(line.position);
+  for (; line.first(Number.POSITIVE_INFINITY); line.remove()) state.settleRecord(line.position);
   state.lastValues?.clear();
   log.put("ledgers", state.ledgerKey, undefined);
 }

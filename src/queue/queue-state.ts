@@ -11,9 +11,16 @@
  * One thread, the owner of the queue's partition, calls everything here.
  */
 import { Region } from "../base/region.ts";
-import { type MessageLocation, type PartitionLog, type Position, RECORDS_PER_BATCH_MAX } from "../log/contract.ts";
+import {
+  type MessageLocation,
+  type PartitionLog,
+  type Position,
+  RECORDS_PER_BATCH_MAX,
+  type ReadResult,
+} from "../log/contract.ts";
 import { Aside, HELD, IN_FLIGHT, LEAVING, PARKED, RETURNED } from "./aside.ts";
 import type { QueueRecord } from "./definition.ts";
+import { Kept, type KeptBudget } from "./kept.ts";
 import { compileKeyExpression, type KeyExpression, keyless } from "./key-expression.ts";
 import { type HashSeed, type KeyHash, newKeyHash } from "./key-hash.ts";
 import { LastValues } from "./last-values.ts";
@@ -32,6 +39,18 @@ export interface QueueEvents {
 }
 
 const NOTHING = Region.allocate(0);
+export interface QueueOptions {
+  readonly record: QueueRecord;
+  readonly log: PartitionLog;
+  /** A secret for the hashes of keys; of a queue with a stored ledger, that one's is used. */
+  readonly seed: HashSeed;
+  /** In [0, 1), for key expressions. */
+  readonly random: () => number;
+  /** Shared by the queues of a partition. */
+  readonly keptBudget: KeptBudget;
+  readonly events: QueueEvents;
+}
+
 const DEFAULT_KEY_EXPRESSION = "message.from";
 
 export class QueueState {
@@ -53,6 +72,9 @@ export class QueueState {
   readonly leavingCounts = new Float64Array(2);
   /** IN_FLIGHT messages whose record is settled because a newer value is on disk. */
   overwrittenCount = 0;
+  readonly kept: Kept;
+  /** Kept messages are tried again no earlier than this. */
+  nextKeptMs = 0;
   readonly lastValues: LastValues | undefined;
   readonly keyHash: KeyHash = newKeyHash();
   readonly location: MessageLocation = { region: NOTHING, offset: 0 };
@@ -63,6 +85,9 @@ export class QueueState {
   maxBytes = Number.POSITIVE_INFINITY;
   retentionMs = 0;
   isMemory = false;
+  /** Messages from the one to before the other were accepted for `durability: memory`: no publisher waits for their commit. */
+  memoryFrom: Position = 0;
+  memoryBefore: Position = 0;
   /** Messages at positions below this may be handed out. */
   availableBefore: Position = 0;
   /** Aside's waiting messages: none expires before this. A lower bound. */
@@ -76,7 +101,7 @@ export class QueueState {
   /** Messages that the log could not give back; counted as dropped. */
   unreadable = 0;
 
-  constructor(record: QueueRecord, log: PartitionLog, seed: HashSeed, random: () => number, events: QueueEvents) {
+  constructor({ record, log, seed, random, keptBudget, events }: QueueOptions) {
     this.record = record;
     this.log = log;
     this.random = random;
@@ -87,7 +112,10 @@ export class QueueState {
     this.ledger.retentionMsMax = record.definition.data_retention_period;
     this.lastValues = record.definition.is_lastvalue ? new LastValues() : undefined;
     this.line = new WaitingLine(record.definition.is_lastvalue);
+    this.kept = new Kept(keptBudget);
     this.define(record);
+    this.memoryFrom = 0; // Nothing was accepted before.
+    this.noteCommitted(log.committed);
   }
 
   /** Takes over a definition; `is_lastvalue` is the one it was created with. */
@@ -97,14 +125,44 @@ export class QueueState {
     this.maxCount = boundOf(definition.limits.max_shard_message_count);
     this.maxBytes = boundOf(definition.limits.max_shard_message_bytes);
     this.retentionMs = definition.data_retention_period;
-    this.isMemory = definition.durability === "memory";
-    this.availableBefore = this.isMemory ? Number.POSITIVE_INFINITY : (this.log.committed + 1) * RECORDS_PER_BATCH_MAX;
+    const isMemory = definition.durability === "memory";
+    if (isMemory !== this.isMemory) {
+      // Each change of it is a commit of its own, so what was accepted before the last one is on disk.
+      const next = this.log.gathering * RECORDS_PER_BATCH_MAX + this.log.gatheringRecords;
+      if (isMemory) this.memoryFrom = next;
+      this.memoryBefore = isMemory ? Number.POSITIVE_INFINITY : next;
+      this.isMemory = isMemory;
+      this.noteCommitted(this.log.committed);
+    }
     if (definition.is_lastvalue) {
       const source = definition.key_expression ?? DEFAULT_KEY_EXPRESSION;
       const compiled = compileKeyExpression(source);
       // It was compiled at its creation; should another version have taken what this one does not, no message has a key.
       this.expression = compiled.ok ? compiled.expression : keyless(source);
     }
+  }
+
+  /** Everything up to this batch is on disk: how far messages may be handed out. */
+  noteCommitted(batch: number): void {
+    const before = (batch + 1) * RECORDS_PER_BATCH_MAX;
+    // Those of a memory queue at once, unless some before them still wait for the disk.
+    this.availableBefore = before < this.memoryFrom ? before : Math.max(before, this.memoryBefore);
+  }
+
+  /** Whether a message was acknowledged without waiting for its commit. */
+  isMemoryAt(position: Position): boolean {
+    return position >= this.memoryFrom && position < this.memoryBefore;
+  }
+
+  /** Finds a message of this queue, in the log or kept. */
+  read(position: Position): ReadResult {
+    const { kept, log, location } = this;
+    return kept.isEmpty ? log.read(position, location) : kept.read(position, log, location);
+  }
+
+  /** A message's record is done with. */
+  settleRecord(position: Position): void {
+    this.log.settle(this.kept.isEmpty ? position : this.kept.settle(position));
   }
 
   /** Messages that wait: in the line, come back, put off. Those LEAVING count as gone. */

@@ -5,10 +5,10 @@
  * the consumers attached to this queue, small and reused.
  */
 
-import { EXPIRY_SWEEP_MS } from "../base/limits.ts";
+import { EXPIRY_SWEEP_MS, KEPT_RETRY_MS } from "../base/limits.ts";
 import type { Region } from "../base/region.ts";
 import { publishedAtMsOf } from "../frame/message.ts";
-import type { PartitionLog, Position, RecordSummary } from "../log/contract.ts";
+import type { Position, RecordSummary } from "../log/contract.ts";
 import { type AcceptOutcome, accept } from "./accept.ts";
 import { HELD, IN_FLIGHT, LEAVING, NO_SLOT, PARKED } from "./aside.ts";
 import { committed, failed, seal } from "./commit.ts";
@@ -27,23 +27,13 @@ import {
   takeBack,
   unpark,
 } from "./hand-out.ts";
-import type { HashSeed } from "./key-hash.ts";
 import { ACKNOWLEDGED, DEAD_LETTERED, DROPPED, EXPIRED, PURGED, REFUSED, STORED, SUPERSEDED } from "./ledger.ts";
 import { type LookedAt, lookAt, waitingBehind } from "./look.ts";
 import { Purge, removeAll } from "./purge.ts";
-import { type QueueEvents, QueueState } from "./queue-state.ts";
+import { type QueueOptions, QueueState } from "./queue-state.ts";
 import { recovered, recoverRecord } from "./recover.ts";
+import { writeKept } from "./rewrite.ts";
 import { giveBack, type SettleResult, settle } from "./settle.ts";
-
-export interface QueueOptions {
-  readonly record: QueueRecord;
-  readonly log: PartitionLog;
-  /** A secret for the hashes of keys; of a queue with a stored ledger, that one's is used. */
-  readonly seed: HashSeed;
-  /** In [0, 1), for key expressions. */
-  readonly random: () => number;
-  readonly events: QueueEvents;
-}
 
 /** What the queue itself knows of its status. */
 export interface QueueCounts {
@@ -66,8 +56,7 @@ export class Queue {
   readonly #state: QueueState;
 
   constructor(options: QueueOptions) {
-    const { record, log, seed, random, events } = options;
-    this.#state = new QueueState(record, log, seed, random, events);
+    this.#state = new QueueState(options);
   }
 
   get record(): QueueRecord {
@@ -101,9 +90,14 @@ export class Queue {
     committed(this.#state, batch);
   }
 
-  /** The batch failed: its messages never existed. */
-  failed(batch: number): void {
-    failed(this.#state, batch);
+  /** The batch failed: its messages never existed, or are kept. Returns how many acknowledged ones are lost. */
+  failed(batch: number): number {
+    return failed(this.#state, batch);
+  }
+
+  /** Adds a record for each message that is kept without one; at the end, and from time to time. */
+  writeKept(): void {
+    writeKept(this.#state);
   }
 
   // Start.
@@ -182,13 +176,18 @@ export class Queue {
 
   /** When `onDeadline` has something to do: milliseconds since the epoch, infinite when never. */
   get nextDeadlineMs(): number {
-    const { heldEarliestMs, nextSweepMs } = this.#state;
-    return Math.min(heldEarliestMs, Math.max(earliestExpiryMs(this.#state), nextSweepMs));
+    const { heldEarliestMs, nextSweepMs, kept, nextKeptMs } = this.#state;
+    const keptMs = kept.unwritten > 0 ? nextKeptMs : Number.POSITIVE_INFINITY;
+    return Math.min(heldEarliestMs, keptMs, Math.max(earliestExpiryMs(this.#state), nextSweepMs));
   }
 
   onDeadline(nowMs: number): void {
     const state = this.#state;
     releaseHeld(state, nowMs);
+    if (state.kept.unwritten > 0 && state.nextKeptMs <= nowMs) {
+      state.nextKeptMs = nowMs + KEPT_RETRY_MS;
+      writeKept(state);
+    }
     if (state.nextSweepMs <= nowMs && sweepIfDue(state, nowMs)) state.nextSweepMs = nowMs + EXPIRY_SWEEP_MS;
   }
 
@@ -243,7 +242,7 @@ export class Queue {
   #oldestAgeMs(nowMs: number): number {
     const state = this.#state;
     const oldest = oldestWaiting(state);
-    if (oldest === -1 || state.log.read(oldest, state.location) !== "found") return 0;
+    if (oldest === -1 || state.read(oldest) !== "found") return 0;
     return Math.max(0, nowMs - publishedAtMsOf(state.location.region, state.location.offset));
   }
 

@@ -5,7 +5,6 @@ import { batchOf, type RecordSummary } from "../log/contract.ts";
 import { committed, rebuildLastValues } from "./commit.ts";
 import { enforceLimits } from "./depart.ts";
 import { sweepIfDue } from "./expire.ts";
-import { DROPPED } from "./ledger.ts";
 import type { QueueState } from "./queue-state.ts";
 
 export function recoverRecord(state: QueueState, summary: RecordSummary): void {
@@ -25,9 +24,6 @@ export function recovered(state: QueueState, ledgerBytes: Uint8Array | undefined
     ledger.retentionMsMax = Math.max(ledger.retentionMsMax, state.retentionMs);
     line.advanceExpiries(ledger.retentionMsMax - state.retentionMs);
   }
-  // A memory queue's publishers did not wait for the disk: what the ledger has and the log has not was lost in between.
-  if (state.isMemory && ledger.remaining > state.waiting) ledger.count(DROPPED, ledger.remaining - state.waiting);
-
   // Every recovered record is on disk, whatever the log counts before its first commit.
   const newest = Math.max(state.log.committed, batchOf(line.lastPosition));
   rebuildLastValues(state);

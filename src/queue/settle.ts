@@ -83,7 +83,7 @@ function finish(state: QueueState, slot: number, counter: number): void {
   const position = aside.positions[slot]!;
   if (aside.overwritten[slot] === 1)
     state.overwrittenCount -= 1; // Its record was settled when it was overwritten.
-  else state.log.settle(position);
+  else state.settleRecord(position);
   lastValues?.forget(aside.highs[slot]!, aside.lows[slot]!, position);
   aside.remove(slot);
   state.ledger.count(counter, 1);

@@ -26,6 +26,8 @@ export interface PartitionEvents {
   /** A publisher's message is on disk here, or could not be stored. */
   onAnswer(worker: number, origin: number, sequence: number, outcome: CommitOutcome): void;
   onDelivery(session: Session, position: number, messageBytes: number, flags: number): void;
+  /** Messages of memory queues, acknowledged to their publishers, that a failed commit and a full memory lost. */
+  onLoss(partition: number, messages: number): void;
   /** A commit ended: there may be something to do. */
   onCommit(): void;
   /** The partition cannot store, or can again, after `forMs`: then `fault` is undefined. */
@@ -192,7 +194,8 @@ export class Partition {
     const company = this.#sealed.shift()!;
     const puts = [...company.puts.values()];
     company.puts.clear();
-    this.queues.onFailed(batch);
+    const lost = this.queues.onFailed(batch);
+    if (lost > 0) this.#events.onLoss(this.number, lost);
     company.drainDeliveries(() => {});
     for (const { table, key, value } of puts) {
       if (!this.#gathering.puts.has(`${table}/${key}`)) this.put(table, key, value);

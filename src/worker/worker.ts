@@ -221,6 +221,8 @@ export class BrokerWorker implements PartnerHandler {
       onCommit: () => this.wake(),
       onDamage: (partition, damage) =>
         onFault({ partition, ...damage }, "stored bytes are damaged; they are set aside, the rest is served"),
+      onLoss: (partition, messages) =>
+        onFault({ partition, messages }, "memory queues lost messages that could not be stored: counted as dropped"),
       onHealth: (partition, fault, forMs) => {
         if (fault === undefined) onNotice({ partition, forMs }, "the partition can store again");
         else
@@ -399,7 +401,10 @@ export class BrokerWorker implements PartnerHandler {
   /** After the last connection is gone. */
   async close(): Promise<void> {
     this.#turns.stop();
-    for (const { queues } of this.partitions.values()) queues.keepLedgers();
+    for (const { queues } of this.partitions.values()) {
+      queues.writeKept();
+      queues.keepLedgers();
+    }
     await Promise.all([...this.partitions.values()].map(({ log }) => log.close()));
   }
 }

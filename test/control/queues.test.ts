@@ -134,8 +134,7 @@ describe("POST", () => {
     [{ topic_filter: "t", limits: [] }, /^limits: expected a JSON object/],
     [{ topic_filter: "t", limits: null }, /^limits: expected a JSON object/],
     [{ topic_filter: "t", overflow: "block" }, /^overflow: expected one of drop_oldest, drop_newest, reject/],
-    [{ topic_filter: "t", durability: "none" }, /^durability: expected "fsync"/],
-    [{ topic_filter: "t", durability: "memory" }, /^durability: "memory" is not available yet/],
+    [{ topic_filter: "t", durability: "none" }, /^durability: expected one of fsync, memory/],
     [{ topic_filter: "t", local_max_inflight: 0 }, /^local_max_inflight: expected an integer from 1 to 65535/],
     [{ topic_filter: "t", stream_max_unacked: 1.5 }, /^stream_max_unacked: /],
     [{ topic_filter: "t", id: "x" }, "id: unknown field"],
@@ -318,7 +317,7 @@ describe("PUT", () => {
     [{ is_lastvalue: true }, "is_lastvalue: cannot be changed"],
     [{ key_expression: "message.from" }, /^key_expression: a regular queue has none/],
     [{ colour: 1 }, "colour: unknown field"],
-    [{ durability: "memory" }, /^durability: /],
+    [{ durability: "none" }, /^durability: /],
     [{ ping_interval: "x" }, /^ping_interval: /],
   ])("%j is 400", async (body, message) => {
     await create({ name: "q1", topic_filter: "t/#", is_lastvalue: false });

@@ -6,7 +6,7 @@ import { CreditReader } from "../../src/dispatch/credit-reader.ts";
 import { CreditSlots } from "../../src/dispatch/credit-slots.ts";
 import { type ConsumerLink, Dispatcher } from "../../src/dispatch/dispatcher.ts";
 import { ReadyQueues } from "../../src/dispatch/ready-queues.ts";
-import { totalBytes } from "../../src/frame/message.ts";
+import { payloadBytesOf, payloadOffset, totalBytes } from "../../src/frame/message.ts";
 import type { QueueDefinition, QueueRecord } from "../../src/queue/definition.ts";
 import { PartitionQueues } from "../../src/queue/partition-queues.ts";
 import { record } from "../queue/definitions.ts";
@@ -25,10 +25,12 @@ export class Bench implements ConsumerLink {
   readonly reader = new CreditReader(this.slots.table);
   readonly consumers: Consumer[] = [];
   /** Every hand-out, and those that are not settled. */
-  readonly handed: { consumer: Consumer; position: number; isRedelivered: boolean }[] = [];
+  readonly handed: { consumer: Consumer; position: number; isRedelivered: boolean; payload: string }[] = [];
   readonly #unsettled = new Map<Consumer, number[]>();
   readonly refusing = new Set<Consumer>();
   onDeliver: (consumer: Consumer) => void = () => {};
+  /** Messages that failed commits lost although they were acknowledged. */
+  lost = 0;
   readonly random = randomOf(1);
   nowMs = 0;
 
@@ -37,7 +39,9 @@ export class Bench implements ConsumerLink {
     this.log = new MemoryLog(this.disk, {
       onSeal: (batch) => this.queues.onSeal(batch),
       onCommitted: (batch) => this.queues.onCommitted(batch),
-      onFailed: (batch) => this.queues.onFailed(batch),
+      onFailed: (batch) => {
+        this.lost += this.queues.onFailed(batch);
+      },
     });
     this.queues = new PartitionQueues(this.log, this.random);
     const queue = this.queues.open(this.record, () => this.dispatcher.onAvailable());
@@ -93,10 +97,12 @@ export class Bench implements ConsumerLink {
     }
   }
 
-  deliver(consumer: Consumer, position: number, _region: Region, _offset: number, isRedelivered: boolean): boolean {
+  deliver(consumer: Consumer, position: number, region: Region, offset: number, isRedelivered: boolean): boolean {
     if (this.refusing.has(consumer)) return false;
     this.onDeliver(consumer);
-    this.handed.push({ consumer, position, isRedelivered });
+    const start = payloadOffset(region, offset);
+    const payload = region.bytes.toString("utf8", start, start + Math.min(20, payloadBytesOf(region, offset)));
+    this.handed.push({ consumer, position, isRedelivered, payload });
     this.#unsettled.get(consumer)!.push(position);
     return true;
   }

@@ -1,6 +1,6 @@
 /**
  * Goal: what the model does not cover: oversized messages, refused links, pauses, draining, readiness, deletion, retention
- * that changes, memory queues.
+ * that changes.
  * Method: examples on the real dispatcher and queue over a log in memory.
  */
 import { describe, expect, test } from "vitest";
@@ -174,20 +174,6 @@ test("what is in flight is never dropped for what comes", () => {
   bench.pump();
   expect(bench.publish(1)).toEqual([DROPPED_NEWEST]);
   expect(bench.dispatcher.status(0)).toMatchObject({ stored: 3, in_flight: 2, waiting: 0, dropped: 1, difference: 0 });
-});
-
-test("a memory queue serves before the commit, and counts as dropped what a failed commit took", () => {
-  const bench = new Bench({ durability: "memory", local_max_inflight: 1 });
-  bench.attach();
-  bench.offer(3);
-  bench.pump();
-  expect(bench.handed.length).toBe(1);
-  expect(bench.dispatcher.queue.waitsForCommit).toBe(false);
-  bench.log.flush();
-  bench.log.fail();
-  expect(bench.dispatcher.status(0)).toMatchObject({ stored: 3, in_flight: 1, waiting: 0, dropped: 2, difference: 0 });
-  bench.settleAll();
-  expect(bench.dispatcher.status(0)).toMatchObject({ acknowledged: 1, difference: 0 });
 });
 
 test("a look consumes nothing and pages by position", () => {

@@ -30,6 +30,11 @@ const kinds: readonly (readonly [string, Partial<QueueDefinition>])[] = [
   ["regular, retention of 100 ms", { limits: unlimited, data_retention_period: 100 }],
   ["last value", { ...lastValue, limits: unlimited, dispatch_strategy: "least_inflight" }],
   ["last value, at most 4, drop_oldest", { ...lastValue, limits: count, overflow: "drop_oldest" }],
+  ["memory", { limits: unlimited, durability: "memory" }],
+  ["memory, at most 4, drop_oldest", { limits: count, overflow: "drop_oldest", durability: "memory" }],
+  ["memory, at most 4, reject", { limits: count, overflow: "reject", durability: "memory" }],
+  ["memory, last value", { ...lastValue, limits: unlimited, durability: "memory" }],
+  ["memory, last value, at most 4, drop_oldest", { ...lastValue, limits: count, durability: "memory" }],
   ["last value, at most 300 bytes, reject", { ...lastValue, limits: bytes, overflow: "reject" }],
 ];
 

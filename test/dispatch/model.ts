@@ -8,8 +8,15 @@ export type Reason = "acknowledged" | "expired" | "superseded" | "dropped" | "pu
 
 export interface ModelMessage {
   readonly id: number;
-  readonly position: number;
-  readonly batch: number;
+  /** Where it stands; after a crash where its record lies. */
+  position: number;
+  /** Of a memory queue's message whose commit failed: its new record. */
+  recordPosition: number | undefined;
+  /** The batch that brings it to the disk; infinite while a memory queue keeps it without a record. */
+  batch: number;
+  /** The batch whose ledger counts it. */
+  storedBatch: number;
+  readonly acceptedBatch: number;
   readonly key: string | undefined;
   readonly bytes: number;
   readonly expiresAtMs: number;
@@ -37,6 +44,8 @@ interface Pair {
 
 export interface ModelSettings {
   readonly isLastValue: boolean;
+  /** Nobody waits for the disk: what a failed commit held stays, and is written again. */
+  readonly isMemory: boolean;
   overflow: "drop_oldest" | "drop_newest" | "reject";
   maxCount: number;
   maxBytes: number;
@@ -67,7 +76,7 @@ export class Model {
 
   /** What may be handed out to somebody. */
   available(nowMs: number): ModelMessage[] {
-    return this.waiting().filter((message) => message.batch <= this.committed && message.expiresAtMs > nowMs);
+    return this.waiting().filter((message) => this.#isOut(message) && message.expiresAtMs > nowMs);
   }
 
   accept(
@@ -103,6 +112,9 @@ export class Model {
     const message: ModelMessage = {
       ...incoming,
       batch: this.gathering,
+      storedBatch: this.gathering,
+      acceptedBatch: this.gathering,
+      recordPosition: undefined,
       state: "waiting",
       reason: undefined,
       doneBatch: 0,
@@ -124,8 +136,13 @@ export class Model {
 
   commit(batch: number): void {
     this.committed = batch;
-    const due = this.#pairs.filter((pair) => pair.successor.batch <= batch);
-    this.#pairs = this.#pairs.filter((pair) => pair.successor.batch > batch);
+    this.#depart(batch);
+  }
+
+  /** What left for messages up to this batch goes. */
+  #depart(batch: number): void {
+    const due = this.#pairs.filter((pair) => pair.successor.acceptedBatch <= batch);
+    this.#pairs = this.#pairs.filter((pair) => pair.successor.acceptedBatch > batch);
     for (const { old, reason } of due) {
       if (old.state === "inFlight") {
         if (!old.isOverwritten) old.doneBatch = this.gathering;
@@ -135,6 +152,10 @@ export class Model {
   }
 
   fail(batch: number): void {
+    if (this.settings.isMemory) {
+      this.#keep(batch);
+      this.#depart(batch);
+    }
     const failed = (message: ModelMessage): boolean => message.batch === batch && message.state !== "done";
     const broken = this.#pairs.filter((pair) => pair.successor.batch === batch || pair.old.batch === batch);
     this.#pairs = this.#pairs.filter((pair) => !broken.includes(pair));
@@ -162,13 +183,21 @@ export class Model {
     this.#pairs = [];
     this.#dropsOfNewest = this.#dropsOfNewest.filter((entry) => entry.batch <= durable);
     this.#refusals = this.#refusals.filter((entry) => entry.batch <= durable);
-    this.messages = this.messages.filter((message) => message.batch <= durable);
+    this.messages = this.messages.filter((message) => message.storedBatch <= durable);
     for (const message of this.messages) {
       const isSettled = message.doneBatch !== 0 && message.doneBatch <= durable;
       const isReasonKnown = message.reasonBatch !== 0 && message.reasonBatch <= durable;
       if (isSettled && !isReasonKnown) message.reason = "superseded"; // Overwritten, and what came after is not on disk.
-      message.state = isSettled ? "done" : "waiting";
-      if (isSettled) continue;
+      const isLost = !isSettled && message.batch > durable; // Kept in memory only.
+      if (isLost) message.reason = "dropped";
+      message.state = isSettled || isLost ? "done" : "waiting";
+      if (isLost) {
+        message.doneBatch = durable;
+        message.reasonBatch = durable;
+      }
+      if (isSettled || isLost) continue;
+      message.position = message.recordPosition ?? message.position;
+      message.recordPosition = undefined;
       message.doneBatch = 0;
       message.reasonBatch = 0;
       message.reason = undefined;
@@ -178,6 +207,7 @@ export class Model {
       message.rejecter = undefined;
       message.heldUntilMs = undefined;
     }
+    this.messages.sort((one, other) => one.position - other.position);
     this.#supersedeAgain();
     this.commit(durable);
     this.#enforceLimits();
@@ -208,7 +238,7 @@ export class Model {
   }
 
   purge(): number {
-    const purged = this.waiting().filter((message) => message.batch <= this.committed);
+    const purged = this.waiting().filter((message) => this.#isOut(message));
     for (const message of purged) this.finish(message, "purged");
     return purged.length;
   }
@@ -255,6 +285,26 @@ export class Model {
   refuse<T>(outcome: T): T {
     this.#refusals.push({ batch: this.gathering });
     return outcome;
+  }
+
+  /** What a memory queue keeps and has to write again: of a key only the newest, and nothing that leaves. */
+  unwritten(): ModelMessage[] {
+    const isNewest = (message: ModelMessage): boolean => !this.settings.isLastValue || !this.#isReplaced(message);
+    return this.live().filter((message) => message.batch === Number.POSITIVE_INFINITY && isNewest(message));
+  }
+
+  #isOut(message: ModelMessage): boolean {
+    return this.settings.isMemory || message.batch <= this.committed;
+  }
+
+  /** The batch failed: its messages are still there, without a record. */
+  #keep(batch: number): void {
+    for (const message of this.messages) {
+      if (message.storedBatch === batch) message.storedBatch += 1;
+      if (message.batch !== batch) continue;
+      message.batch = Number.POSITIVE_INFINITY;
+      message.recordPosition = undefined;
+    }
   }
 
   /** Whether a newer value is on disk or about to be, whatever becomes of that one. */

@@ -65,6 +65,8 @@ export class Rig implements ConsumerLink {
   #nextId = 1;
   /** The position that the log gave last. */
   #lastAdded = 0;
+  /** Records added since it was emptied: the message and where it lies. */
+  #added: { readonly id: number; readonly position: number }[] = [];
   deliveries = 0;
 
   constructor(options: RigOptions) {
@@ -74,6 +76,7 @@ export class Rig implements ConsumerLink {
     const bound = (limit: number | "infinity"): number => (limit === "infinity" ? Number.POSITIVE_INFINITY : limit);
     this.model = new Model({
       isLastValue: definition.is_lastvalue,
+      isMemory: definition.durability === "memory",
       overflow: definition.overflow,
       maxCount: bound(definition.limits.max_shard_message_count),
       maxBytes: bound(definition.limits.max_shard_message_bytes),
@@ -100,8 +103,15 @@ export class Rig implements ConsumerLink {
     });
     const { log } = this;
     const add = log.add.bind(log);
+    const stage = log.stage.bind(log);
+    let stagedId = 0;
+    log.stage = (region, offset, bytes) => {
+      stagedId = idOf(region, offset);
+      return stage(region, offset, bytes);
+    };
     log.add = (...record) => {
       this.#lastAdded = add(...record);
+      this.#added.push({ id: stagedId, position: this.#lastAdded });
       return this.#lastAdded;
     };
     this.queues = new PartitionQueues(this.log, this.#options.random);
@@ -212,8 +222,7 @@ export class Rig implements ConsumerLink {
     const attached = this.attached.find((other) => other.consumer === consumer);
     expect(attached, "only attached consumers are served").toBeDefined();
     if (attached!.refuses) return false;
-    const start = payloadOffset(region, offset);
-    const id = Number.parseInt(region.bytes.toString("latin1", start, start + payloadBytesOf(region, offset)), 10);
+    const id = idOf(region, offset);
     const available = this.model.available(this.nowMs);
     const found = available.find((other) => other.id === id);
     expect(found, `message ${id} is available`).toBeDefined();
@@ -274,11 +283,24 @@ export class Rig implements ConsumerLink {
     this.nowMs += ms;
     const nextMs = this.queues.nextDeadlineMs();
     if (nextMs > this.nowMs) return;
+    this.#added = [];
     this.queues.onDeadline(this.nowMs);
+    this.#checkRewrites();
     for (const waiting of this.model.waiting()) {
       if (waiting.heldUntilMs === undefined || waiting.heldUntilMs > this.nowMs) continue;
       waiting.heldUntilMs = undefined;
       waiting.rejecter = undefined;
+    }
+  }
+
+  /** What a memory queue kept is written again all together, or not yet. */
+  #checkRewrites(): void {
+    if (this.#added.length === 0) return;
+    const unwritten = this.model.unwritten(); // What has just expired is swept after it.
+    expect(this.#added.map(({ id }) => id).sort(ascending)).toEqual(unwritten.map(({ id }) => id).sort(ascending));
+    for (const message of unwritten) {
+      message.batch = this.log.gathering;
+      message.recordPosition = this.#added.find(({ id }) => id === message.id)!.position;
     }
   }
 
@@ -421,3 +443,11 @@ export class Rig implements ConsumerLink {
     expect(inFlight).toBeGreaterThanOrEqual(this.attached.reduce((sum, { unsettled }) => sum + unsettled.length, 0));
   }
 }
+
+/** The number at the beginning of a message's payload. */
+function idOf(region: Region, offset: number): number {
+  const start = payloadOffset(region, offset);
+  return Number.parseInt(region.bytes.toString("latin1", start, start + payloadBytesOf(region, offset)), 10);
+}
+
+const ascending = (one: number, other: number): number => one - other;

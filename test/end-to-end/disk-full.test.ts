@@ -1,6 +1,6 @@
 /**
  * Goal: a full disk is an answer to publishers and nothing else: whoever needs no new space is served on, draining a queue makes room
- * by itself, everything ever acknowledged is delivered once, and the broker says that it cannot store and when it can again.
+ * by itself, everything ever acknowledged is delivered once, also by a queue in memory, and the broker says that it cannot store and when it can again.
  * Method: the broker on a tmpfs of a few megabytes (this needs the right to mount), filled with messages for real and then to
  * the last byte by another program. LMDB writes a line to stderr when it meets a full disk: it must never.
  */
@@ -47,12 +47,15 @@ describe.skipIf(reason !== undefined)("a full disk", () => {
     const stored = new Set<string>();
     const done: string[] = [];
     let sent = 0;
+    /** For the queue in memory: what it takes on the full disk is stored when there is space. */
+    const fast = ["f1", "f2", "f3"];
 
     beforeAll(async () => {
       mounted = mkdtempSync(join(tmpdir(), "restante-full-"));
       run("mount", "-t", "tmpfs", "-o", `size=${20 + 12 * workers}m`, "tmpfs", mounted);
       broker = await Broker.start({ workers, directory: mounted });
       await createQueue(broker, { name: "jobs", topic_filter: "jobs/#" });
+      await createQueue(broker, { name: "fast", topic_filter: "fast", durability: "memory" });
     });
 
     afterAll(async () => {
@@ -168,6 +171,8 @@ describe.skipIf(reason !== undefined)("a full disk", () => {
       const publisher = await RawClient.connected(broker.mqttPort, "publisher");
       await publishUntilFull(publisher);
       expect((await health()).status).toBe(503);
+      for (const id of fast) expect(await publisher.publishSettled("fast", payloadOf(id), { qos: 1 })).toBe(0);
+      expect(await ledgerOf(broker, "fast")).toMatchObject({ waiting: fast.length, dropped: 0, difference: 0 });
       rmSync(join(mounted, "filler"));
       run("mount", "-o", `remount,size=${28 + 12 * workers}m`, mounted);
       // Nobody publishes meanwhile.
@@ -192,6 +197,11 @@ describe.skipIf(reason !== undefined)("a full disk", () => {
       broker.signal("SIGTERM");
       const { code, stderr } = await broker.ended;
       expect([code, stderr]).toEqual([0, ""]);
+      await broker.restart();
+      const late = await RawClient.connected(broker.mqttPort, "late");
+      await late.subscribe("$queue/fast", { qos: 1 });
+      expect((await late.receiveTexts(fast.length)).map((text) => text.trimEnd())).toEqual(fast);
+      await late.end();
     });
   });
 });

@@ -32,10 +32,18 @@ const message = (number) => {
 const outcomes = new Map();
 let wake = () => {};
 let isHeavy = false;
+let wasReadable = true;
+let failing = 0;
+let failingNumber = 0;
+const into = { region: undefined, offset: 0 };
 const events = {
   onSeal() { if (isHeavy) log.put("ledgers", "heavy", Buffer.alloc(9_000_000)); },
   onCommitted(batch) { outcomes.set(batch, "committed"); wake(); },
-  onFailed(batch, fault) { outcomes.set(batch, fault.kind); wake(); },
+  onFailed(batch, fault) {
+    outcomes.set(batch, fault.kind);
+    if (failing !== 0) wasReadable &&= log.read(failing, into) === "found" && into.region.bytes[into.offset + 40] === failingNumber;
+    wake();
+  },
 };
 const open = () => openPartitionLog({ directory: directory + "/store", partition: 0, events });
 let log = open();
@@ -47,8 +55,11 @@ const store = async (number) => {
   const position = log.add(1, staged, 0, 0, 0, 0);
   if (number === 1) second = log.add(2, staged, 0, 0, 0, 0);
   const batch = log.gathering;
+  failing = position;
+  failingNumber = number;
   log.flush();
   await until(() => outcomes.has(batch));
+  failing = 0;
   return { position, number, outcome: outcomes.get(batch) };
 };
 const stored = [];
@@ -57,12 +68,12 @@ for (let number = 1; refused.length < 3; number += 1) {
   const result = await store(number);
   (result.outcome === "committed" ? stored : refused).push(result);
 }
-const into = { region: undefined, offset: 0 };
 const readable = () => stored.every(({ position, number }) =>
   log.read(position, into) === "found" && into.region.bytes[into.offset + 40 + payloadBytes - 1] === number
     && into.region.bytes[into.offset + 40] === number);
 const report = { stored: stored.length, kinds: refused.map(({ outcome }) => outcome) };
 report.readableWhileFull = readable();
+report.refusedWereReadable = wasReadable;
 report.refusedAreGone = refused.every(({ position }) => log.read(position, into) === "gone");
 // Another program takes what is left: now only what the log kept for itself is there.
 let filler = openSync(directory + "/filler", "w");
@@ -144,6 +155,7 @@ it("answers a full disk and goes on when there is space", ({ skip }) => {
     expect(report).toEqual({
       kinds: ["disk_full", "disk_full", "disk_full"],
       readableWhileFull: true,
+      refusedWereReadable: true,
       refusedAreGone: true,
       isFilled: true,
       stillFull: "disk_full",

@@ -135,11 +135,11 @@ export class MemoryLog implements PartitionLog {
     const committing = this.#committing;
     if (committing === undefined) return;
     this.#committing = undefined;
+    for (const position of committing.settled) this.#settled.add(position);
+    this.#events.onFailed(committing.batch, { kind: "disk_full", cause: undefined });
     for (const position of [...this.#records.keys()]) {
       if (batchOf(position) === committing.batch) this.#records.delete(position);
     }
-    for (const position of committing.settled) this.#settled.add(position);
-    this.#events.onFailed(committing.batch, { kind: "disk_full", cause: undefined });
   }
 
   read(position: number, into: MessageLocation): ReadResult {
