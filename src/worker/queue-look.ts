@@ -48,12 +48,14 @@ export async function lookIntoQueue(command: LookCommand, queueNow: () => Queue,
       const found = queueNow().lookAt(position, nowMs, seen);
       if (found === "damaged") damaged += 1;
       if (found !== "found") continue;
-      const bytes = totalBytes(seen.region, seen.offset) - (withPayload ? 0 : payloadBytesOf(seen.region, seen.offset));
+      const stored = totalBytes(seen.region, seen.offset);
+      const shown = stored - (withPayload ? 0 : payloadBytesOf(seen.region, seen.offset));
+      const bytes = shown + (seen.key?.length ?? 0); // A payload may be the key.
       const isFull = messages.length === limit || (messages.length > 0 && bytes > bytesLeft);
       if (isFull) return { messages, hasNext: true, damaged };
       messages.push(waitingMessageOf(position, seen, withPayload && bytes <= bytesLeft));
       bytesLeft -= bytes;
-      step.bytes += bytes;
+      step.bytes += stored; // Its key may have been computed from all of it.
     }
     if (positions.length < wanted) return { messages, hasNext: false, damaged };
     after = positions.at(-1)!;

@@ -5,7 +5,7 @@ import { MESSAGE_HEADER_BYTES, messageBytesOf, writeMessageHeader } from "../../
 export interface MessageFields {
   readonly topic?: string;
   readonly properties?: Uint8Array;
-  readonly payload?: string;
+  readonly payload?: string | Uint8Array;
   readonly clientId?: string;
   readonly username?: string;
   readonly peer?: string;
@@ -21,7 +21,7 @@ export function message(fields: MessageFields): Region {
   const parts = [
     Buffer.from(fields.topic ?? "t"),
     fields.properties ?? Buffer.alloc(0),
-    Buffer.from(fields.payload ?? ""),
+    Buffer.from((fields.payload ?? "") as string),
     Buffer.from(fields.clientId ?? "publisher"),
     Buffer.from(fields.username ?? ""),
     Buffer.from(fields.peer ?? ""),
