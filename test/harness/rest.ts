@@ -58,6 +58,7 @@ export interface Ledger {
   readonly superseded: number;
   readonly dropped: number;
   readonly purged: number;
+  readonly refused: number;
   readonly difference: number;
   readonly consumers: readonly { readonly clientid: string; readonly in_flight: number }[];
 }
