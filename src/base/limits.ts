@@ -104,6 +104,11 @@ export const LOG_RESERVE_BYTES = 4 * 1024 * 1024;
 export const LOG_AHEAD_BYTES = 4 * 1024 * 1024;
 /** What a new store needs before its first commit. */
 export const LOG_EMPTY_STORE_BYTES = 1024 * 1024;
+/**
+ * Settlements alone gather so long before their commit starts: a consumer with a small window would otherwise pay one for every window.
+ * A fifth of what a crash may repeat.
+ */
+export const LOG_SETTLEMENTS_WAIT_MS = 10;
 /** After a failed commit: the first pause, doubled up to the second; a publisher waits at most that long for its error. */
 export const LOG_RETRY_MS_MIN = 20;
 export const LOG_RETRY_MS_MAX = 500;

@@ -117,6 +117,9 @@ export interface LogStatistics {
   readonly damage: readonly Damage[];
 }
 
+/** What a flush does with a batch that nobody waits for: it holds settlements, and neither records nor keyed values. */
+export type SettlementsMode = "now" | "mayWait";
+
 export interface PartitionLog {
   /** The number of the batch that gathers now. */
   readonly gathering: number;
@@ -151,8 +154,11 @@ export interface PartitionLog {
    * any length but 0; the last `put` of a key in a batch counts.
    */
   put(table: Table, key: string, value: Uint8Array | undefined): void;
-  /** Seals the gathering batch and starts its commit, unless one is under way or there is nothing to commit. */
-  flush(): void;
+  /**
+   * Seals the gathering batch and starts its commit, unless one is under way (then after it) or there is nothing to commit. With `"mayWait"`
+   * a batch of settlements alone gathers for up to `LOG_SETTLEMENTS_WAIT_MS` more; a record or a `put` ends the wait at the next flush.
+   */
+  flush(settlements?: SettlementsMode): void;
   /** Finds the message of a live record, committed or still gathering. */
   read(position: Position, into: MessageLocation): ReadResult;
   /**

@@ -17,6 +17,7 @@ import {
   LOG_RESERVE_BYTES,
   LOG_RETRY_MS_MAX,
   LOG_RETRY_MS_MIN,
+  LOG_SETTLEMENTS_WAIT_MS,
 } from "../base/limits.ts";
 import { Region } from "../base/region.ts";
 import { totalBytes } from "../frame/message.ts";
@@ -37,6 +38,7 @@ import {
   RECORDS_PER_BATCH_MAX,
   type ReadResult,
   type RecordSummary,
+  type SettlementsMode,
   type Table,
 } from "./contract.ts";
 import { DamageReport } from "./damage-report.ts";
@@ -55,7 +57,7 @@ export interface PartitionLogOptions {
   readonly directory: string;
   readonly partition: number;
   readonly events: LogEvents;
-  /** Calls back once after `afterMs`, for the retry after a failed commit and for probes; `setTimeout` unless given (simulation). */
+  /** Calls back once after `afterMs`: retries, probes, settlements that wait; `setTimeout` unless given (simulation). */
   readonly schedule?: (callback: () => void, afterMs: number) => void;
   /** Bytes of batches kept in memory for reading; `LOG_READ_CACHE_BYTES_DEFAULT` unless given. */
   readonly readCacheBytes?: number;
@@ -93,7 +95,10 @@ class LmdbPartitionLog implements PartitionLog {
   #committed = 0;
   #ceiling = 0;
   #isRecovered = false;
-  #isFlushWanted = false;
+  /** A flush that came while a commit was under way. */
+  #wanted: SettlementsMode | undefined;
+  /** Settlements alone gather until a timer fires, or until something joins them. */
+  #isWaiting = false;
   #isClosed = false;
   /** The pause after a failed commit; 0 when the last one went well. */
   #retryMs = 0;
@@ -197,13 +202,14 @@ class LmdbPartitionLog implements PartitionLog {
     this.#puts.set(table, key, value);
   }
 
-  flush(): void {
+  flush(settlements: SettlementsMode = "now"): void {
     if (!this.#isRecovered) this.recover(ignore);
     if (this.#commit !== undefined || this.#isPausing) {
-      this.#isFlushWanted = true;
+      if (this.#wanted !== "now") this.#wanted = settlements;
       return;
     }
-    if (this.#hasWork || this.#rewriter.isDue) this.#begin();
+    if (settlements === "mayWait" && this.#hasOnlySettlements) this.#wait();
+    else if (this.#hasWork || this.#rewriter.isDue) this.#begin();
     else if (this.#arena.records === 0) this.#arena.reset(this.#arena.batch); // Staged for nobody.
   }
 
@@ -282,11 +288,29 @@ class LmdbPartitionLog implements PartitionLog {
     );
   }
 
+  /** Whether nobody waits for what gathers. Where rewrites are due, the disk is not kept waiting. */
+  get #hasOnlySettlements(): boolean {
+    const hasSettlements = this.#dirty.length > 0 || this.#removals.length > 0;
+    if (!hasSettlements || this.#arena.records > 0 || !this.#puts.isEmpty) return false;
+    return this.#indexes.size === 0 && !this.#damage.hasAside && !this.#rewriter.isDue;
+  }
+
+  #wait(): void {
+    if (this.#isWaiting) return;
+    this.#isWaiting = true;
+    this.#schedule(this.#onWaited, LOG_SETTLEMENTS_WAIT_MS);
+  }
+
+  readonly #onWaited = (): void => {
+    this.#isWaiting = false;
+    if (!this.#isClosed && this.#commit === undefined && !this.#isPausing && this.#hasWork) this.#begin();
+  };
+
   /** Seals the gathering batch and starts its commit; that of a probe may be empty. */
   #begin(): void {
     const isProbe = this.#isProbeDue;
     this.#isProbeDue = false;
-    this.#isFlushWanted = false;
+    this.#wanted = undefined;
     const arena = this.#arena;
     this.#events.onSeal(arena.batch);
     const commit: Commit = {
@@ -428,7 +452,9 @@ class LmdbPartitionLog implements PartitionLog {
   #next(): void {
     if (this.#isClosed || this.#isPausing) return;
     const isRetry = this.#retryMs > 0;
-    if (this.#hasWork ? this.#isFlushWanted || isRetry : this.#rewriter.isDue) this.#begin();
+    if (!this.#hasWork ? !this.#rewriter.isDue : this.#wanted === undefined && !isRetry) return;
+    if (this.#wanted === "mayWait" && !isRetry && this.#hasOnlySettlements) this.#wait();
+    else this.#begin();
   }
 
   /** While the log cannot store: tries whether it can again, when nothing has failed for a while. */

@@ -361,7 +361,7 @@ export class BrokerWorker implements PartnerHandler {
     }
     if (this.owner.pump(nowMs, this.#options.random)) isBusy = true;
     if (this.#retained.turn()) isBusy = true;
-    for (const { log } of this.partitions.values()) log.flush();
+    for (const { log } of this.partitions.values()) log.flush("mayWait");
     this.#turns.beginOutput();
     this.#options.flushOutput();
     for (const partner of this.#partners) partner.endTurn();

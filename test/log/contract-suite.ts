@@ -213,6 +213,43 @@ export function contractSuite(name: string, open: OpenLog): void {
       expect(events.sealed).toEqual([first, first + 1]);
     });
 
+    it("lets settlements alone wait a little, not for ever, and not once a record, a keyed value or a plain flush is there", async () => {
+      const positions = [1, 2, 3, 4, 5].map((number) => append(log, messageOf(number))[0]!);
+      await commit(log, events);
+      const joins = [() => append(log, messageOf(6)), () => log.put("meta", "key", Buffer.from("value")), undefined];
+      for (const [place, join] of joins.entries()) {
+        const batch = log.gathering;
+        log.settle(positions[place]!);
+        log.flush("mayWait");
+        expect([log.isCommitting, log.gathering]).toEqual([false, batch]);
+        join?.();
+        log.flush(join === undefined ? "now" : "mayWait");
+        expect([log.isCommitting, log.gathering]).toEqual([true, batch + 1]);
+        expect(await events.outcomeOf(batch)).toBeUndefined();
+      }
+      const batch = log.gathering;
+      log.settle(positions[3]!);
+      log.flush("mayWait");
+      expect(await events.outcomeOf(batch)).toBeUndefined(); // By itself.
+      log.settle(positions[4]!);
+      log.flush("mayWait");
+      const live = await reopen(); // Closing does not wait.
+      expect(live.length).toBe(1);
+    });
+
+    it("lets settlements wait also behind a commit under way", async () => {
+      const [first] = append(log, messageOf(1)) as [number];
+      await commit(log, events);
+      append(log, messageOf(2));
+      const batch = log.gathering;
+      log.flush("mayWait");
+      log.settle(first);
+      log.flush("mayWait");
+      expect(await events.outcomeOf(batch)).toBeUndefined();
+      expect(log.isCommitting).toBe(false);
+      expect(await events.outcomeOf(batch + 1)).toBeUndefined();
+    });
+
     it("does nothing when there is nothing to commit", () => {
       const batch = log.gathering;
       log.flush();

@@ -13,6 +13,7 @@ import {
   RECORDS_PER_BATCH_MAX,
   type ReadResult,
   type RecordSummary,
+  type SettlementsMode,
   type Table,
 } from "../../src/log/contract.ts";
 
@@ -39,11 +40,20 @@ export class MemoryLog implements PartitionLog {
     | { batch: number; records: StoredRecord[]; settled: Set<number>; puts: Map<string, Buffer | undefined> }
     | undefined;
   readonly recordsPerBatchMax: number;
+  readonly #schedule: ((callback: () => void) => void) | undefined;
+  #isWaiting = false;
   gathering: number;
   committed: number;
   gatheringBytes = 0;
 
-  constructor(disk: MemoryDisk, events: LogEvents, recordsPerBatchMax = RECORDS_PER_BATCH_MAX) {
+  /** `schedule` calls back some time later: settlements alone wait until then. Without it they wait for a flush that says now. */
+  constructor(
+    disk: MemoryDisk,
+    events: LogEvents,
+    recordsPerBatchMax = RECORDS_PER_BATCH_MAX,
+    schedule?: (callback: () => void) => void,
+  ) {
+    this.#schedule = schedule;
     this.#disk = disk;
     this.#events = events;
     this.recordsPerBatchMax = recordsPerBatchMax;
@@ -98,9 +108,18 @@ export class MemoryLog implements PartitionLog {
     this.#puts.set(`${table}/${key}`, value === undefined ? undefined : Buffer.from(value));
   }
 
-  flush(): void {
-    if (this.#committing !== undefined || (this.#index === 0 && this.#settled.size === 0 && this.#puts.size === 0))
+  flush(settlements: SettlementsMode = "now"): void {
+    const isAlone = this.#index === 0 && this.#puts.size === 0;
+    if (this.#committing !== undefined || (isAlone && this.#settled.size === 0)) return;
+    if (settlements === "mayWait" && isAlone) {
+      if (this.#isWaiting) return;
+      this.#isWaiting = true;
+      this.#schedule?.(() => {
+        this.#isWaiting = false;
+        this.flush();
+      });
       return;
+    }
     const batch = this.gathering;
     this.#events.onSeal(batch);
     const records = [...this.#records.values()].filter((record) => batchOf(record.position) === batch);

@@ -120,7 +120,8 @@ export class Rig {
           ? {}
           : {
               openLog: ({ partition, events }) => {
-                const log = new MemoryLog(disks[partition]!, events);
+                // Settlements wait for an event drawn from the seed: soon, or after much else.
+                const log = new MemoryLog(disks[partition]!, events, undefined, (flush) => this.#push(number, flush));
                 this.logs[partition] = log;
                 return log;
               },
