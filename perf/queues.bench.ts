@@ -77,7 +77,7 @@ class OneWorker {
       onNotice: () => {},
     });
     this.#worker.recover();
-    this.#worker.begin([]);
+    this.#worker.begin([], []);
     this.#records = Array.from({ length: queues }, (_, index) =>
       recordOf(index + 1, index === 0 ? "jobs/+" : `fleet/${index}/+`),
     );

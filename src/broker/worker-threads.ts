@@ -79,14 +79,18 @@ export class WorkerThreads {
     });
   }
 
-  /** Waits until all have recovered, then tells each the routes of all. */
+  /** Waits until all have recovered, then tells each what all have found. */
   async begin(): Promise<void> {
     const opened = await Promise.all(this.#threads.map((_, worker) => this.#next(worker, "opened")));
-    const routes: (readonly RouteSummary[])[] = opened.map((message) =>
-      message.kind === "opened" ? message.routes : [],
-    );
+    const routes: (readonly RouteSummary[])[] = [];
+    const inbound: (readonly string[])[] = [];
+    for (const message of opened) {
+      if (message.kind !== "opened") continue;
+      routes.push(message.routes);
+      inbound.push(message.inbound);
+    }
     const begun = this.#threads.map((_, worker) => this.#next(worker, "begun"));
-    for (const thread of this.#threads) thread.postMessage({ kind: "begin", routes } satisfies ToWorker);
+    for (const thread of this.#threads) thread.postMessage({ kind: "begin", routes, inbound } satisfies ToWorker);
     await Promise.all(begun);
   }
 

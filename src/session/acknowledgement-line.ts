@@ -6,7 +6,8 @@
  * ```
  *
  * An entry opens when its PUBLISH was taken, counts who still has to store the message, and leaves as PUBACK or PUBREC when
- * it is at the head and nobody is pending [MQTT-4.6.0-2], [MQTT-4.6.0-3]. Its sequence number names it to those who
+ * it is at the head and nobody is pending [MQTT-4.6.0-2], [MQTT-4.6.0-3]. A refused QoS 2 message stays until its identifier is
+ * forgotten everywhere, for with PUBREC the client may use it for another message [MQTT-4.3.3-9]. Its sequence number names it to those who
  * store; it is u32 and wraps.
  */
 import { assert } from "../base/assert.ts";
@@ -14,10 +15,14 @@ import { assert } from "../base/assert.ts";
 export type AcknowledgementKind = 0 | 1;
 export const OWES_PUBACK: AcknowledgementKind = 0;
 export const OWES_PUBREC: AcknowledgementKind = 1;
+/** A PUBREC with an error, while its identifier is being forgotten. */
+const REFUSES = 2;
 
 /** Reason codes by how bad they are for a publisher: an error outweighs "no matching subscribers" outweighs success. */
 const NO_MATCHING_SUBSCRIBERS = 0x10;
 
+/** Forgets the identifier of a QoS 2 message that was refused; `done` when the client may use it again. */
+export type ForgetRefused = (packetId: number, done: () => void) => void;
 export type EmitAcknowledgement = (kind: AcknowledgementKind, packetId: number, reasonCode: number) => void;
 
 export class AcknowledgementLine {
@@ -29,12 +34,14 @@ export class AcknowledgementLine {
   #head = 0;
   #tail = 0;
   readonly #emit: EmitAcknowledgement;
+  readonly #forget: ForgetRefused;
   readonly #entriesMax: number;
 
   /** `entriesMax`: the Receive Maximum that was announced to this publisher. */
-  constructor(entriesMax: number, emit: EmitAcknowledgement) {
+  constructor(entriesMax: number, emit: EmitAcknowledgement, forget: ForgetRefused) {
     this.#entriesMax = entriesMax;
     this.#emit = emit;
+    this.#forget = forget;
   }
 
   get length(): number {
@@ -79,6 +86,12 @@ export class AcknowledgementLine {
       this.#reasons[index] = reasonCode;
     }
     this.#pending[index]! -= 1;
+    if (this.#pending[index] === 0 && this.#kinds[index] === OWES_PUBREC && this.#reasons[index]! >= 0x80) {
+      this.#kinds[index] = REFUSES;
+      this.#pending[index] = 1;
+      this.#forget(this.#packetIds[index]!, () => this.resolve(sequence, NO_MATCHING_SUBSCRIBERS));
+      return;
+    }
     if (sequence === this.#head) this.#release();
   }
 
@@ -87,7 +100,11 @@ export class AcknowledgementLine {
       const index = this.#head & this.#mask;
       if (this.#pending[index] !== 0) return;
       this.#head = (this.#head + 1) >>> 0;
-      this.#emit(this.#kinds[index] as AcknowledgementKind, this.#packetIds[index]!, this.#reasons[index]!);
+      this.#emit(
+        this.#kinds[index] === OWES_PUBACK ? OWES_PUBACK : OWES_PUBREC,
+        this.#packetIds[index]!,
+        this.#reasons[index]!,
+      );
     }
   }
 

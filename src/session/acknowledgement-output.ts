@@ -16,10 +16,7 @@ export function emitAcknowledgement(
   reasonCode: number,
 ): void {
   const isError = reasonCode >= 0x80;
-  if (kind === OWES_PUBREC) {
-    if (!isError) session.inbound.stored(packetId);
-    else refused(session, packetId);
-  }
+  if (kind === OWES_PUBREC && !isError) session.inbound.stored(packetId);
   if (attendance.isClosing) return;
   const { connection, protocolLevel } = attendance;
   if (isError && protocolLevel !== LEVEL_5) {
@@ -33,7 +30,8 @@ export function emitAcknowledgement(
 }
 
 /** The identifier is free again [MQTT-4.3.3-9], also where the message was stored: its next one may be another. */
-function refused(session: Session, packetId: number): void {
+export function forgetRefused(session: Session, packetId: number, done: () => void): void {
   const isKnown = session.inbound.delete(packetId);
-  if (isKnown && session.isDurable) session.host.release(session, packetId, () => {});
+  if (isKnown && session.isDurable) session.host.release(session, packetId, done);
+  else done();
 }

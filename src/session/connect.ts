@@ -14,7 +14,7 @@ import type { ConnectPacket } from "../mqtt/packets.ts";
 import { encodeRare } from "../mqtt/rare.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
 import { AcknowledgementLine } from "./acknowledgement-line.ts";
-import { emitAcknowledgement } from "./acknowledgement-output.ts";
+import { emitAcknowledgement, forgetRefused } from "./acknowledgement-output.ts";
 import { pump } from "./deliver.ts";
 import { disconnect, leave } from "./disconnect.ts";
 import { expirySecondsOf } from "./expiry.ts";
@@ -107,8 +107,10 @@ function keepAliveSecondsOf(host: SessionHost, packet: ConnectPacket): number {
 function attend(session: Session, connection: ClientConnection, packet: ConnectPacket): Attendance {
   const { host } = session;
   const isLevel5 = packet.protocolLevel === LEVEL_5;
-  const line = new AcknowledgementLine(host.limits.receiveMaximum, (kind, packetId, reasonCode) =>
-    emitAcknowledgement(session, attendance, kind, packetId, reasonCode),
+  const line = new AcknowledgementLine(
+    host.limits.receiveMaximum,
+    (kind, packetId, reasonCode) => emitAcknowledgement(session, attendance, kind, packetId, reasonCode),
+    (packetId, done) => forgetRefused(session, packetId, done),
   );
   const attendance: Attendance = {
     connection,

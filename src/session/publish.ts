@@ -143,12 +143,15 @@ function copyTail(at: number, source: Uint8Array): void {
   for (let index = 0; index < source.length; index += 1) bytes[at + index] = source[index]!;
 }
 
-/** PUBREL: forgets the identifier, then PUBCOMP [MQTT-4.3.3-11]. */
+/**
+ * PUBREL: forgets the identifier, then PUBCOMP [MQTT-4.3.3-11]. Also one that the session does not know: a crash may have come
+ * when some partitions had forgotten it.
+ */
 export function onPubrel(session: Session, attendance: Attendance, packetId: number): void {
   const isKnown = session.inbound.delete(packetId);
   const reasonCode =
     isKnown || attendance.protocolLevel !== LEVEL_5 ? ReasonCode.success : ReasonCode.packetIdentifierNotFound;
-  if (!isKnown || !session.isDurable) {
+  if (!session.isDurable) {
     sendPubcomp(attendance, packetId, reasonCode);
     return;
   }

@@ -66,13 +66,13 @@ function creditOf(): { creditOut: ArrayBufferLike[]; creditIn: ArrayBufferLike[]
   };
 }
 
-const { queues, routes } = worker.recover();
+const { queues, routes, inbound } = worker.recover();
 const commands = new CommandServer(data.commands, worker, queues);
 
 main.on("message", (message: ToWorker) => {
   switch (message.kind) {
     case "begin":
-      worker.begin(message.routes);
+      worker.begin(message.routes, message.inbound);
       tell({ kind: "begun" });
       break;
     case "connection":
@@ -128,4 +128,4 @@ async function stop(graceMs: number): Promise<void> {
   main.close();
 }
 
-tell({ kind: "opened", routes });
+tell({ kind: "opened", routes, inbound });

@@ -47,11 +47,7 @@ export function recoverPartition(partition: Partition, parts: RecoveryParts): Qu
     partition.noteTarget(record.target);
     records.set(restoreSession(partition, record, parts), record);
   });
-  partition.log.entries("inbound", (key, value) => {
-    partition.restoreInbound(key, value);
-    const { clientId, packetId } = parsePacketKey(key);
-    parts.desk.find(clientId)?.inbound.restore(packetId);
-  });
+  partition.log.entries("inbound", (key, value) => partition.restoreInbound(key, value));
 
   const inFlight = restoreInFlight(partition, records, parts.desk);
   const nobodys: number[] = [];

@@ -26,7 +26,7 @@ import type { Partner } from "./partner.ts";
 import type { Publishing, RoutedQueue } from "./publishing.ts";
 import type { RetainedMessages } from "./retained-messages.ts";
 import type { RouteAnnouncer } from "./route-announcer.ts";
-import { encodeOutbound, encodeSession, packetKeyOf } from "./session-record.ts";
+import { encodeOutbound, encodeSession, packetKeyOf, parsePacketKey } from "./session-record.ts";
 import { SessionTimers } from "./session-timers.ts";
 import type { WantedQueues } from "./wanted-queues.ts";
 
@@ -132,6 +132,23 @@ export class SessionDesk implements SessionHost {
   }
 
   release(session: Session, packetId: number, done: () => void): void {
+    this.#releaseEverywhere(session.clientId, packetId, done);
+  }
+
+  /**
+   * A QoS 2 identifier that some partition has at the start. Its session knows it from here on, wherever it was found: a crash may
+   * have come when the session's own partition had forgotten it, or had not got it yet. What belongs to no session is forgotten.
+   */
+  restoreInbound(key: string): void {
+    const { clientId, packetId } = parsePacketKey(key);
+    const { partitionCount, partitions } = this.#parts;
+    if (!partitions.has(homePartitionOf(clientId, partitionCount))) return; // Another worker's session.
+    const session = this.find(clientId);
+    if (session !== undefined) session.inbound.restore(packetId);
+    else this.#releaseEverywhere(clientId, packetId, () => {});
+  }
+
+  #releaseEverywhere(clientId: string, packetId: number, done: () => void): void {
     const { origins, partners, worker, publishing } = this.#parts;
     let pending = 0;
     const origin = origins.open({
@@ -146,8 +163,8 @@ export class SessionDesk implements SessionHost {
       },
     });
     pending = 1;
-    publishing.release(worker, origin, 0, session.clientId, packetId);
-    const body: ReleaseBody = { origin, sequence: 0, clientId: session.clientId, packetId };
+    publishing.release(worker, origin, 0, clientId, packetId);
+    const body: ReleaseBody = { origin, sequence: 0, clientId, packetId };
     for (const partner of partners) {
       if (partner.worker === worker) continue;
       pending += 1;

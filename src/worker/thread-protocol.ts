@@ -4,7 +4,7 @@
  * ```
  *   main                                   worker
  *   new Worker(WorkerData) ──────────────► opens its partitions, recovers
- *                          ◄── opened ──── its routes
+ *                          ◄── opened ──── its routes, its QoS 2 identifiers
  *   begin (all others' routes) ──────────► knows the whole index
  *                          ◄── begun ─────
  *   connection (descriptor, head) ───────►  …
@@ -40,7 +40,12 @@ export interface WorkerData {
 }
 
 export type ToWorker =
-  | { readonly kind: "begin"; readonly routes: readonly (readonly RouteSummary[])[] }
+  | {
+      readonly kind: "begin";
+      readonly routes: readonly (readonly RouteSummary[])[];
+      /** QoS 2 identifiers found in the partitions of each. */
+      readonly inbound: readonly (readonly string[])[];
+    }
   | {
       readonly kind: "connection";
       readonly handOver: HandOver;
@@ -50,7 +55,7 @@ export type ToWorker =
   | { readonly kind: "stop"; readonly graceMs: number };
 
 export type FromWorker =
-  | { readonly kind: "opened"; readonly routes: readonly RouteSummary[] }
+  | { readonly kind: "opened"; readonly routes: readonly RouteSummary[]; readonly inbound: readonly string[] }
   | { readonly kind: "begun" }
   | { readonly kind: "closed" }
   | { readonly kind: "stopped" };

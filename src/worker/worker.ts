@@ -241,8 +241,8 @@ export class BrokerWorker implements PartnerHandler {
     else this.#partners[worker]!.stored(origin, sequence, reason);
   }
 
-  /** Reads everything back; returns its queues and what to tell the other workers of its routes. */
-  recover(): { queues: QueueRecord[]; routes: RouteSummary[] } {
+  /** Reads everything back; returns its queues, and what to tell the other workers: its routes, and the QoS 2 identifiers it has. */
+  recover(): { queues: QueueRecord[]; routes: RouteSummary[]; inbound: string[] } {
     const queues: QueueRecord[] = [];
     for (const partition of this.partitions.values()) {
       const found = recoverPartition(partition, {
@@ -257,7 +257,8 @@ export class BrokerWorker implements PartnerHandler {
     }
     this.#queueTick.onDue(this.nowMs());
     this.#housekeeping.onDue(this.nowMs());
-    return { queues, routes: this.#announcer.start() };
+    const inbound = [...this.partitions.values()].flatMap((partition) => [...partition.inbound.keys()]);
+    return { queues, routes: this.#announcer.start(), inbound };
   }
 
   #restoreRoute(subscription: Subscription): void {
@@ -271,12 +272,13 @@ export class BrokerWorker implements PartnerHandler {
     this.#announcer.tell(filter, this.#index.stateOf(filter), () => {});
   }
 
-  /** The routes of all workers, by worker: this one's own are passed over. */
-  begin(routes: readonly (readonly RouteSummary[])[]): void {
+  /** The routes and QoS 2 identifiers of all workers, by worker: this one's own routes are passed over. */
+  begin(routes: readonly (readonly RouteSummary[])[], inbound: readonly (readonly string[])[]): void {
     for (const [worker, summaries] of routes.entries()) {
       if (worker === this.#options.worker) continue;
       for (const { filter, state } of summaries) this.#index.setRemote(filter, worker, state);
     }
+    for (const key of new Set(inbound.flat())) this.desk.restoreInbound(key);
     this.wake();
   }
 

@@ -55,7 +55,7 @@ export class QueueModel {
   readonly counts = { stored: 0, acknowledged: 0, expired: 0, superseded: 0, dropped: 0, purged: 0, refused: 0 };
 
   /** Since the start, counted without a record in the log: a crash may forget them. */
-  readonly unrecorded = { dropped: 0, refused: 0 };
+  readonly unrecorded = { dropped: 0, refused: 0, acknowledged: 0 };
 
   constructor(record: QueueRecord) {
     this.record = record;
@@ -121,6 +121,7 @@ export class QueueModel {
   }
 
   settle(message: ModelMessage, isAccepted: boolean, nowMs: number): void {
+    if (isAccepted && message.isOverwritten) this.unrecorded.acknowledged += 1;
     if (isAccepted) this.#finish(message, "acknowledged");
     else if (message.isOverwritten) this.#finish(message, "superseded");
     else {
@@ -143,7 +144,12 @@ export class QueueModel {
   }
 
   /** After a crash: what it counts now, within what it may have forgotten. */
-  forget(found: { readonly dropped: number; readonly refused: number }): void {
+  forget(found: { readonly dropped: number; readonly refused: number; readonly acknowledged: number }): void {
+    const acknowledged = this.counts.acknowledged - found.acknowledged;
+    if (acknowledged >= 0 && acknowledged <= this.unrecorded.acknowledged) {
+      this.counts.acknowledged -= acknowledged;
+      this.counts.superseded += acknowledged; // Its record went when it was overwritten.
+    }
     const dropped = this.counts.dropped - found.dropped;
     const refused = this.counts.refused - found.refused;
     if (dropped >= 0 && dropped <= this.unrecorded.dropped) {
@@ -151,6 +157,11 @@ export class QueueModel {
       this.counts.stored -= dropped;
     }
     if (refused >= 0 && refused <= this.unrecorded.refused) this.counts.refused -= refused;
+  }
+
+  /** The disk knows of everything. */
+  recorded(): void {
+    this.unrecorded.dropped = this.unrecorded.refused = this.unrecorded.acknowledged = 0;
   }
 
   /** The broker started again. */

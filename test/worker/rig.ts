@@ -136,7 +136,8 @@ export class Rig {
     }
     const recovered = this.workers.map((worker) => worker.recover());
     const routes = recovered.map((each) => each.routes);
-    for (const worker of this.workers) worker.begin(routes);
+    const inbound = recovered.map((each) => each.inbound);
+    for (const worker of this.workers) worker.begin(routes, inbound);
     for (const { queues } of recovered) {
       for (const record of queues) {
         this.records.push(record);

@@ -443,7 +443,7 @@ export class World {
       await this.#rest();
     }
     if (ms < LEDGER_MS) return;
-    for (const { unrecorded } of this.#queues.values()) unrecorded.dropped = unrecorded.refused = 0;
+    for (const queue of this.#queues.values()) queue.recorded();
   }
 
   async #restart(workers: number, isCrash: boolean): Promise<void> {
@@ -470,7 +470,7 @@ export class World {
     for (const queue of this.#queues.values()) {
       queue.record = this.#rig.records.find(({ definition }) => definition.name === queue.definition.name)!;
       if (isCrash) queue.forget(this.#rig.status(queue.record));
-      queue.unrecorded.dropped = queue.unrecorded.refused = 0;
+      queue.recorded();
     }
   }
 
