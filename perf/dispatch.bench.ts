@@ -124,7 +124,7 @@ class Heart implements ConsumerLink {
     const batch = this.#log.gathering;
     this.#queues.onSeal(batch);
     this.#log.next();
-    this.#queues.onCommitted(batch);
+    this.#queues.onCommitted(batch, 0);
   }
 
   pump(): void {

@@ -108,9 +108,18 @@ export function queueRoutes({ registry, config }: QueueRoutesOptions): readonly 
     },
   });
 
+  const metrics = (pattern: string): Route => ({
+    ...read,
+    pattern: `${pattern}/metrics`,
+    prepare: (call) => async () => {
+      config.requireEnabled();
+      return jsonResponse(200, await registry.metrics(nameOf(call)));
+    },
+  });
+
   return [
     ...LISTS.flatMap((pattern) => [list(pattern), create(pattern)]),
-    ...ITEMS.flatMap((pattern) => [show(pattern), update(pattern), remove(pattern), status(pattern)]),
+    ...ITEMS.flatMap((pattern) => [show(pattern), update(pattern), remove(pattern), status(pattern), metrics(pattern)]),
     ...ITEMS.flatMap((pattern) => queueMessageRoutes(pattern, registry, config)),
   ];
 }

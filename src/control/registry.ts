@@ -13,7 +13,15 @@
  */
 import { CodedError } from "../base/errors.ts";
 import { type QueueDefinition, type QueueRecord, unnamedQueueName } from "../queue/definition.ts";
-import type { Command, ConfigChanges, LookCommand, QueueLook, QueueStatus, Workers } from "../worker/commands.ts";
+import type {
+  Command,
+  ConfigChanges,
+  LookCommand,
+  QueueLook,
+  QueueStatus,
+  ReplyTo,
+  Workers,
+} from "../worker/commands.ts";
 import type { ControlLog } from "./log.ts";
 import { Mutex } from "./mutex.ts";
 
@@ -99,6 +107,12 @@ export class Registry {
   async status(nameOrFilter: string): Promise<QueueStatus> {
     const record = this.lookUp(nameOrFilter);
     return this.#workers.call(this.#ownerOf(record.partition), { kind: "queueStatus", record });
+  }
+
+  /** What its worker has counted and measured of a queue. Throws 404. */
+  async metrics(nameOrFilter: string): Promise<ReplyTo<"queueMetrics">> {
+    const record = this.lookUp(nameOrFilter);
+    return this.#workers.call(this.#ownerOf(record.partition), { kind: "queueMetrics", record });
   }
 
   /** A page of what waits in a queue. Throws 404. */

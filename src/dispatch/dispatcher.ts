@@ -11,9 +11,10 @@
 import { assert } from "../base/assert.ts";
 import { ASIDE_LOOK_MAX } from "../base/limits.ts";
 import { Region } from "../base/region.ts";
-import { totalBytes } from "../frame/message.ts";
+import { publishedAtMsOf, totalBytes } from "../frame/message.ts";
 import type { DispatchStrategy, QueueRecord } from "../queue/definition.ts";
 import type { Offer } from "../queue/hand-out.ts";
+import type { QueueCounters, QueueLatencies } from "../queue/metrics.ts";
 import type { Queue, QueueCounts } from "../queue/queue.ts";
 import type { SettleResult } from "../queue/settle.ts";
 import type { Consumer, PauseReason } from "./consumer.ts";
@@ -43,6 +44,20 @@ export interface DispatcherStatus extends QueueCounts {
     readonly rejected: number;
     readonly paused: PauseReason;
   }[];
+}
+
+export interface DispatcherMetrics {
+  readonly name: string;
+  readonly topic_filter: string;
+  readonly counters: QueueCounters;
+  readonly gauges: {
+    readonly waiting: number;
+    readonly waiting_bytes: number;
+    readonly oldest_waiting_ms: number;
+    readonly in_flight: number;
+    readonly consumers: number;
+  };
+  readonly latency_ms: QueueLatencies;
 }
 
 const NOTHING = Region.allocate(0);
@@ -198,7 +213,7 @@ export class Dispatcher {
       if (!this.queue.peek(nowMs, offer)) break;
       const consumer = this.#choose(random, undefined);
       if (consumer !== undefined) {
-        if (this.#deliver(consumer, link)) handed += 1;
+        if (this.#deliver(consumer, link, nowMs)) handed += 1;
       } else {
         this.#park();
         parked += 1;
@@ -218,15 +233,16 @@ export class Dispatcher {
       const rejecter = offer.excluded === -1 ? undefined : this.#holders[offer.excluded];
       const consumer = this.#choose(random, rejecter);
       if (consumer === undefined) this.queue.holdOn(offer.position);
-      else if (this.#deliver(consumer, link)) handed += 1;
+      else if (this.#deliver(consumer, link, nowMs)) handed += 1;
       else left += 1; // Somebody else may take it; the one that refused is asked no more.
     }
     return handed;
   }
 
-  #deliver(consumer: Consumer, link: ConsumerLink): boolean {
+  #deliver(consumer: Consumer, link: ConsumerLink, nowMs: number): boolean {
     const { position, region, offset, isRedelivered, excluded } = this.#offer;
-    this.queue.handOut(position, consumer.holder);
+    const publishedAtMs = publishedAtMsOf(region, offset);
+    this.queue.handOut(position, consumer.holder, nowMs);
     consumer.countDispatched();
     if (!link.deliver(consumer, position, region, offset, isRedelivered)) {
       consumer.uncountDispatched();
@@ -236,6 +252,7 @@ export class Dispatcher {
       this.#strategy.remove(consumer);
       return false;
     }
+    this.queue.noteDelivered(isRedelivered, publishedAtMs, nowMs);
     consumer.delivered += 1;
     if (consumer.hasRoom) this.#strategy.served(consumer);
     else this.#strategy.remove(consumer);
@@ -301,6 +318,19 @@ export class Dispatcher {
 
   #hasWork(): boolean {
     return this.queue.hasAvailable || this.queue.heldCount > 0 || this.#isUnparkWanted;
+  }
+
+  /** What `GET …/:name/metrics` answers. */
+  metrics(nowMs: number): DispatcherMetrics {
+    const { definition } = this.queue.record;
+    const { waiting, waiting_bytes, oldest_waiting_ms, in_flight } = this.queue.counts(nowMs);
+    return {
+      name: definition.name,
+      topic_filter: definition.topic_filter,
+      counters: this.queue.counters(nowMs),
+      gauges: { waiting, waiting_bytes, oldest_waiting_ms, in_flight, consumers: this.#consumers.size },
+      latency_ms: this.queue.latencies(),
+    };
   }
 
   /** What `GET …/:name/status` answers. */

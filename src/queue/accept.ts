@@ -58,11 +58,13 @@ export function accept(
     }
   }
 
-  const expiresAtMs = expiryOf(state, expiresAtMsOf(region, offset), publishedAtMsOf(region, offset));
+  const publishedAtMs = publishedAtMsOf(region, offset);
+  const expiresAtMs = expiryOf(state, expiresAtMsOf(region, offset), publishedAtMs);
   const position = log.add(state.target, staged, 0, expiresAtMs, high, low);
   if (position === LOG_NO_ROOM) return NO_ROOM;
 
   ledger.count(STORED, 1);
+  state.metrics.arrivals.add(log.gathering, publishedAtMs);
   if (lastValues !== undefined) {
     const old = lastValues.find(high, low);
     if (old !== NO_POSITION) leave(state, old, position, SUPERSEDED_REASON);

@@ -40,6 +40,8 @@ export class Aside {
   expiries = NO_FLOATS;
   /** HELD: when the rejecter may have it again. LEAVING: the position of the message it leaves for. */
   dues = NO_FLOATS;
+  /** IN_FLIGHT: since when. */
+  handedAtMs = NO_FLOATS;
   bytes = NO_WORDS;
   highs = NO_WORDS;
   lows = NO_WORDS;
@@ -155,6 +157,7 @@ export class Aside {
     this.positions = grown(new Float64Array(capacity), this.positions);
     this.expiries = grown(new Float64Array(capacity), this.expiries);
     this.dues = grown(new Float64Array(capacity), this.dues);
+    this.handedAtMs = grown(new Float64Array(capacity), this.handedAtMs);
     this.bytes = grown(new Uint32Array(capacity), this.bytes);
     this.highs = grown(new Uint32Array(capacity), this.highs);
     this.lows = grown(new Uint32Array(capacity), this.lows);

@@ -55,12 +55,13 @@ export const hasAvailable = (state: QueueState): boolean =>
   state.aside.counts[RETURNED]! > 0 || state.line.first(state.availableBefore);
 
 /** Gives the message that was shown to a holder. */
-export function handOut(state: QueueState, position: number, holder: number): void {
+export function handOut(state: QueueState, position: number, holder: number, nowMs: number): void {
   const { aside } = state;
   let slot = aside.find(position);
   if (slot !== NO_SLOT) aside.move(slot, IN_FLIGHT);
   else slot = takeFromLine(state, position, IN_FLIGHT);
   aside.attempts[slot]! += 1;
+  aside.handedAtMs[slot] = nowMs;
   aside.give(slot, holder);
 }
 

@@ -43,11 +43,15 @@ interface Entry {
   record: Position;
 }
 
+/** Where every queue begins, and nearly all stay: nothing is ever put into these. */
+const NONE = new Map<Position, Entry>();
+const NOWHERE: readonly Position[] = [];
+
 export class Kept {
   readonly #budget: KeptBudget;
-  readonly #entries = new Map<Position, Entry>();
+  #entries = NONE;
   /** Those whose new record is not on disk yet. */
-  #writing: Position[] = [];
+  #writing: readonly Position[] = NOWHERE;
   #unwritten = 0;
 
   constructor(budget: KeptBudget) {
@@ -83,6 +87,7 @@ export class Kept {
   }
 
   #add(position: Position, entry: Entry): void {
+    if (this.#entries === NONE) this.#entries = new Map();
     this.#entries.set(position, entry);
     this.#unwritten += 1;
   }
@@ -111,15 +116,17 @@ export class Kept {
 
   /** Visits those that have bytes and no record, oldest first. `write` returns the new record, or a negative to end it. */
   write(write: (position: Position, message: Region) => Position | "later"): void {
+    const writing = [...this.#writing];
     for (const [position, entry] of this.#entries) {
       if (entry.region === undefined || entry.record !== NO_RECORD) continue;
       const record = write(position, entry.region);
       if (record === "later") continue;
-      if (record < 0) return;
+      if (record < 0) break;
       entry.record = record;
       this.#unwritten -= 1;
-      this.#writing.push(position);
+      writing.push(position);
     }
+    this.#writing = writing;
   }
 
   /** Everything at positions below `before` is on disk. */

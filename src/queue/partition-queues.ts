@@ -95,8 +95,8 @@ export class PartitionQueues {
   }
 
   /** For the log's `onCommitted`. */
-  onCommitted(batch: number): void {
-    for (const { queue, isRemoved } of this.#ended(batch)) if (!isRemoved) queue.committed(batch);
+  onCommitted(batch: number, nowMs: number): void {
+    for (const { queue, isRemoved } of this.#ended(batch)) if (!isRemoved) queue.committed(batch, nowMs);
   }
 
   /** For the log's `onFailed`. Returns how many messages are lost although their publishers were told they are stored. */

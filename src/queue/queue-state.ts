@@ -26,6 +26,7 @@ import { type HashSeed, type KeyHash, newKeyHash } from "./key-hash.ts";
 import { LastValues } from "./last-values.ts";
 import { Leaving } from "./leaving.ts";
 import { Ledger } from "./ledger.ts";
+import { Metrics } from "./metrics.ts";
 import { PositionFifo } from "./position-fifo.ts";
 import { PositionHeap } from "./position-heap.ts";
 import { WaitingLine } from "./waiting.ts";
@@ -39,6 +40,7 @@ export interface QueueEvents {
 }
 
 const NOTHING = Region.allocate(0);
+
 export interface QueueOptions {
   readonly record: QueueRecord;
   readonly log: PartitionLog;
@@ -72,6 +74,7 @@ export class QueueState {
   readonly leavingCounts = new Float64Array(2);
   /** IN_FLIGHT messages whose record is settled because a newer value is on disk. */
   overwrittenCount = 0;
+  readonly metrics = new Metrics();
   readonly kept: Kept;
   /** Kept messages are tried again no earlier than this. */
   nextKeptMs = 0;

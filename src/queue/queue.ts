@@ -29,6 +29,7 @@ import {
 } from "./hand-out.ts";
 import { ACKNOWLEDGED, DEAD_LETTERED, DROPPED, EXPIRED, PURGED, REFUSED, STORED, SUPERSEDED } from "./ledger.ts";
 import { type LookedAt, lookAt, waitingBehind } from "./look.ts";
+import type { QueueCounters, QueueLatencies } from "./metrics.ts";
 import { Purge, removeAll } from "./purge.ts";
 import { type QueueOptions, QueueState } from "./queue-state.ts";
 import { recovered, recoverRecord } from "./recover.ts";
@@ -86,12 +87,14 @@ export class Queue {
   }
 
   /** The batch is on disk, as are all before it. */
-  committed(batch: number): void {
+  committed(batch: number, nowMs: number): void {
+    this.#state.metrics.onStored(batch, nowMs);
     committed(this.#state, batch);
   }
 
   /** The batch failed: its messages never existed, or are kept. Returns how many acknowledged ones are lost. */
   failed(batch: number): number {
+    this.#state.metrics.arrivals.failed(batch);
     return failed(this.#state, batch);
   }
 
@@ -141,8 +144,13 @@ export class Queue {
     holdOn(this.#state, position);
   }
 
-  handOut(position: Position, holder: number): void {
-    handOut(this.#state, position, holder);
+  handOut(position: Position, holder: number, nowMs: number): void {
+    handOut(this.#state, position, holder, nowMs);
+  }
+
+  /** The message that was handed out is on its way to its consumer. */
+  noteDelivered(isRedelivered: boolean, publishedAtMs: number, nowMs: number): void {
+    this.#state.metrics.onDelivered(isRedelivered, publishedAtMs, nowMs);
   }
 
   /** The hand-out did not happen; `excluded` as the offer said. */
@@ -237,6 +245,30 @@ export class Queue {
       waiting_bytes: state.waitingBytes,
       oldest_waiting_ms: this.#oldestAgeMs(nowMs),
     };
+  }
+
+  /** What only grows, of its messages. */
+  counters(nowMs: number): QueueCounters {
+    const { stored, refused, acknowledged, expired, superseded, dropped, dead_lettered, purged } = this.counts(nowMs);
+    const { delivered, redelivered, rejected } = this.#state.metrics;
+    return {
+      published: stored + refused,
+      stored,
+      refused,
+      delivered,
+      redelivered,
+      acknowledged,
+      rejected,
+      expired,
+      superseded,
+      dropped,
+      dead_lettered,
+      purged,
+    };
+  }
+
+  latencies(): QueueLatencies {
+    return this.#state.metrics.latencies();
   }
 
   #oldestAgeMs(nowMs: number): number {

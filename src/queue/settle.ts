@@ -24,11 +24,13 @@ export function settle(
     return "unknown";
   }
   if (!isAccepted) {
+    state.metrics.rejected += 1;
     if (aside.overwritten[slot] === 1) finish(state, slot, SUPERSEDED);
     else hold(state, slot, nowMs);
     enforceLimits(state); // Only in flight may there be more than the limits, when these were lowered.
     return "rejected";
   }
+  state.metrics.onAcknowledged(nowMs - aside.handedAtMs[slot]!);
   finish(state, slot, ACKNOWLEDGED);
   return "acknowledged";
 }

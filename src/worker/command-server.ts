@@ -85,6 +85,8 @@ export class CommandServer {
         return null;
       case "queueStatus":
         return this.#dispatcherOf(command.record).status(worker.nowMs());
+      case "queueMetrics":
+        return this.#dispatcherOf(command.record).metrics(worker.nowMs());
       case "lookIntoQueue":
         return lookIntoQueue(command, () => this.#dispatcherOf(command.record).queue, worker.nowMs());
       case "purgeQueue": {

@@ -9,7 +9,7 @@
  * | deleteQueue | the partition's worker | nothing, once the definition is gone from disk |
  * | announceQueue, retractQueue | every worker | nothing, once routing there follows it |
  * | announceQueues | every worker, at the start | nothing, once routing there follows all of them |
- * | queueStatus | the partition's worker | what `GET …/:name/status` answers |
+ * | queueStatus, queueMetrics | the partition's worker | what `GET …/:name/status` and `…/metrics` answer |
  * | lookIntoQueue | the partition's worker | a page of what waits |
  * | purgeQueue | the partition's worker | how many messages went, once that is on disk |
  * | health | every worker | whether its partitions can store |
@@ -22,6 +22,7 @@
  * The other way a worker asks for one thing, a queue that a subscription wants; the answer says that it is there, or will not be.
  */
 import type { PlainError } from "../base/errors.ts";
+import type { DispatcherMetrics } from "../dispatch/dispatcher.ts";
 import type { PublishProperties } from "../mqtt/publish-properties.ts";
 import type { QueueDefinition, QueueRecord } from "../queue/definition.ts";
 import type { QueueCounts } from "../queue/queue.ts";
@@ -124,6 +125,7 @@ export type Command =
   | { readonly kind: "announceQueues"; readonly records: readonly QueueRecord[] }
   | { readonly kind: "retractQueue"; readonly name: string }
   | { readonly kind: "queueStatus"; readonly record: QueueRecord }
+  | { readonly kind: "queueMetrics"; readonly record: QueueRecord }
   | LookCommand
   | { readonly kind: "purgeQueue"; readonly record: QueueRecord }
   | { readonly kind: "health" }
@@ -146,6 +148,7 @@ export interface Replies {
   readonly announceQueues: null;
   readonly retractQueue: null;
   readonly queueStatus: QueueStatus;
+  readonly queueMetrics: DispatcherMetrics;
   readonly lookIntoQueue: QueueLook;
   readonly purgeQueue: { readonly purged: number };
   readonly health: readonly PartitionHealth[];

@@ -183,7 +183,7 @@ export class Partition {
   #onCommitted(batch: number): void {
     const company = this.#sealed.shift()!;
     company.puts.clear();
-    this.queues.onCommitted(batch);
+    this.queues.onCommitted(batch, this.#nowMs());
     company.drainDeliveries((session, position, messageBytes, flags) =>
       this.#events.onDelivery(session, position, messageBytes, flags),
     );

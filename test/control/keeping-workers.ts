@@ -2,7 +2,9 @@
  * Workers inside the test's own thread: they keep records as partitions do, route as every worker does, and refuse when told.
  * Nothing else is stood in for: what is above the interface `Workers` is the real thing.
  */
+
 import { CodedError } from "../../src/base/errors.ts";
+import { Histogram } from "../../src/base/histogram.ts";
 import type { QueueDefinition, QueueRecord } from "../../src/queue/definition.ts";
 import type {
   Command,
@@ -112,6 +114,8 @@ export class KeepingWorkers implements Workers {
         return null;
       case "queueStatus":
         return statusOf(command.record.definition);
+      case "queueMetrics":
+        return metricsOf(command.record.definition);
       case "lookIntoQueue":
         return {
           messages: this.waiting.slice(0, command.limit),
@@ -150,6 +154,30 @@ export class KeepingWorkers implements Workers {
     if (partition % this.count !== worker) throw new Error(`partition ${partition} is not on worker ${worker}`);
     return this.stored[partition]!;
   }
+}
+
+function metricsOf({ name, topic_filter }: QueueDefinition): ReplyTo<"queueMetrics"> {
+  const latency = new Histogram().summary();
+  return {
+    name,
+    topic_filter,
+    counters: {
+      published: 9,
+      stored: 9,
+      refused: 0,
+      delivered: 5,
+      redelivered: 0,
+      acknowledged: 2,
+      rejected: 0,
+      expired: 0,
+      superseded: 0,
+      dropped: 0,
+      dead_lettered: 0,
+      purged: 0,
+    },
+    gauges: { waiting: 4, waiting_bytes: 1024, oldest_waiting_ms: 12, in_flight: 3, consumers: 1 },
+    latency_ms: { publish_to_stored: latency, publish_to_delivered: latency, delivered_to_acknowledged: latency },
+  };
 }
 
 function statusOf({ name, topic_filter }: QueueDefinition): QueueStatus {

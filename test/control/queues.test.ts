@@ -230,6 +230,17 @@ describe("one queue", () => {
       ...["dead_lettered", "purged", "refused", "difference", "waiting_bytes", "oldest_waiting_ms", "consumers"],
     ]);
     expect((await ask(running, "GET", `${path}/nope/status`)).status).toBe(404);
+    const metrics = await ask(running, "GET", `${path}/t/metrics`);
+    expect(metrics).toMatchObject({ status: 200, json: { name: "/t", topic_filter: "t", counters: { stored: 9 } } });
+    expect(metrics.json.latency_ms.publish_to_stored).toMatchObject({
+      count: 0,
+      sum: 0,
+      max: 0,
+      p50: 0,
+      p90: 0,
+      p99: 0,
+    });
+    expect((await ask(running, "GET", `${path}/nope/metrics`)).status).toBe(404);
   });
 });
 

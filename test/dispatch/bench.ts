@@ -16,7 +16,7 @@ import { randomOf } from "./random.ts";
 
 export class Bench implements ConsumerLink {
   record: QueueRecord;
-  readonly disk = new MemoryDisk();
+  readonly disk: MemoryDisk;
   readonly log: MemoryLog;
   readonly queues: PartitionQueues;
   readonly ready = new ReadyQueues();
@@ -34,11 +34,13 @@ export class Bench implements ConsumerLink {
   readonly random = randomOf(1);
   nowMs = 0;
 
-  constructor(definition: Partial<QueueDefinition>) {
+  /** With a `disk`: as after a start on what another one left. */
+  constructor(definition: Partial<QueueDefinition>, disk = new MemoryDisk()) {
+    this.disk = disk;
     this.record = record(definition);
     this.log = new MemoryLog(this.disk, {
       onSeal: (batch) => this.queues.onSeal(batch),
-      onCommitted: (batch) => this.queues.onCommitted(batch),
+      onCommitted: (batch) => this.queues.onCommitted(batch, this.nowMs),
       onFailed: (batch) => {
         this.lost += this.queues.onFailed(batch);
       },

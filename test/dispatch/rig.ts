@@ -93,7 +93,7 @@ export class Rig implements ConsumerLink {
       onCommitted: (batch) => {
         this.model.gathering = this.log.gathering;
         this.model.commit(batch);
-        this.queues.onCommitted(batch);
+        this.queues.onCommitted(batch, this.nowMs);
       },
       onFailed: (batch) => {
         this.model.gathering = this.log.gathering;

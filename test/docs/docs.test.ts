@@ -148,8 +148,9 @@ describe("README.md", () => {
     ["Shared subscriptions", !read("src/session/subscribe.ts").includes("sharedSubscriptionsNotSupported")],
     ["WebSocket, TLS", hasFile(/transport\/.*(websocket|web-socket|tls)/)],
     ["Looking into a queue, purging", hasRoute(/\/messages$/)],
+    ["Counters and latencies", hasRoute(/:name\/metrics$/)],
     ["Functions in key expressions", compileKeyExpression("concat(['a', message.from])").ok],
-    ["Dashboard, metrics", hasRoute(/metrics|prometheus/) || hasFile(/dashboard/)],
+    ["Dashboard, metrics", hasRoute(/prometheus/) || hasFile(/dashboard/)],
     ["Listing clients", routes.routes.some(({ method, pattern }) => method === "GET" && /\/clients/.test(pattern))],
   ])("says whether this is there: %s", (label, isThere) => {
     const row = rowsOf(sectionOf(readme, "What is there")).find(([cell]) => cell!.startsWith(label));

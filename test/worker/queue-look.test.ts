@@ -71,7 +71,7 @@ test("what goes while the look is under way is passed over; what is expired is n
   bench.publish(1, { payload: "expired", expiresAtMs: 1 });
   bench.nowMs = 2;
   const looking = look(bench); // Steps of a few batches, and these are a batch each.
-  for (const position of positions.slice(5)) bench.dispatcher.queue.handOut(position, 0);
+  for (const position of positions.slice(5)) bench.dispatcher.queue.handOut(position, 0, bench.nowMs);
   expect(textsOf(await looking)).toEqual(["0", "1", "2", "3", "4"].slice(0, 5));
   expect((await look(bench)).hasNext).toBe(false);
 });
