@@ -2,23 +2,15 @@
  * A connection's life, all of them in one epoll set:
  *
  *   dialing ──► greeting ──► (subscribing) ──► open ──► gone
- *     TCP        CONNECT       SUBSCRIBE                 closed by us (ok) or by the server (counted)
+ *     TCP       handshake      SUBSCRIBE                 closed by us (ok) or by the server (counted)
  */
 #ifndef CONNECTION_H
 #define CONNECTION_H
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "byte-queue.h"
 #include "histogram.h"
-
-struct byte_queue {
-	uint8_t *block;
-	size_t begin, end, room;
-};
-
-static inline size_t queued_bytes(const struct byte_queue *queue) { return queue->end - queue->begin; }
-/* Room for so many bytes at the end; raise `end` when they are written. */
-uint8_t *queue_reserve(struct byte_queue *queue, size_t bytes);
 
 enum role { PUBLISHER, SUBSCRIBER, BYSTANDER };
 enum stage { STAGE_NONE, DIALING, GREETING, SUBSCRIBING, OPEN, GONE };
@@ -32,6 +24,7 @@ struct connection {
 	const char *filter; /* NULL: subscribes to nothing */
 	struct byte_queue out, in;
 	void *owner; /* its struct publisher or struct subscriber */
+	void *protocol_state; /* what the protocol keeps of it, or NULL */
 };
 
 struct network {
@@ -51,6 +44,8 @@ void network_open(struct connection **connections, int count, void (*turn)(uint6
 /* Says goodbye on all of them and waits until the server has closed its side. */
 void network_close(struct connection **connections, int count);
 
+/* The handshake is over. */
+void connection_settled(struct connection *connection);
 /* Writes what the socket takes now. */
 void connection_flush(struct connection *connection);
 #endif

@@ -1,9 +1,11 @@
 /*
- * loadgen: an MQTT 3.1.1 and 5 load generator that checks what it measures. `loadgen --help` lists its options.
+ * loadgen: a load generator for MQTT 3.1.1 and 5, and for AMQP 0-9-1, that checks what it measures. `loadgen --help` lists its
+ * options.
  *
- *   base ◄─ histogram  sequence  payload          values
+ *   base ◄─ byte-queue  histogram  sequence  payload     values
  *    ▲      options  server-usage                 what is asked; what the server used
  *    └───── connection ◄─ publisher  subscriber   one thread, one epoll set
+ *             mqtt  amqp  amqp-wire               what they say to the server: protocol.h
  *                         audience                who should receive what
  *           state-file  report  (this file)       the modes
  *

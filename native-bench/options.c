@@ -11,7 +11,7 @@ const char *const mode_names[MODES] = { "live", "fanout", "enqueue", "drain", "s
 
 struct options options = {
 	.host = "127.0.0.1", .port = 1883, .mqtt = 4, .prefix = "lg", .topic = "bench/%i", .qos = 1, .sub_qos = -1,
-	.pubs = 1, .subs = 0, .inflight = 100, .handshakes = 64, .size_bytes = 256, .clean = true, .expiry_s = 86400,
+	.pubs = 1, .subs = 0, .inflight = 100, .prefetch = 100, .handshakes = 64, .size_bytes = 256, .clean = true, .expiry_s = 86400,
 	.warmup_s = 1, .time_s = 5, .linger_s = 10, .idle_s = 1.5, .hold_s = 1,
 };
 
@@ -29,6 +29,8 @@ static const char usage[] =
 	"             %i in a topic or filter is the index of its publisher or subscriber) --rate PER_S --inflight N\n"
 	"             --e2e-window N (at most N messages on their way; a closed loop, so that QoS 0 loses nothing)\n"
 	"             --delay MS (before an acknowledgement) --serial (one message at a time) --spin (never sleep)\n"
+	"AMQP 0-9-1:  --amqp quorum|classic (instead of MQTT: a queue of that type, named like the topic; user guest; the filter\n"
+	"             $q/TOPIC makes the subscribers share it) --prefetch N\n"
 	"duration:    --warmup S --time S --count N (then no warm-up) --linger S --idle S --hold S\n"
 	"bookkeeping: --run-id N --state FILE (enqueue and live write it, drain reads it) --server-pid N --label TEXT\n"
 	"result:      one JSON line. lost = acknowledged (QoS 0: sent) and not received; latencies in microseconds;\n"
@@ -37,7 +39,8 @@ static const char usage[] =
 
 enum name {
 	HOST = 1, PORT, MQTT, PREFIX, CLEAN, EXPIRY, HANDSHAKES, PUBS, SUBS, QOS, SUB_QOS, SIZE, TOPIC, FILTER, RATE, INFLIGHT,
-	E2E_WINDOW, DELAY, SERIAL, SPIN, WARMUP, TIME, COUNT, LINGER, IDLE, HOLD, RUN_ID, STATE, SERVER_PID, LABEL, HELP
+	E2E_WINDOW, AMQP, PREFETCH, DELAY, SERIAL, SPIN, WARMUP, TIME, COUNT, LINGER, IDLE, HOLD, RUN_ID, STATE, SERVER_PID, LABEL,
+	HELP
 };
 
 static const struct option names[] = {
@@ -45,7 +48,8 @@ static const struct option names[] = {
 	{ "clean", 1, NULL, CLEAN }, { "expiry", 1, NULL, EXPIRY }, { "handshakes", 1, NULL, HANDSHAKES },
 	{ "pubs", 1, NULL, PUBS }, { "subs", 1, NULL, SUBS }, { "qos", 1, NULL, QOS }, { "sub-qos", 1, NULL, SUB_QOS },
 	{ "size", 1, NULL, SIZE }, { "topic", 1, NULL, TOPIC }, { "filter", 1, NULL, FILTER }, { "rate", 1, NULL, RATE },
-	{ "inflight", 1, NULL, INFLIGHT }, { "e2e-window", 1, NULL, E2E_WINDOW }, { "delay", 1, NULL, DELAY },
+	{ "inflight", 1, NULL, INFLIGHT }, { "e2e-window", 1, NULL, E2E_WINDOW }, { "amqp", 1, NULL, AMQP }, { "prefetch", 1, NULL, PREFETCH },
+	{ "delay", 1, NULL, DELAY },
 	{ "serial", 0, NULL, SERIAL }, { "spin", 0, NULL, SPIN }, { "warmup", 1, NULL, WARMUP }, { "time", 1, NULL, TIME },
 	{ "count", 1, NULL, COUNT }, { "linger", 1, NULL, LINGER }, { "idle", 1, NULL, IDLE }, { "hold", 1, NULL, HOLD },
 	{ "run-id", 1, NULL, RUN_ID }, { "state", 1, NULL, STATE }, { "server-pid", 1, NULL, SERVER_PID },
@@ -93,6 +97,11 @@ static void take(enum name name, const char *word)
 	case RATE: options.rate_per_s = amount(text, label); break;
 	case INFLIGHT: options.inflight = (int)whole(text, label, 1, 65535); break;
 	case E2E_WINDOW: options.e2e_window = whole(text, label, 0, UINT64_MAX); break;
+	case AMQP:
+		if (strcmp(text, "quorum") != 0 && strcmp(text, "classic") != 0) fail("--amqp %s: wants quorum or classic", text);
+		options.amqp_queue_type = text;
+		break;
+	case PREFETCH: options.prefetch = (int)whole(text, label, 0, 65535); break;
 	case DELAY: options.delay_ms = amount(text, label); break;
 	case SERIAL: options.serial = true; break;
 	case SPIN: options.spin = true; break;
@@ -127,6 +136,8 @@ void options_read(int count, char **words)
 	}
 	if (optind != count - 1) fail("%s: not an option", words[1 + optind]);
 
+	if (options.amqp_queue_type != NULL && options.qos != 1) fail("--amqp: messages are confirmed, that is --qos 1");
+	if (options.amqp_queue_type != NULL && options.inflight > 60000) fail("--inflight: at most 60000 with --amqp");
 	if (options.sub_qos < 0) options.sub_qos = options.qos;
 	if (options.subs == 0) options.subs = options.mode == MODE_FANOUT ? 100 : options.mode == MODE_CONNECT ? 1000 : 1;
 	if (options.filter_count == 0) options.filters[options.filter_count++] = "bench/#";

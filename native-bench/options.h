@@ -12,10 +12,10 @@ enum mode { MODE_LIVE, MODE_FANOUT, MODE_ENQUEUE, MODE_DRAIN, MODE_SUBSCRIBE, MO
 
 struct options {
 	enum mode mode;
-	const char *host, *prefix, *topic, *state, *label;
+	const char *host, *prefix, *topic, *state, *label, *amqp_queue_type; /* NULL: MQTT */
 	const char *filters[FILTERS_MAX];
 	int filter_count;
-	int port, mqtt, qos, sub_qos, pubs, subs, inflight, handshakes;
+	int port, mqtt, qos, sub_qos, pubs, subs, inflight, prefetch, handshakes;
 	size_t size_bytes;
 	bool clean, serial, spin;
 	uint32_t expiry_s, run_id;

@@ -3,6 +3,7 @@
 #include "base.h"
 #include "options.h"
 #include "payload.h"
+#include "protocol.h"
 #include <string.h>
 
 /* A connection is not given more before so much of it is written: larger writes gain nothing, and stamps grow old. */
@@ -14,8 +15,6 @@ struct span measured = { NEVER_NS, 0 };
 static struct publisher *first_runnable, **last_runnable = &first_runnable;
 static uint64_t schedule_step; /* the next message of all publishers together, by --rate */
 
-static size_t length_bytes(size_t length) { return length < 128 ? 1 : length < 16384 ? 2 : length < 2097152 ? 3 : 4; }
-
 static void publisher_init(struct publisher *publisher, int index)
 {
 	publisher->connection.role = PUBLISHER;
@@ -23,18 +22,7 @@ static void publisher_init(struct publisher *publisher, int index)
 	publisher->connection.owner = publisher;
 	publisher->topic = expanded(options.topic, index);
 
-	size_t topic_bytes = strlen(publisher->topic), identifier = options.qos > 0 ? 2 : 0, properties = options.mqtt == 5 ? 1 : 0;
-	size_t length = 2 + topic_bytes + identifier + properties + options.size_bytes;
-	publisher->packet_bytes = 1 + length_bytes(length) + length;
-	uint8_t *at = publisher->packet = zeroed(publisher->packet_bytes, 1);
-	*at++ = (uint8_t)(0x30 | options.qos << 1);
-	for (; length >= 128; length >>= 7) *at++ = (uint8_t)(length | 128);
-	*at++ = (uint8_t)length;
-	*at++ = (uint8_t)(topic_bytes >> 8);
-	*at++ = (uint8_t)topic_bytes;
-	memcpy(at, publisher->topic, topic_bytes);
-	publisher->identifier_at = (size_t)(at - publisher->packet) + topic_bytes;
-	publisher->payload_at = publisher->identifier_at + identifier + properties;
+	protocol()->lay_out(publisher);
 
 	uint64_t pubs = (uint64_t)options.pubs, share = options.count / pubs, rest = options.count % pubs;
 	publisher->quota = options.count == 0 ? UINT64_MAX : share + ((uint64_t)index < rest ? 1 : 0);
@@ -115,8 +103,7 @@ static void send_one(struct publisher *publisher, uint64_t stamp_ns)
 	if (options.qos > 0) {
 		uint16_t identifier = publisher->free_identifiers[--publisher->free_count];
 		publisher->window[identifier - 1] = (struct unacknowledged){ payload.number, stamp_ns };
-		packet[publisher->identifier_at] = (uint8_t)(identifier >> 8);
-		packet[publisher->identifier_at + 1] = (uint8_t)identifier;
+		protocol()->mark(publisher, packet, identifier);
 	}
 	payload_write(packet + publisher->payload_at, &payload);
 	publisher->connection.out.end += publisher->packet_bytes;
@@ -163,16 +150,15 @@ uint64_t publishers_run(uint64_t ns)
 	return by_schedule ? due_ns(schedule_step) : NEVER_NS;
 }
 
-void publisher_on_puback(struct publisher *publisher, const uint8_t *body, size_t bytes, uint64_t ns)
+void publisher_on_acknowledged(struct publisher *publisher, uint32_t identifier, bool is_refused, uint64_t ns)
 {
-	uint32_t identifier = bytes < 2 ? 0 : (uint32_t)(body[0] << 8 | body[1]);
 	if (identifier == 0 || identifier > (uint32_t)options.inflight || publisher->window[identifier - 1].stamp_ns == 0)
-		fail("PUBACK of packet identifier %u, which is not in use", identifier);
+		fail("an acknowledgement of packet identifier %u, which is not in use", identifier);
 	struct unacknowledged *waiting = &publisher->window[identifier - 1];
 	if (is_measured(waiting->stamp_ns)) histogram_add(&publishing.ack_ns, ns - waiting->stamp_ns);
 	waiting->stamp_ns = 0;
 	publisher->free_identifiers[publisher->free_count++] = (uint16_t)identifier;
-	if (bytes > 2 && body[2] >= 0x80) {
+	if (is_refused) {
 		publishing.ack_errors++;
 	} else {
 		publishing.acked++;

@@ -43,7 +43,8 @@ uint64_t publishers_run(uint64_t ns);
 void publishers_wake_all(void);
 void publisher_wake(struct publisher *publisher);
 void publisher_limit(struct publisher *publisher, uint32_t receive_maximum);
-void publisher_on_puback(struct publisher *publisher, const uint8_t *body, size_t bytes, uint64_t ns);
+/* The server has it, or refused it, whatever stands under that identifier. */
+void publisher_on_acknowledged(struct publisher *publisher, uint32_t identifier, bool is_refused, uint64_t ns);
 /* Messages that were due by then and could not be sent. */
 uint64_t publishers_behind(uint64_t ns);
 #endif

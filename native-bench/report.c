@@ -77,7 +77,8 @@ static void put_setup(void)
 {
 	uint32_t window = (uint32_t)options.inflight;
 	for (int p = 0; p < options.pubs; p++) window = (uint32_t)least(window, publishing.publishers[p].window_size);
-	put_count("mqtt", (uint64_t)options.mqtt);
+	if (options.amqp_queue_type != NULL) put_text("amqp", options.amqp_queue_type);
+	else put_count("mqtt", (uint64_t)options.mqtt);
 	put_count("qos", (uint64_t)options.qos);
 	put_count("sub_qos", (uint64_t)options.sub_qos);
 	put_count("pubs", mode_publishes() ? (uint64_t)options.pubs : 0);

@@ -2,7 +2,7 @@
 #include "base.h"
 #include "options.h"
 #include "payload.h"
-#include "publisher.h"
+#include "protocol.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,11 +42,10 @@ static void count(struct subscriber *subscriber, const struct payload *payload, 
 	if (is_measured(payload->sent_ns)) histogram_add(&receiving.e2e_ns, ns > payload->sent_ns ? ns - payload->sent_ns : 0);
 }
 
-static void check(struct subscriber *subscriber, bool dup_flag, const uint8_t *topic, size_t topic_bytes, const uint8_t *bytes,
-                  size_t size, uint64_t ns)
+static void check(struct subscriber *subscriber, const struct message *message, uint64_t ns)
 {
 	struct payload payload;
-	if (!payload_read(bytes, size, &payload)) {
+	if (!payload_read(message->payload, message->payload_bytes, &payload)) {
 		receiving.invalid++;
 		return;
 	}
@@ -60,24 +59,14 @@ static void check(struct subscriber *subscriber, bool dup_flag, const uint8_t *t
 		return;
 	}
 	const char *expected = publishing.publishers[payload.sender].topic;
-	if (strlen(expected) != topic_bytes || memcmp(expected, topic, topic_bytes) != 0) {
+	if (strlen(expected) != message->topic_bytes || memcmp(expected, message->topic, message->topic_bytes) != 0) {
 		receiving.bad_topic++;
 		return;
 	}
-	count(subscriber, &payload, dup_flag, ns);
+	count(subscriber, &payload, message->is_repeated, ns);
 }
 
-static void acknowledge(struct connection *connection, uint16_t identifier)
-{
-	uint8_t *packet = queue_reserve(&connection->out, 4);
-	packet[0] = 0x40;
-	packet[1] = 2;
-	packet[2] = (uint8_t)(identifier >> 8);
-	packet[3] = (uint8_t)identifier;
-	connection->out.end += 4;
-}
-
-static void postpone(struct subscriber *subscriber, uint16_t identifier, uint64_t ns)
+static void postpone(struct subscriber *subscriber, uint64_t delivery, uint64_t ns)
 {
 	if (subscriber->postponed_count == subscriber->postponed_room) {
 		size_t room = subscriber->postponed_room * 2 + 64;
@@ -92,32 +81,15 @@ static void postpone(struct subscriber *subscriber, uint16_t identifier, uint64_
 	uint64_t from_ns = options.serial ? most(ns, subscriber->busy_until_ns) : ns;
 	subscriber->busy_until_ns = later_ns(from_ns, options.delay_ms / 1e3);
 	size_t at = (subscriber->postponed_first + subscriber->postponed_count++) % subscriber->postponed_room;
-	subscriber->postponed[at] = (struct postponed){ subscriber->busy_until_ns, identifier };
+	subscriber->postponed[at] = (struct postponed){ subscriber->busy_until_ns, delivery };
 }
 
-void subscriber_on_publish(struct subscriber *subscriber, uint32_t flags, const uint8_t *body, size_t bytes, uint64_t ns)
+void subscriber_on_message(struct subscriber *subscriber, const struct message *message, uint64_t ns)
 {
-	uint32_t qos = flags >> 1 & 3;
-	size_t topic_bytes = bytes < 2 ? 0 : (size_t)(body[0] << 8 | body[1]), at = 2 + topic_bytes;
-	uint16_t identifier = 0;
-	if (qos > 1 || at + (qos > 0 ? 2 : 0) > bytes) fail("a malformed PUBLISH from the server");
-	if (qos > 0) {
-		identifier = (uint16_t)(body[at] << 8 | body[at + 1]);
-		at += 2;
-	}
-	if (options.mqtt == 5) {
-		size_t properties = 0;
-		for (int shift = 0; at < bytes; shift += 7) {
-			properties |= (size_t)(body[at] & 127) << shift;
-			if ((body[at++] & 128) == 0) break;
-		}
-		at += properties;
-		if (at > bytes) fail("a PUBLISH with malformed properties from the server");
-	}
-	check(subscriber, (flags & 8) != 0, body + 2, topic_bytes, body + at, bytes - at, ns);
-	if (qos == 0) return;
-	if (options.delay_ms > 0) postpone(subscriber, identifier, ns);
-	else acknowledge(&subscriber->connection, identifier);
+	check(subscriber, message, ns);
+	if (message->delivery == 0) return;
+	if (options.delay_ms > 0) postpone(subscriber, message->delivery, ns);
+	else protocol()->acknowledge(&subscriber->connection, message->delivery);
 }
 
 uint64_t subscribers_acknowledge(uint64_t ns)
@@ -134,7 +106,7 @@ uint64_t subscribers_acknowledge(uint64_t ns)
 				next_ns = least(next_ns, first->due_ns);
 				break;
 			}
-			acknowledge(connection, first->identifier);
+			protocol()->acknowledge(connection, first->delivery);
 			subscriber->postponed_first = (subscriber->postponed_first + 1) % subscriber->postponed_room;
 		}
 		if (queued_bytes(&connection->out) > 0 && !connection->is_blocked) connection_flush(connection);

@@ -4,7 +4,15 @@
 #include "audience.h"
 #include "connection.h"
 
-struct postponed { uint64_t due_ns; uint16_t identifier; };
+struct postponed { uint64_t due_ns, delivery; };
+
+/* One message as it arrived; its bytes are the connection's. */
+struct message {
+	const uint8_t *topic, *payload;
+	size_t topic_bytes, payload_bytes;
+	bool is_repeated;  /* as the server says */
+	uint64_t delivery; /* what to acknowledge; 0: nothing */
+};
 
 struct subscriber {
 	struct connection connection;
@@ -25,7 +33,7 @@ struct receiving {
 extern struct receiving receiving;
 
 void subscribers_init(void);
-void subscriber_on_publish(struct subscriber *subscriber, uint32_t flags, const uint8_t *body, size_t bytes, uint64_t ns);
+void subscriber_on_message(struct subscriber *subscriber, const struct message *message, uint64_t ns);
 /* Sends the acknowledgements that are due; answers when the next one is. */
 uint64_t subscribers_acknowledge(uint64_t ns);
 bool subscribers_owe_acknowledgements(void);

@@ -1,21 +1,22 @@
 /**
- * npm run bench -- [--peers mosquitto,memory] [--workers 1,3] [--scenarios enqueue,drain] [--windows default,100] [--repeat 3]
- *                  [--size small|real] [--directory DIR] [--out FILE]
+ * npm run bench -- [--peers mosquitto,rabbitmq,memory] [--workers 1,3] [--scenarios enqueue,drain] [--windows default,100]
+ *                  [--repeat 3] [--size small|real] [--directory DIR] [--out FILE]
  *
  * Restante is always measured, with each number of workers; the peers come first and the first of them is the base of the
- * ratios; `memory` is Restante with one worker and a queue of `durability: memory`. `--directory` chooses the disk. The table
+ * ratios, repeat by repeat; `memory` is Restante with one worker and a queue of `durability: memory`. `--directory` chooses the disk. The table
  * goes to stdout, every measurement to the file.
  */
 import { mkdir, writeFile } from "node:fs/promises";
 import { cpus, tmpdir } from "node:os";
 import { dirname } from "node:path";
 import { parseArgs } from "node:util";
-import { type ConsumerWindow, mosquitto, type Peer, restante } from "./peers.ts";
+import { missingLines } from "../../test/harness/needs.ts";
+import { type ConsumerWindow, mosquitto, type Peer, rabbitmq, restante } from "./peers.ts";
 import { measureAll } from "./runner.ts";
 import { scenarios } from "./scenarios.ts";
 import { benchTable } from "./table.ts";
 
-const known: Readonly<Record<string, Peer>> = { mosquitto, memory: restante(1, "memory") };
+const known: Readonly<Record<string, Peer>> = { mosquitto, rabbitmq, memory: restante(1, "memory") };
 
 const { values } = parseArgs({
   options: {
@@ -52,8 +53,15 @@ const byName = Object.fromEntries(scenarios.map((scenario) => [scenario.name, sc
 const ours = listOf(values.workers).map((text) => restante(positive("workers", text)));
 const windows: Readonly<Record<string, ConsumerWindow>> = { default: "default", 100: 100 };
 
+const peers = chosen("peer", known, listOf(values.peers));
+const missing = missingLines(["broker", "compiler", ...peers.flatMap(({ needs }) => needs)]);
+if (missing.length > 0) {
+  process.stderr.write(`${missing.join("\n")}\n`);
+  process.exit(1);
+}
+
 const measurements = await measureAll({
-  peers: [...chosen("peer", known, listOf(values.peers)), ...ours],
+  peers: [...peers, ...ours],
   scenarios: chosen("scenario", byName, listOf(values.scenarios)),
   consumerWindows: chosen("window", windows, listOf(values.windows)),
   repeats: positive("repeat", values.repeat),

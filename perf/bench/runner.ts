@@ -36,6 +36,7 @@ export async function measureAll(options: BenchOptions): Promise<Measurement[]> 
       const windows = scenario.usesConsumerWindow ? options.consumerWindows : options.consumerWindows.slice(0, 1);
       for (const consumerWindow of windows) {
         for (const peer of options.peers) {
+          if (peer.hasOnlyQueues && !scenario.usesQueue) continue;
           const { perS, result } = await measure(peer, scenario, consumerWindow, options);
           const measurement = { scenario: scenario.name, peer: peer.name, consumerWindow, repeat, perS, result };
           measurements.push(measurement);

@@ -20,6 +20,18 @@ export function alignedTable(lines: readonly (readonly string[])[]): string {
 const cpuUsOf = ({ result }: Measurement): number =>
   (result.cpu_server_s * 1e6) / Math.max(1, Math.max(result.pub_per_s, result.recv_per_s) * result.window_s);
 
+/** The median of the ratios of each repeat, with their range; empty when one of the two was not measured. */
+function ratioOf(ours: readonly Measurement[], base: readonly Measurement[]): string {
+  const ratios = ours.flatMap(({ repeat, perS }) => {
+    const other = base.find((measurement) => measurement.repeat === repeat);
+    return other === undefined ? [] : [perS / other.perS];
+  });
+  if (ratios.length === 0) return "";
+  const median = `${medianOf(ratios).toFixed(2)}x`;
+  if (ratios.length === 1) return median;
+  return `${median} (${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)})`;
+}
+
 export function benchTable(measurements: readonly Measurement[]): string {
   const peers = [...new Set(measurements.map(({ peer }) => peer))];
   const rowOf = ({ scenario, consumerWindow }: Measurement): string => `${scenario}, consumer window ${consumerWindow}`;
@@ -27,16 +39,16 @@ export function benchTable(measurements: readonly Measurement[]): string {
   const lines = [[...head, ...peers.map((peer) => `${peer} cpu us`), "lost", "again"]];
   for (const row of new Set(measurements.map(rowOf))) {
     const ofRow = measurements.filter((measurement) => rowOf(measurement) === row);
-    const ofPeer = (peer: string): Measurement[] => ofRow.filter((measurement) => measurement.peer === peer);
-    const rates = peers.map((peer) => medianOf(ofPeer(peer).map(({ perS }) => perS)));
-    const cpus = peers.map((peer) => medianOf(ofPeer(peer).map(cpuUsOf)));
+    const byPeer = peers.map((peer) => ofRow.filter((measurement) => measurement.peer === peer));
+    const medians = (read: (measurement: Measurement) => number, digits: number): string[] =>
+      byPeer.map((all) => (all.length === 0 ? "" : medianOf(all.map(read)).toFixed(digits)));
     const sumOf = (field: "lost" | "duplicates"): string =>
       String(ofRow.reduce((sum, { result }) => sum + result[field], 0));
     lines.push([
       row,
-      ...rates.map((rate) => rate.toFixed(0)),
-      ...rates.slice(1).map((rate) => `${(rate / rates[0]!).toFixed(2)}x`),
-      ...cpus.map((cpu) => cpu.toFixed(2)),
+      ...medians(({ perS }) => perS, 0),
+      ...byPeer.slice(1).map((all) => ratioOf(all, byPeer[0]!)),
+      ...medians(cpuUsOf, 2),
       sumOf("lost"),
       sumOf("duplicates"),
     ]);

@@ -1,8 +1,8 @@
 /** mosquitto: its command line clients against our broker, and its broker as a peer that our own tests are checked on. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
+import { freePort } from "./free-port.ts";
 import { Child, run } from "./process.ts";
 import { RawClient } from "./raw-mqtt.ts";
 import { eventually } from "./waiting.ts";
@@ -16,16 +16,6 @@ export async function mosquittoPublish(port: number, args: readonly string[]): P
 /** A running mosquitto_sub; its `lines` are the payloads. */
 export const mosquittoSubscribe = (port: number, args: readonly string[]): Child =>
   new Child("mosquitto_sub", ["-h", "127.0.0.1", "-p", String(port), ...args]);
-
-/** A port that was free a moment ago: mosquitto cannot choose one itself. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise<unknown>((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
-}
 
 export interface Mosquitto {
   readonly mqttPort: number;

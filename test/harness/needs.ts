@@ -5,6 +5,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
+import { RABBITMQ_SERVER } from "./rabbitmq.ts";
 
 /** The Python that the distribution's packages belong to; another one on the PATH would not see them. */
 export const PYTHON = "/usr/bin/python3";
@@ -20,6 +21,10 @@ const peers = {
     isThere: () => existsSync(PYTHON) && spawnSync(PYTHON, ["-c", "import paho.mqtt.client"]).status === 0,
     install: "apt-get install python3-paho-mqtt",
   },
+  rabbitmq: {
+    isThere: () => existsSync(RABBITMQ_SERVER) && isOnPath("epmd"),
+    install: "apt-get install rabbitmq-server",
+  },
   curl: { isThere: () => isOnPath("curl"), install: "apt-get install curl" },
   compiler: { isThere: () => isOnPath("gcc") && isOnPath("make"), install: "apt-get install gcc make" },
 } as const;
@@ -28,14 +33,18 @@ export type Peer = keyof typeof peers;
 
 const missingLineOf = (peer: Peer): string => `${peer} is missing (${peers[peer].install})`;
 
+/** What is not there, and how to install it; empty when all of it is. */
+export const missingLines = (wanted: readonly Peer[]): string[] =>
+  wanted.filter((peer) => !peers[peer].isThere()).map(missingLineOf);
+
 /**
  * Says whether the suite has to be skipped, for `describe.skipIf(isMissing("paho"))`. Prints what to install.
  * @throws under CI=true, instead of answering true.
  */
 export function isMissing(...wanted: readonly Peer[]): boolean {
-  const missing = wanted.filter((peer) => !peers[peer].isThere());
+  const missing = missingLines(wanted);
   if (missing.length === 0) return false;
-  const line = missing.map(missingLineOf).join("; ");
+  const line = missing.join("; ");
   if (process.env.CI === "true") throw new Error(line);
   process.stderr.write(`skipped: ${line}\n`);
   return true;

@@ -1,11 +1,13 @@
 /**
  * Goal: the benchmarks keep working, and their load loses nothing and repeats nothing.
- * Method: the side-by-side bench at its small size, against mosquitto where it is installed, and all micro benchmarks.
+ * Method: the side-by-side bench at its small size, against mosquitto and RabbitMQ where they are installed, and all micro benchmarks.
  */
 import { spawnSync } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { mosquitto, restante } from "../../perf/bench/peers.ts";
+import { mosquitto, rabbitmq, restante } from "../../perf/bench/peers.ts";
 import { measureAll } from "../../perf/bench/runner.ts";
 import { scenarios } from "../../perf/bench/scenarios.ts";
 import { benchTable } from "../../perf/bench/table.ts";
@@ -47,6 +49,24 @@ describe.skipIf(isMissing("compiler"))("the side-by-side bench", () => {
     },
     60_000,
   );
+});
+
+describe.skipIf(isMissing("compiler", "rabbitmq"))("the load generator over AMQP", () => {
+  it("confirms, drains and shares what RabbitMQ's quorum queue holds, and loses nothing", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "restante-bench-"));
+    const running = await rabbitmq.start(100, directory);
+    try {
+      // One node for all: it takes seconds to start.
+      for (const { name, run } of scenarios.filter(({ usesQueue }) => usesQueue)) {
+        const { perS, result } = await run(running, "small", directory);
+        const { ok, lost, duplicates } = result;
+        expect([name, { ok, lost, duplicates }, perS > 0]).toEqual([name, { ok: true, lost: 0, duplicates: 0 }, true]);
+      }
+    } finally {
+      await running.remove();
+      await rm(directory, { recursive: true, force: true });
+    }
+  }, 120_000);
 });
 
 describe("the micro benchmarks", () => {
