@@ -72,7 +72,7 @@ export function onConnect(
     connection.resumeReading();
   };
   if (session.expiryS > 0 || session.isDurable) host.save(session, answer);
-  else answer("stored");
+  else host.whenForgotten(clientId, answer); // Else a crash could bring back what the client believes gone [MQTT-3.1.2-4].
 }
 
 /** Ends an older connection of this client; gives its session if it is to go on. */

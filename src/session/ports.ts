@@ -142,6 +142,8 @@ export interface SessionHost {
   begin(clientId: string): Session;
   /** The session has ended for good: forget it and everything that waits for it. */
   end(session: Session): void;
+  /** `done` when the disk has forgotten an ended session of this client, if it had one; with the fault if it could not. */
+  whenForgotten(clientId: string, done: (fault: "stored" | "failed") => void): void;
   /** Calls back once. */
   after(afterMs: number, callback: () => void): void;
   /** Publishes a will after a delay, at the latest when the session ends. */

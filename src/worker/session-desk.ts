@@ -20,6 +20,8 @@ import { retryDeferred } from "../session/receive.ts";
 import { type Attendance, FROM_INBOX, Session } from "../session/session.ts";
 import type { Subscription } from "../session/subscription.ts";
 import type { Attachments } from "./attachments.ts";
+import type { CommitOutcome } from "./batch-company.ts";
+import { EndedSessions } from "./ended-sessions.ts";
 import type { Origins } from "./origins.ts";
 import type { Partition } from "./partition.ts";
 import type { Partner } from "./partner.ts";
@@ -68,6 +70,7 @@ export class SessionDesk implements SessionHost {
   /** How many of them have not been tried in this round. */
   #untried = 0;
   readonly #timers: SessionTimers;
+  readonly #ended = new EndedSessions();
   /** The last packet identifier of clients without a lasting session, and until when it is kept. */
   readonly #packetIds = new Map<string, { readonly last: number; readonly untilMs: number }>();
 
@@ -363,9 +366,14 @@ export class SessionDesk implements SessionHost {
       if (outgoing.isExactlyOnce(packetId)) this.forgetOutbound(session, packetId);
     }
     partition.put("sessions", session.clientId, undefined);
+    this.#ended.add(session.clientId, partition);
     partition.sessions.delete(session.target);
     for (const packetId of session.inbound.packetIds) this.release(session, packetId, () => {});
     session.target = 0;
+  }
+
+  whenForgotten(clientId: string, done: (outcome: CommitOutcome) => void): void {
+    this.#ended.whenForgotten(clientId, done);
   }
 
   scheduleWill(session: Session, will: Will, protocolLevel: number, delayS: number): void {

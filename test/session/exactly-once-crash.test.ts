@@ -102,3 +102,37 @@ it("a refusal is told when the identifier is forgotten, where the message was st
   expect(known()).toEqual([]);
   rig.kill();
 });
+
+it.each([
+  ["taken over", false],
+  ["kicked before", true],
+])("a clean start is answered when the session, %s, is gone from the disk", async (_title, isKicked) => {
+  let rig = start(1);
+  await published(rig, "publisher");
+  rig.isCommitting = false;
+  if (isKicked) rig.workers[0]!.desk.kick("publisher");
+  let publisher = rig.open("publisher", { version: 4 });
+  await rig.settle();
+  expect(publisher.packets).toEqual([]);
+  rig.isCommitting = true;
+  await rig.settle();
+  expect(publisher.take("connack")).toMatchObject([{ returnCode: 0, sessionPresent: false }]);
+  rig.kill();
+
+  rig = start(1);
+  publisher = rig.open("publisher", { version: 4, clean: false });
+  await rig.settle();
+  expect(publisher.take("connack")).toMatchObject([{ returnCode: 0, sessionPresent: false }]);
+  rig.kill();
+});
+
+it("a clean start whose old session cannot be removed from the disk is refused, and then is not", async () => {
+  const rig = start(1);
+  await rig.lasting("publisher");
+  rig.failingCommits = 1;
+  let publisher = rig.open("publisher");
+  await rig.settle();
+  expect(publisher.take("connack")).toMatchObject([{ reasonCode: 0x83 }]);
+  publisher = await rig.connected("publisher");
+  rig.kill();
+});
