@@ -66,6 +66,13 @@ export const LINE_CHUNK_MESSAGES_MIN = 32;
 /** Expired messages leave a queue's counts within this time; they are never handed out, whatever the sweep does. */
 export const EXPIRY_SWEEP_MS = 1_000;
 /**
+ * Steps of sweeps that a partition's queues take together in one tick, each of up to two chunks of a line: some 16,000 messages in 5 to
+ * 10 ms. A million that expire at one moment have left after three seconds, and the worker serves meanwhile.
+ */
+export const EXPIRY_STEPS_PER_TICK = 8;
+/** Expired messages that a look for the next one to hand out passes over before others get their turn. */
+export const EXPIRED_PER_PEEK = 1_024;
+/**
  * Messages of memory queues that a failed commit did not store, of one partition: as much as four gathering commits. Beyond it
  * they are dropped, and counted.
  */

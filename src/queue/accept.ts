@@ -4,12 +4,13 @@
  * Nothing that depends on the message's commit is done before that commit: what it supersedes or pushes out only leaves
  * (see `leaving.ts`).
  */
+import { EXPIRY_STEPS_PER_TICK } from "../base/limits.ts";
 import type { Region } from "../base/region.ts";
 import { expiresAtMsOf, publishedAtMsOf, totalBytes } from "../frame/message.ts";
 import { NO_ROOM as LOG_NO_ROOM } from "../log/contract.ts";
 import { IN_FLIGHT, NO_SLOT } from "./aside.ts";
 import { dropOldest, leave } from "./depart.ts";
-import { expiryOf, sweepIfDue } from "./expire.ts";
+import { earliestExpiryMs, expiryOf, sweepStep } from "./expire.ts";
 import { NO_POSITION } from "./last-values.ts";
 import { DROPPED_REASON, SUPERSEDED_REASON } from "./leaving.ts";
 import { DROPPED, REFUSED, STORED } from "./ledger.ts";
@@ -48,7 +49,12 @@ export function accept(
   let isOver = false;
   if (state.maxCount !== Number.POSITIVE_INFINITY || state.maxBytes !== Number.POSITIVE_INFINITY) {
     isOver = isOverWith(state, bytes, high, low);
-    if (isOver && sweepIfDue(state, nowMs)) isOver = isOverWith(state, bytes, high, low);
+    // What has expired makes room. Steps that free nothing only look at messages whose retention has become longer.
+    let steps = earliestExpiryMs(state) <= nowMs ? EXPIRY_STEPS_PER_TICK : 0;
+    for (; isOver && steps > 0; steps -= 1) {
+      if (!sweepStep(state, nowMs)) steps = 0;
+      isOver = isOverWith(state, bytes, high, low);
+    }
     if (isOver) {
       const { overflow } = state.record.definition;
       if (overflow === "reject" || bytes > state.maxBytes) return refuse(state, REFUSED_LIMIT);

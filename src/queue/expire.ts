@@ -21,29 +21,37 @@ export function expiryOf(state: QueueState, ownExpiryMs: number, publishedAtMs: 
 /** When the sweep has something to do; infinite when nothing waits. */
 export const earliestExpiryMs = (state: QueueState): number => Math.min(state.line.earliestMs, state.asideEarliestMs);
 
-/** Sweeps if a message may be due; says whether it did. */
-export function sweepIfDue(state: QueueState, nowMs: number): boolean {
-  if (earliestExpiryMs(state) > nowMs) return false;
-  sweep(state, nowMs);
-  return true;
-}
-
 const due = new Float64Array(2 * LINE_CHUNK_MESSAGES);
 
-/** Takes out every message that has expired. */
-function sweep(state: QueueState, nowMs: number): void {
-  const { aside, line } = state;
-  for (let count = line.collectDue(nowMs, due); count > 0; count = line.collectDue(nowMs, due)) {
+/** Takes out up to `due.length` of the messages that have expired; says whether more may have. */
+export function sweepStep(state: QueueState, nowMs: number): boolean {
+  const { line } = state;
+  if (line.earliestMs <= nowMs) {
+    const count = line.collectDue(nowMs, due);
     for (let index = 0; index < count; index += 1) expireAt(state, due[index]!, nowMs);
-  }
-  if (state.asideEarliestMs > nowMs) return;
-  state.asideEarliestMs = Number.POSITIVE_INFINITY;
+  } else if (state.asideEarliestMs <= nowMs) sweepAside(state, nowMs);
+  return earliestExpiryMs(state) <= nowMs;
+}
+
+/** Takes out every message that has expired. */
+export function sweepAll(state: QueueState, nowMs: number): void {
+  while (sweepStep(state, nowMs));
+}
+
+function sweepAside(state: QueueState, nowMs: number): void {
+  const { aside } = state;
+  let left = due.length;
+  let earliestMs = Number.POSITIVE_INFINITY;
   for (let slot = 0; slot < aside.capacity; slot += 1) {
     if (!isWaitingState(aside.states[slot]!)) continue;
-    if (aside.expiries[slot]! <= nowMs) expireAt(state, aside.positions[slot]!, nowMs);
-    if (isWaitingState(aside.states[slot]!))
-      state.asideEarliestMs = Math.min(state.asideEarliestMs, aside.expiries[slot]!);
+    if (aside.expiries[slot]! <= nowMs) {
+      if (left === 0) return; // Still due: the next step goes on.
+      left -= 1;
+      expireAt(state, aside.positions[slot]!, nowMs);
+    }
+    if (isWaitingState(aside.states[slot]!)) earliestMs = Math.min(earliestMs, aside.expiries[slot]!);
   }
+  state.asideEarliestMs = earliestMs;
 }
 
 /** Expires one message, unless the retention has become longer since it was noted. */

@@ -2,6 +2,7 @@
  * Hand out: the message that is next, shown first and taken by a holder then. The next one is always the first in stored
  * order, so what came back goes before what is newer; what has expired is never shown.
  */
+import { EXPIRED_PER_PEEK } from "../base/limits.ts";
 import type { Region } from "../base/region.ts";
 import { expiresAtMsOf, publishedAtMsOf } from "../frame/message.ts";
 import { HELD, IN_FLIGHT, NO_HOLDER, NO_SLOT, PARKED, RETURNED } from "./aside.ts";
@@ -21,10 +22,10 @@ export interface Offer {
   excluded: number;
 }
 
-/** Shows the next available message; false when there is none. */
+/** Shows the next available message; false when there is none, or when many had expired: `hasAvailable` says which. */
 export function peek(state: QueueState, nowMs: number, into: Offer): boolean {
   const { aside, line, returned } = state;
-  for (;;) {
+  for (let left = EXPIRED_PER_PEEK; left > 0; left -= 1) {
     // Gone or elsewhere since it came back.
     while (returned.count > 0 && aside.findIn(RETURNED, returned.peek()) === NO_SLOT) returned.pop();
     const isReturned = returned.count > 0;
@@ -37,6 +38,7 @@ export function peek(state: QueueState, nowMs: number, into: Offer): boolean {
       if (show(state, position, aside.find(position), nowMs, into)) return true;
     }
   }
+  return false;
 }
 
 /** Shows the next rejected message that waits for another holder; false when there is none. */
@@ -130,7 +132,12 @@ export function releaseHeld(state: QueueState, nowMs: number): void {
 
 /** Reads a message that waits; false when it is gone or expired, and then it is out of the queue. */
 function show(state: QueueState, position: number, slot: number, nowMs: number, into: Offer): boolean {
-  const { location } = state;
+  const { location, line, aside } = state;
+  const notedMs = slot === NO_SLOT ? line.expiresAtMs : aside.expiries[slot]!;
+  if (notedMs <= nowMs && !state.ledger.isRetentionChanged) {
+    removeWaiting(state, position, EXPIRED); // Exact, and there is no need to read it.
+    return false;
+  }
   if (state.read(position) !== "found") {
     state.unreadable += 1;
     removeWaiting(state, position, DROPPED);
@@ -144,8 +151,8 @@ function show(state: QueueState, position: number, slot: number, nowMs: number, 
   into.position = position;
   into.region = region;
   into.offset = offset;
-  into.isRedelivered = slot !== NO_SLOT && state.aside.attempts[slot]! > 0;
-  into.excluded = slot !== NO_SLOT && state.aside.states[slot] === HELD ? state.aside.holders[slot]! : NO_HOLDER;
+  into.isRedelivered = slot !== NO_SLOT && aside.attempts[slot]! > 0;
+  into.excluded = slot !== NO_SLOT && aside.states[slot] === HELD ? aside.holders[slot]! : NO_HOLDER;
   return true;
 }
 

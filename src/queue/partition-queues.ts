@@ -3,6 +3,7 @@
  * a batch touched are visited when it is sealed and when it ends.
  */
 import { assert } from "../base/assert.ts";
+import { EXPIRY_STEPS_PER_TICK } from "../base/limits.ts";
 import type { PartitionLog, RecordSummary } from "../log/contract.ts";
 import type { QueueRecord } from "./definition.ts";
 import { KeptBudget } from "./kept.ts";
@@ -67,7 +68,7 @@ export class PartitionQueues {
    * Reads every opened queue back, at the start. `onStranger` gets the records of targets that are no queue here:
    * sessions', or those of a queue whose deletion a crash cut short, which the caller settles.
    */
-  recover(nowMs: number, onStranger: (record: RecordSummary) => void): void {
+  recover(onStranger: (record: RecordSummary) => void): void {
     const ledgers = new Map<string, Uint8Array>();
     this.#log.entries("ledgers", (key, value) => ledgers.set(key, value));
     this.#log.recover((record) => {
@@ -76,7 +77,7 @@ export class PartitionQueues {
       else queue.recoverRecord(record);
     });
     for (const [target, entry] of this.#byTarget) {
-      entry.queue.recovered(ledgers.get(String(target)), nowMs);
+      entry.queue.recovered(ledgers.get(String(target)));
       if (!entry.queue.isEmpty) this.#occupied.add(entry);
       ledgers.delete(String(target));
     }
@@ -134,7 +135,16 @@ export class PartitionQueues {
   }
 
   onDeadline(nowMs: number): void {
-    for (const { queue } of this.#occupied) if (queue.nextDeadlineMs <= nowMs) queue.onDeadline(nowMs);
+    let stepsLeft = EXPIRY_STEPS_PER_TICK;
+    for (const entry of [...this.#occupied]) {
+      const { queue } = entry;
+      if (queue.nextDeadlineMs > nowMs) continue;
+      const steps = queue.onDeadline(nowMs, stepsLeft);
+      stepsLeft -= steps;
+      if (steps === 0) continue;
+      this.#occupied.delete(entry); // Who has swept goes to the end: no queue keeps the others from it.
+      this.#occupied.add(entry);
+    }
   }
 
   #touch(entry: Entry): void {

@@ -14,7 +14,7 @@ import { HELD, IN_FLIGHT, LEAVING, NO_SLOT, PARKED } from "./aside.ts";
 import { committed, failed, seal } from "./commit.ts";
 import type { QueueRecord } from "./definition.ts";
 import { enforceLimits, oldestWaiting } from "./depart.ts";
-import { earliestExpiryMs, sweepIfDue } from "./expire.ts";
+import { earliestExpiryMs, sweepAll, sweepStep } from "./expire.ts";
 import {
   handOut,
   hasAvailable,
@@ -111,8 +111,8 @@ export class Queue {
   }
 
   /** All records are in; `ledger` as it is in the table "ledgers", undefined when it has none. */
-  recovered(ledger: Uint8Array | undefined, nowMs: number): void {
-    recovered(this.#state, ledger, nowMs);
+  recovered(ledger: Uint8Array | undefined): void {
+    recovered(this.#state, ledger);
   }
 
   // Messages out, for the dispatcher.
@@ -189,14 +189,25 @@ export class Queue {
     return Math.min(heldEarliestMs, keptMs, Math.max(earliestExpiryMs(this.#state), nextSweepMs));
   }
 
-  onDeadline(nowMs: number): void {
+  /** Sweeps in up to `stepsMax` steps; returns how many it took. */
+  onDeadline(nowMs: number, stepsMax: number): number {
     const state = this.#state;
     releaseHeld(state, nowMs);
     if (state.kept.unwritten > 0 && state.nextKeptMs <= nowMs) {
       state.nextKeptMs = nowMs + KEPT_RETRY_MS;
       writeKept(state);
     }
-    if (state.nextSweepMs <= nowMs && sweepIfDue(state, nowMs)) state.nextSweepMs = nowMs + EXPIRY_SWEEP_MS;
+    if (state.nextSweepMs > nowMs || earliestExpiryMs(state) > nowMs) return 0;
+    let steps = 0;
+    let isMore = true;
+    for (; isMore && steps < stepsMax; steps += 1) isMore = sweepStep(state, nowMs);
+    if (!isMore) state.nextSweepMs = nowMs + EXPIRY_SWEEP_MS;
+    return steps;
+  }
+
+  /** Takes out some of what has expired; says whether more may have. For those who want exact counts and wait for them. */
+  sweepStep(nowMs: number): boolean {
+    return sweepStep(this.#state, nowMs);
   }
 
   // Administration.
@@ -227,7 +238,7 @@ export class Queue {
 
   counts(nowMs: number): QueueCounts {
     const state = this.#state;
-    sweepIfDue(state, nowMs);
+    sweepAll(state, nowMs);
     const { ledger } = state;
     const { waiting, inFlight } = state;
     return {

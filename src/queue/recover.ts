@@ -4,7 +4,6 @@
 import { batchOf, type RecordSummary } from "../log/contract.ts";
 import { committed, rebuildLastValues } from "./commit.ts";
 import { enforceLimits } from "./depart.ts";
-import { sweepIfDue } from "./expire.ts";
 import type { QueueState } from "./queue-state.ts";
 
 export function recoverRecord(state: QueueState, summary: RecordSummary): void {
@@ -16,7 +15,7 @@ export function recoverRecord(state: QueueState, summary: RecordSummary): void {
  * All records are in. What the crash left between a commit and its consequences is done now: older values of a key go,
  * and the oldest of a queue that is over its limits.
  */
-export function recovered(state: QueueState, ledgerBytes: Uint8Array | undefined, nowMs: number): void {
+export function recovered(state: QueueState, ledgerBytes: Uint8Array | undefined): void {
   const { ledger, line } = state;
   if (ledgerBytes !== undefined) ledger.decode(ledgerBytes);
   if (ledger.retentionMsMax !== state.retentionMs) {
@@ -29,6 +28,5 @@ export function recovered(state: QueueState, ledgerBytes: Uint8Array | undefined
   rebuildLastValues(state);
   committed(state, newest);
   enforceLimits(state);
-  sweepIfDue(state, nowMs);
   state.events.onChanged();
 }

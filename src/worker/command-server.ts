@@ -1,6 +1,7 @@
 /**
  * Answers the control worker's commands on this worker; see commands.ts for what each means.
  */
+import { setImmediate } from "node:timers/promises";
 import type { MessagePort } from "node:worker_threads";
 import { CodedError } from "../base/errors.ts";
 import { encodeStructured } from "../base/structured.ts";
@@ -84,9 +85,9 @@ export class CommandServer {
         worker.queueRoutes.retract(command.name);
         return null;
       case "queueStatus":
-        return this.#dispatcherOf(command.record).status(worker.nowMs());
+        return (await this.#swept(command.record)).status(worker.nowMs());
       case "queueMetrics":
-        return this.#dispatcherOf(command.record).metrics(worker.nowMs());
+        return (await this.#swept(command.record)).metrics(worker.nowMs());
       case "lookIntoQueue":
         return lookIntoQueue(command, () => this.#dispatcherOf(command.record).queue, worker.nowMs());
       case "purgeQueue": {
@@ -122,6 +123,15 @@ export class CommandServer {
     const dispatcher = this.#worker.owner.dispatcherOf(record);
     if (dispatcher === undefined) throw new CodedError("NOT_FOUND", "Message queue not found");
     return dispatcher;
+  }
+
+  /** The counts of a queue are exact when nothing that has expired is left in it: a million go in steps, with turns in between. */
+  async #swept(record: QueueRecord): Promise<Dispatcher> {
+    while (this.#dispatcherOf(record).queue.sweepStep(this.#worker.nowMs())) {
+      this.#worker.wake();
+      await setImmediate();
+    }
+    return this.#dispatcherOf(record);
   }
 
   #partitionOf(record: QueueRecord): Partition {

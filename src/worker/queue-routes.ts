@@ -22,7 +22,6 @@ export interface QueueRoutesParts {
   readonly partitions: ReadonlyMap<number, Partition>;
   readonly index: FilterIndex<Subscription, RoutedQueue>;
   readonly announcer: RouteAnnouncer;
-  readonly nowMs: () => number;
   readonly wake: () => void;
 }
 
@@ -42,7 +41,7 @@ export class QueueRoutes {
 
   /** A new queue of this worker: empty, not yet routed to. */
   create(record: QueueRecord): void {
-    this.#open(record).queue.recovered(undefined, this.#parts.nowMs());
+    this.#open(record).queue.recovered(undefined);
   }
 
   #open(record: QueueRecord): RoutedQueue {

@@ -51,7 +51,7 @@ export function recoverPartition(partition: Partition, parts: RecoveryParts): Qu
 
   const inFlight = restoreInFlight(partition, records, parts.desk);
   const nobodys: number[] = [];
-  partition.queues.recover(parts.nowMs, (record) => recoverRecord(partition, record, inFlight, nobodys));
+  partition.queues.recover((record) => recoverRecord(partition, record, inFlight, nobodys));
   for (const position of nobodys) partition.log.settle(position); // Not while the log is being read.
   for (const session of records.keys()) parts.desk.watchExpiry(session);
   return queues;

@@ -142,7 +142,6 @@ export class BrokerWorker implements PartnerHandler {
       partitions: this.partitions,
       index: this.#index,
       announcer: this.#announcer,
-      nowMs,
       wake,
     });
     this.publishing = new Publishing({

@@ -48,7 +48,7 @@ export class Bench implements ConsumerLink {
     this.queues = new PartitionQueues(this.log, this.random);
     const queue = this.queues.open(this.record, () => this.dispatcher.onAvailable());
     this.dispatcher = new Dispatcher(queue, this.ready);
-    this.queues.recover(0, () => undefined);
+    this.queues.recover(() => undefined);
   }
 
   attach(options: Partial<ConsumerOptions> = {}): Consumer {

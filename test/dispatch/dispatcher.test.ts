@@ -150,6 +150,90 @@ describe("retention", () => {
     expect(bench.dispatcher.status(bench.nowMs)).toMatchObject({ waiting: 0, expired: 2, difference: 0 });
   });
 
+  test.each([
+    ["longer", 1_000, 10_000, 1_500, { waiting: 1, expired: 0 }],
+    ["shorter", 10_000, 1_000, 1_500, { waiting: 0, expired: 1 }],
+    ["longer than a message's own interval", 1_000, 10_000, 5_000, { waiting: 0, expired: 1 }],
+  ])("a %s one counts after a restart too, whenever it was changed", (_name, before, after, atMs, counts) => {
+    const own = before === 1_000 && atMs === 5_000 ? { expiresAtMs: 4_000 } : {};
+    for (const isChangedLive of [true, false]) {
+      const bench = new Bench({ data_retention_period: before });
+      bench.publish(1, own);
+      if (isChangedLive) {
+        bench.update({ data_retention_period: after });
+        bench.publish(0);
+        bench.log.flush();
+        bench.log.succeed();
+      }
+      // Without it: the definition was on disk before the crash, and the queue's ledger did not know yet.
+      const later = new Bench({ data_retention_period: after }, bench.disk);
+      later.nowMs = atMs;
+      expect(later.dispatcher.status(atMs)).toMatchObject({ ...counts, difference: 0 });
+    }
+  });
+
+  test("what waits aside expires too: returned, held and parked; what is in flight does not", () => {
+    const bench = new Bench({ data_retention_period: 1_000, local_max_inflight: 2, redispatch_interval: 60_000 });
+    const small = bench.attach({ packetBytesMax: 200 });
+    bench.publish(1, { payload: "x".repeat(500) }); // Parked.
+    bench.publish(2);
+    bench.pump();
+    bench.settle(small, bench.handed[0]!.position, false); // Held.
+    const other = bench.attach();
+    bench.slots.table.setPaused(other.slot, SESSION_WINDOW_FULL);
+    bench.publish(1);
+    bench.pump();
+    expect(bench.dispatcher.status(0)).toMatchObject({ waiting: 2, in_flight: 2 });
+    bench.tick(1_000);
+    expect(bench.dispatcher.status(1_000)).toMatchObject({ waiting: 0, expired: 2, in_flight: 2 });
+    bench.detach(small); // Returned, too late.
+    bench.slots.table.setPaused(other.slot, NOT_PAUSED);
+    bench.handed.length = 0;
+    bench.pump();
+    expect(bench.handed).toEqual([]);
+    expect(bench.dispatcher.status(1_000)).toMatchObject({ expired: 4, in_flight: 0, waiting: 0, difference: 0 });
+    bench.log.flush();
+    bench.log.succeed();
+    expect(bench.log.durableRecords).toBe(0);
+  });
+
+  test("many that expire at one moment go in bounded steps, and a consumer gets none of them", () => {
+    const bench = new Bench({ data_retention_period: 1_000, local_max_inflight: 100 });
+    bench.publish(60_000);
+    bench.nowMs = 500;
+    bench.publish(10);
+    let ticks = 0;
+    for (bench.tick(500); bench.queues.nextDeadlineMs() <= bench.nowMs; bench.tick(0)) ticks += 1;
+    expect(ticks).toBeGreaterThan(1);
+    expect(bench.dispatcher.status(1_000)).toMatchObject({ waiting: 10, expired: 60_000, difference: 0 });
+
+    const other = new Bench({ data_retention_period: 1_000, local_max_inflight: 100 });
+    other.publish(5_000);
+    other.nowMs = 500;
+    other.publish(10);
+    other.nowMs = 1_000;
+    other.attach();
+    const [dispatcher] = other.ready.take();
+    expect(dispatcher!.pump(other.nowMs, other.random, other, 1_000), "others get their turn first").toBe(0);
+    expect(other.ready.count).toBe(1);
+    other.pump();
+    expect(other.handed.length).toBe(10);
+    expect(other.dispatcher.status(1_000)).toMatchObject({ in_flight: 10, waiting: 0, expired: 5_000, difference: 0 });
+  });
+
+  test("a full queue takes as many as have expired in it", () => {
+    const limits = { max_shard_message_count: 5_000, max_shard_message_bytes: "infinity" } as const;
+    const bench = new Bench({ data_retention_period: 1_000, overflow: "reject", limits });
+    bench.publish(4_000);
+    bench.nowMs = 500;
+    bench.publish(1_000);
+    expect(bench.publish(1)).toEqual([REFUSED_LIMIT]);
+    bench.nowMs = 1_000;
+    expect(new Set(bench.publish(4_000))).toEqual(new Set([ACCEPTED]));
+    expect(bench.publish(1)).toEqual([REFUSED_LIMIT]);
+    expect(bench.dispatcher.status(1_000)).toMatchObject({ waiting: 5_000, expired: 4_000, refused: 2, difference: 0 });
+  });
+
   test("the sweep needs no consumer and no status", () => {
     const bench = new Bench({ data_retention_period: 1_000 });
     bench.publish(3_000);

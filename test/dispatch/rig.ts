@@ -122,7 +122,7 @@ export class Rig implements ConsumerLink {
     this.#reader = new CreditReader(this.#slots.table);
     this.attached = [];
     this.#frames = [];
-    this.queues.recover(this.nowMs, () => expect.unreachable("a record of no queue"));
+    this.queues.recover(() => expect.unreachable("a record of no queue"));
     this.model.gathering = this.log.gathering;
   }
 
