@@ -13,8 +13,8 @@ export const RING_BYTES_MIN = 64 * 1024;
 export const RINGS_BUDGET_BYTES = 256 * 1024 * 1024;
 
 // Before CONNECT
-/** What a stranger may send before its CONNECT is complete. */
-export const CONNECT_PACKET_BYTES_MAX = 64 * 1024;
+/** What a stranger may send before its CONNECT is complete: five strings at their longest take 320 KiB, properties the rest. */
+export const CONNECT_PACKET_BYTES_MAX = 512 * 1024;
 /** How long a stranger may take for it. */
 export const CONNECT_DEADLINE_MS = 10_000;
 

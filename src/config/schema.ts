@@ -181,7 +181,7 @@ const settingsSchema = z.strictObject({
     receive_maximum: setting(
       integer(1, 65_535),
       RECEIVE_MAXIMUM_DEFAULT,
-      "QoS 1 and 2 messages of one publisher that wait for the disk at most; announced to MQTT 5 clients, others are read no further.",
+      "QoS 1 and 2 messages of one publisher that wait for the disk at most; then it is read no further. Announced to MQTT 5 clients; for them it also bounds the QoS 2 messages without PUBCOMP, one more is answered with 0x93.",
     ),
     max_connections: setting(
       integer(1, 10_000_000),

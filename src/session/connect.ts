@@ -120,6 +120,7 @@ function attend(session: Session, connection: ClientConnection, packet: ConnectP
     window: isLevel5 ? Math.min(packet.receiveMaximum, host.limits.inFlightMax) : host.limits.inFlightMax,
     packetBytesMax:
       packet.maximumPacketBytes >= PACKET_BYTES_MAX ? Number.POSITIVE_INFINITY : packet.maximumPacketBytes,
+    unreleasedBefore: session.inbound.size,
     keepAliveMs: keepAliveSecondsOf(host, packet) * 1000 * KEEP_ALIVE_FACTOR, // [MQTT-3.1.2-22]
     usernameBytes: Buffer.from(packet.username ?? ""),
     peerBytes: Buffer.from(connection.peer),

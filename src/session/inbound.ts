@@ -51,6 +51,10 @@ export class Inbound {
     for (const [packetId, state] of this.#states) if (state === PENDING) this.#states.set(packetId, ORPHANED);
   }
 
+  get size(): number {
+    return this.#states.size;
+  }
+
   get packetIds(): IterableIterator<number> {
     return this.#states.keys();
   }

@@ -41,9 +41,7 @@ export function onPublish(session: Session, attendance: Attendance, region: Regi
   const fault = view.parse(region, start, end, attendance.protocolLevel);
   if (fault !== 0) return fault;
   const { line } = attendance;
-  if (view.qos !== 0 && line.isFull) {
-    return attendance.protocolLevel === LEVEL_5 ? ReasonCode.receiveMaximumExceeded : "later"; // [MQTT-3.3.4-9]
-  }
+  if (view.qos !== 0 && line.isFull) return "later";
 
   let topicRegion = region;
   let topicAt = view.topicOffset;
@@ -71,6 +69,9 @@ export function onPublish(session: Session, attendance: Attendance, region: Regi
     line.resolve(line.open(view.packetId, OWES_PUBREC), ReasonCode.success); // [MQTT-4.3.3-10]
     return "taken";
   }
+  if (view.qos === 2 && before === UNKNOWN && isReceiveMaximumReached(session, attendance)) {
+    return ReasonCode.receiveMaximumExceeded; // [MQTT-3.3.4-7]
+  }
 
   layOut(session, attendance, region, topicRegion, topicAt, topicBytes);
   if (view.qos === 0) return host.publish(scratch, 0, session, -1, 0, 0) === NO_ROOM_NOW ? "later" : "taken";
@@ -85,6 +86,14 @@ export function onPublish(session: Session, attendance: Attendance, region: Regi
   line.resolve(sequence, reasonCode);
   return "taken";
 }
+
+/**
+ * Whether the publisher has as many QoS 2 messages without PUBCOMP as it was told that it may have. At QoS 1 the broker alone decides
+ * when PUBACK leaves: who sends more meanwhile is read no further, for stock clients do not count.
+ */
+const isReceiveMaximumReached = (session: Session, attendance: Attendance): boolean =>
+  attendance.protocolLevel === LEVEL_5 &&
+  session.inbound.size - attendance.unreleasedBefore >= session.host.limits.receiveMaximum;
 
 /** How a QoS 2 message of a session that outlives its connection is routed, by what is known of its identifier. */
 function exactlyOnceFlags(before: number, isDup: boolean): number {

@@ -34,6 +34,8 @@ export interface Attendance {
   readonly window: number;
   /** The client's Maximum Packet Size; Infinity = none. */
   readonly packetBytesMax: number;
+  /** QoS 2 identifiers that earlier connections left unreleased: they do not count against the Receive Maximum of this one. */
+  readonly unreleasedBefore: number;
   readonly keepAliveMs: number;
   readonly usernameBytes: Uint8Array;
   readonly peerBytes: Uint8Array;

@@ -4,10 +4,10 @@
  */
 import type { Socket } from "node:net";
 import { CONNECT_PACKET_BYTES_MAX } from "../base/limits.ts";
-import { scanConnectHead } from "../mqtt/connect-head.ts";
+import { readConnectProtocol, scanConnectHead } from "../mqtt/connect-head.ts";
 import { LEVEL_5 } from "../mqtt/packet-type.ts";
-import { connackReturnCodeOf, NO_RETURN_CODE } from "../mqtt/reason-codes.ts";
-import { NEED_MORE, packetBytes } from "../mqtt/scanner.ts";
+import { connackReturnCodeOf, NO_RETURN_CODE, ReasonCode } from "../mqtt/reason-codes.ts";
+import { NEED_MORE, PACKET_TOO_LARGE, packetBytes } from "../mqtt/scanner.ts";
 
 /** What a stranger's bytes amount to. `answer` is the CONNACK that the specification wants before the close, if any. */
 export type Judgement =
@@ -23,7 +23,9 @@ export class Stranger {
   readonly deadlineMs: number;
   /** Handed over or refused: its events mean nothing any more. */
   isSettled = false;
+  /** What has come, and room for more: doubled as it fills, so that a CONNECT in drops costs no more than one at once. */
   #received: Buffer = NOTHING;
+  #receivedBytes = 0;
 
   constructor(socket: Socket, remoteAddress: string, peer: string, deadlineMs: number) {
     this.socket = socket;
@@ -33,31 +35,55 @@ export class Stranger {
   }
 
   get receivedBytes(): number {
-    return this.#received.length;
+    return this.#receivedBytes;
   }
 
   /** All bytes so far, in memory of their own that can be transferred; `rest` is put behind them. */
   takeReceived(rest: Buffer | null): Uint8Array<ArrayBuffer> {
-    const head = new Uint8Array(this.#received.length + (rest?.length ?? 0));
-    head.set(this.#received);
-    if (rest !== null) head.set(rest, this.#received.length);
+    const head = new Uint8Array(this.#receivedBytes + (rest?.length ?? 0));
+    head.set(this.#received.subarray(0, this.#receivedBytes));
+    if (rest !== null) head.set(rest, this.#receivedBytes);
     this.#received = NOTHING;
+    this.#receivedBytes = 0;
     return head;
   }
 
   /** Judges what has come, with `bytes` behind it. */
   receive(bytes: Buffer): Judgement {
-    this.#received = this.#received.length === 0 ? bytes : Buffer.concat([this.#received, bytes]);
+    this.#append(bytes);
     const received = this.#received;
     if (received[0] !== CONNECT_FIRST_BYTE) return REFUSED; // [MQTT-3.1.0-1]
 
-    const length = packetBytes(received, 0, received.length, CONNECT_PACKET_BYTES_MAX);
+    const length = packetBytes(received, 0, this.#receivedBytes, CONNECT_PACKET_BYTES_MAX);
     if (length === NEED_MORE) return INCOMPLETE;
+    if (length === PACKET_TOO_LARGE) return this.#refuseTooLarge();
     if (length < 0) return REFUSED;
 
     const head = scanConnectHead(received, 0, length);
     if (head.fault !== undefined) return { kind: "refused", answer: connackOf(head.fault, head.answerLevel) };
     return { kind: "connect", clientId: received.toString("utf8", head.clientIdStart, head.clientIdEnd) };
+  }
+
+  #append(bytes: Buffer): void {
+    const total = this.#receivedBytes + bytes.length;
+    if (this.#receivedBytes === 0) {
+      this.#received = bytes; // Nearly always all of it.
+    } else {
+      if (total > this.#received.length) {
+        const larger = Buffer.alloc(Math.max(total, this.#received.length * 2));
+        this.#received.copy(larger, 0, 0, this.#receivedBytes);
+        this.#received = larger;
+      }
+      bytes.copy(this.#received, this.#receivedBytes);
+    }
+    this.#receivedBytes = total;
+  }
+
+  /** Tells it in its own protocol, if enough has come to know that. */
+  #refuseTooLarge(): Judgement {
+    const protocol = readConnectProtocol(this.#received, 0, this.#receivedBytes);
+    if (protocol.fault !== undefined) return REFUSED;
+    return { kind: "refused", answer: connackOf(ReasonCode.packetTooLarge, protocol.protocolLevel) };
   }
 }
 

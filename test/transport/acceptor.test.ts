@@ -69,7 +69,7 @@ describe("acceptor", () => {
       Buffer.from("GET / HTTP/1.1\r\n"),
       Buffer.of(0x30),
       Buffer.of(0x10, 0xff, 0xff, 0xff, 0xff),
-      Buffer.of(0x10, 0x81, 0x80, 0x04), // 65,537 bytes to come.
+      Buffer.of(0x10, 0x81, 0x80, 0x20), // 524,289 bytes to come.
       packetOf(0x10, Buffer.alloc(0)),
       packetOf(0x10, Buffer.from([0, 4, 0x48, 0x54, 0x54, 0x50, 4, 2, 0, 0, 0, 0])),
     ];
