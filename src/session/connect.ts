@@ -66,7 +66,12 @@ export function onConnect(
       refuse(connection, packet.protocolLevel, ReasonCode.implementationSpecificError);
       return;
     }
-    sendConnack(host, attendance, packet, present !== undefined, packet.clientId === "" ? clientId : undefined);
+    const assigned = packet.clientId === "" ? clientId : undefined;
+    if (!trySendConnack(host, attendance, packet, present !== undefined, assigned)) {
+      session.will = undefined;
+      disconnect(session, attendance, ReasonCode.packetTooLarge);
+      return;
+    }
     attendance.isGreeted = true;
     if (present !== undefined) resume(session, attendance);
     connection.resumeReading();
@@ -140,13 +145,14 @@ function attend(session: Session, connection: ClientConnection, packet: ConnectP
   return attendance;
 }
 
-function sendConnack(
+/** False when it is larger than the client takes: there is nothing that it can be told then [MQTT-3.1.2-24]. */
+function trySendConnack(
   host: SessionHost,
   attendance: Attendance,
   packet: ConnectPacket,
   isSessionPresent: boolean,
   assignedClientId: string | undefined,
-): void {
+): boolean {
   const { connection } = attendance;
   const { limits } = host;
   const keepAliveS = keepAliveSecondsOf(host, packet);
@@ -165,8 +171,10 @@ function sendConnack(
     packet.protocolLevel,
     attendance.packetBytesMax,
   );
+  if (bytes.length === 0) return false;
   const at = connection.reserve(bytes.length);
   connection.output.bytes.set(bytes, at);
+  return true;
 }
 
 /** What the client has not finished comes again; its queues are attached anew; then what waits. */

@@ -209,7 +209,7 @@ describe.skipIf(isMissing("broker"))("CONNECT, clause by clause", () => {
   it("says what it grants and what it does not", async () => {
     const client = await RawClient.connected(broker.mqttPort, "");
     const { assignedClientIdentifier, ...told } = client.connack.properties ?? {};
-    expect(assignedClientIdentifier).toMatch(/^[0-9a-zA-Z-]+$/);
+    expect(assignedClientIdentifier).toMatch(/^restante-[-\w]{16}$/);
     expect(told).toEqual({
       receiveMaximum: 1_000,
       maximumPacketSize: 1024 * 1024,
