@@ -86,7 +86,7 @@ class Heart implements ConsumerLink {
   readonly #log = new CountingLog();
   readonly #queues = new PartitionQueues(this.#log, Math.random);
   readonly #ready = new ReadyQueues();
-  readonly #slots = new CreditSlots(new CreditTable(newCreditMemory(true)));
+  readonly #slots = new CreditSlots(new CreditTable(newCreditMemory(true, 1)));
   readonly #reader = new CreditReader(this.#slots.table);
   readonly #positions = new Float64Array(BURST * 16);
   readonly #consumers: Consumer[] = [];

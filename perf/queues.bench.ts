@@ -63,8 +63,8 @@ class OneWorker {
       connect: () => {
         throw new Error("there is no other worker");
       },
-      creditOut: [newCreditMemory(false)],
-      creditIn: [newCreditMemory(false)],
+      creditOut: [newCreditMemory(false, 1)],
+      creditIn: [newCreditMemory(false, 1)],
       nowMs: () => 0,
       random: Math.random,
       loop: { defer: () => {}, after: () => () => {} },

@@ -85,8 +85,10 @@ export const KEPT_RETRY_MS = 1_000;
 export const KEPT_WRITES_PER_TURN = 4_096;
 /** A consumer's in-flight count is 16 bits of a shared word, and Receive Maximum allows no more. */
 export const CONSUMER_WINDOW_MAX = 65_535;
-/** Consumers of one worker at queues of another; a credit table is 40 KiB, the next one is allocated when it is full. */
-export const CREDIT_TABLE_SLOTS = 4_096;
+/** Consumers at the queues of one worker, shared among the workers they come from: a fleet of devices with a queue each. */
+export const CREDIT_SLOTS_PER_OWNER = 65_536;
+/** Of these for one worker's consumers at least, however many workers there are: 49 KiB, touched as they are used. */
+export const CREDIT_TABLE_SLOTS_MIN = 4_096;
 /** Rejected and oversized messages looked at in one pump before those behind them get their turn. */
 export const ASIDE_LOOK_MAX = 64;
 
@@ -201,6 +203,8 @@ export const INBOX_PAGE_BYTES = 64 * 1024;
 export const INBOX_PAGES_SPARE_MAX = 64;
 /** Subscriptions of one session: each is an object and a route. */
 export const SUBSCRIPTIONS_PER_SESSION_MAX = 100_000;
+/** Queue messages that a consumer holds while ordinary ones wait for the same window: its share of a read's worth of PUBACKs. */
+export const HELD_AHEAD_MAX = 16;
 /** How long the last packet identifier of a client without a lasting session is remembered. */
 export const PACKET_ID_MEMORY_MS = 5 * 60_000;
 

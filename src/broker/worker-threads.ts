@@ -38,7 +38,10 @@ export class WorkerThreads {
     const { workers } = options;
     const mesh = createMesh(workers, options.ringsBudgetBytes);
     const doorbells = createDoorbells(workers);
-    const creditTables = Array.from({ length: workers * workers }, () => newCreditMemory(true) as SharedArrayBuffer);
+    const creditTables = Array.from(
+      { length: workers * workers },
+      () => newCreditMemory(true, workers) as SharedArrayBuffer,
+    );
     const commandPorts: MessagePort[] = [];
     for (let worker = 0; worker < workers; worker += 1) {
       const { port1, port2 } = new MessageChannel();

@@ -1,7 +1,6 @@
 /**
  * The owner's side of a credit table: which consumer has which slot, and the round that follows what they settled.
  */
-import { CREDIT_TABLE_SLOTS } from "../base/limits.ts";
 import type { Consumer } from "./consumer.ts";
 import type { CreditTable } from "./credit.ts";
 import type { Dispatcher } from "./dispatcher.ts";
@@ -10,10 +9,11 @@ export class CreditReader {
   readonly table: CreditTable;
   readonly #consumers: (Consumer | undefined)[] = [];
   readonly #dispatchers: (Dispatcher | undefined)[] = [];
-  readonly #dirty = new Int32Array(CREDIT_TABLE_SLOTS);
+  readonly #dirty: Int32Array;
 
   constructor(table: CreditTable) {
     this.table = table;
+    this.#dirty = new Int32Array(table.slots);
   }
 
   /** The consumer of a slot, if it is this generation's. */
@@ -41,7 +41,7 @@ export class CreditReader {
 
   /** Takes over what consumers settled or paused since the last call; once before a burst of pumps. Returns how many. */
   refresh(): number {
-    const count = this.table.takeDirty(this.#dirty);
+    const count = this.table.takeDirty(this.#dirty, this.#consumers.length);
     for (let index = 0; index < count; index += 1) {
       const slot = this.#dirty[index]!;
       const consumer = this.#consumers[slot];

@@ -11,12 +11,13 @@
  *   … + 128                     summary[S/1024] both, likewise: which words of `dirty` have a bit
  * ```
  *
- * S slots; areas of different writers stand 128 bytes apart. Every word but the bits is `generation << 16 | value`: a slot
+ * S slots, a multiple of 1,024; areas of different writers stand 128 bytes apart. Every word but the bits is `generation << 16 | value`: a slot
  * is used again by a later attachment, and a count belongs to one attachment. Counts run modulo 65,536.
  *
  * For consumers on the owner's own worker the memory is not shared and everything else is the same.
  */
-import { CREDIT_TABLE_SLOTS } from "../base/limits.ts";
+import { assert } from "../base/assert.ts";
+import { CREDIT_SLOTS_PER_OWNER, CREDIT_TABLE_SLOTS_MIN } from "../base/limits.ts";
 
 /** Why the consumers' worker takes nothing for a consumer at the moment; the values of `paused`. */
 export const NOT_PAUSED = 0;
@@ -24,21 +25,22 @@ export const SESSION_WINDOW_FULL = 1;
 export const SOCKET_FULL = 2;
 export type CreditPause = typeof NOT_PAUSED | typeof SESSION_WINDOW_FULL | typeof SOCKET_FULL;
 
-const SLOTS = CREDIT_TABLE_SLOTS;
 const APART_BYTES = 128;
-const SETTLED_AT = 4 * SLOTS + APART_BYTES;
-const PAUSED_AT = SETTLED_AT + 4 * SLOTS;
-const DIRTY_AT = PAUSED_AT + 4 * SLOTS + APART_BYTES;
-const SUMMARY_AT = DIRTY_AT + SLOTS / 8 + APART_BYTES;
-const SUMMARY_WORDS = Math.ceil(SLOTS / 1024);
-export const CREDIT_TABLE_BYTES = SUMMARY_AT + 4 * SUMMARY_WORDS;
+/** A bit of the summary stands for 32 slots, a word of it for 1,024. */
+const GROUP_SLOTS = 1_024;
+const GROUP_BYTES = 12 * GROUP_SLOTS + GROUP_SLOTS / 8 + 4;
 
-/** Memory for a table: shared between two workers, or one worker's own. */
-export const newCreditMemory = (isShared: boolean): ArrayBufferLike =>
-  isShared ? new SharedArrayBuffer(CREDIT_TABLE_BYTES) : new ArrayBuffer(CREDIT_TABLE_BYTES);
+/** Memory for one of the tables between `workers` workers: shared by two of them, or one worker's own. */
+export function newCreditMemory(isShared: boolean, workers: number): ArrayBufferLike {
+  const slots = Math.max(CREDIT_TABLE_SLOTS_MIN, Math.floor(CREDIT_SLOTS_PER_OWNER / workers));
+  const bytes = Math.ceil(slots / GROUP_SLOTS) * GROUP_BYTES + 3 * APART_BYTES;
+  return isShared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes);
+}
 
 /** One table, seen from either side. Each method says whose it is. */
 export class CreditTable {
+  /** Attachments it takes. */
+  readonly slots: number;
   readonly #dispatched: Int32Array;
   readonly #settled: Int32Array;
   readonly #paused: Int32Array;
@@ -46,11 +48,17 @@ export class CreditTable {
   readonly #summary: Int32Array;
 
   constructor(memory: ArrayBufferLike) {
-    this.#dispatched = new Int32Array(memory, 0, SLOTS);
-    this.#settled = new Int32Array(memory, SETTLED_AT, SLOTS);
-    this.#paused = new Int32Array(memory, PAUSED_AT, SLOTS);
-    this.#dirty = new Int32Array(memory, DIRTY_AT, SLOTS / 32);
-    this.#summary = new Int32Array(memory, SUMMARY_AT, SUMMARY_WORDS);
+    const groups = (memory.byteLength - 3 * APART_BYTES) / GROUP_BYTES;
+    assert(Number.isInteger(groups), "a credit table's memory comes from newCreditMemory");
+    const slots = groups * GROUP_SLOTS;
+    const settledAt = 4 * slots + APART_BYTES;
+    const dirtyAt = settledAt + 8 * slots + APART_BYTES;
+    this.slots = slots;
+    this.#dispatched = new Int32Array(memory, 0, slots);
+    this.#settled = new Int32Array(memory, settledAt, slots);
+    this.#paused = new Int32Array(memory, settledAt + 4 * slots, slots);
+    this.#dirty = new Int32Array(memory, dirtyAt, slots / 32);
+    this.#summary = new Int32Array(memory, dirtyAt + slots / 8 + APART_BYTES, groups);
   }
 
   // The owner's.
@@ -71,10 +79,13 @@ export class CreditTable {
     return word >>> 16 === generation ? ((word & 0xffff) as CreditPause) : NOT_PAUSED;
   }
 
-  /** Takes the slots whose settled or paused word changed since the last call; returns how many, at most all. */
-  takeDirty(into: Int32Array): number {
+  /**
+   * Takes the slots whose settled or paused word changed since the last call; returns how many, at most all. Slots are opened from
+   * below: those at `end` and behind are not looked at.
+   */
+  takeDirty(into: Int32Array, end: number): number {
     let count = 0;
-    for (let group = 0; group < SUMMARY_WORDS; group += 1) {
+    for (let group = 0; group * GROUP_SLOTS < end; group += 1) {
       if (Atomics.load(this.#summary, group) === 0) continue;
       let words = Atomics.exchange(this.#summary, group, 0);
       while (words !== 0) {

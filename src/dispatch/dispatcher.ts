@@ -254,6 +254,7 @@ export class Dispatcher {
     }
     this.queue.noteDelivered(isRedelivered, publishedAtMs, nowMs);
     consumer.delivered += 1;
+    consumer.refresh(); // It may have closed its session's window.
     if (consumer.hasRoom) this.#strategy.served(consumer);
     else this.#strategy.remove(consumer);
     return true;

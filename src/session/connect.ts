@@ -137,6 +137,7 @@ function attend(session: Session, connection: ClientConnection, packet: ConnectP
     waitingRecalls: new Set(),
     keepAlive: undefined,
     deferred: undefined,
+    turn: 0,
     isGreeted: false,
     isClosing: false,
   };

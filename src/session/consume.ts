@@ -2,10 +2,12 @@
  * Server to client: messages of queues, straight to the connection or held until window and socket have room. The queue is told
  * when they have none, so that it chooses others.
  */
+import { HELD_AHEAD_MAX } from "../base/limits.ts";
 import type { Region } from "../base/region.ts";
 import { isRetain, totalBytes } from "../frame/message.ts";
 import type { Attachment } from "./attachment.ts";
 import { SENT_QOS1 } from "./outgoing.ts";
+import { hasRetained } from "./recall.ts";
 import { hasWindow, send } from "./send.ts";
 import type { Attendance, Session } from "./session.ts";
 
@@ -26,21 +28,31 @@ export function deliverFromQueue(
     session.host.decline(attachment, position); // Assigned before the queue knew: others take it.
     return;
   }
-  const isBehind = attachment.held.length > 0;
-  const reason = isBehind ? attachment.pauseReason : pauseReasonOf(session, audience, attachment);
-  if (isBehind || reason !== null) {
+  if (attachment.held.length > 0 || !canSendFrom(session, audience, attachment)) {
     attachment.hold(position, redelivered, message, offset, totalBytes(message, offset));
-    setPause(session, attachment, reason);
-    return;
+  } else {
+    sendFromQueue(session, audience, attachment, position, redelivered, message, offset);
   }
-  sendFromQueue(session, audience, attachment, position, redelivered, message, offset);
   setPause(session, attachment, pauseReasonOf(session, audience, attachment));
 }
 
+const canSendFrom = (session: Session, attendance: Attendance, attachment: Attachment): boolean =>
+  attendance.connection.isWritable && (attachment.qos === 0 || hasFreeWindow(session, attendance));
+
+/** What is repeated goes first. */
+const hasFreeWindow = (session: Session, attendance: Attendance): boolean =>
+  attendance.resend.length === 0 && hasWindow(session, attendance);
+
+/**
+ * A consumer whose session has no window is not chosen. Only while ordinary messages wait for that window, too, it holds a few: so that
+ * there is something of the queue when it is its turn.
+ */
 function pauseReasonOf(session: Session, attendance: Attendance, attachment: Attachment): PauseReason {
+  const { held, pauseReason } = attachment;
   if (!attendance.connection.isWritable) return "socket_full";
-  const isFull = attendance.resend.length > 0 || !hasWindow(session, attendance); // What is repeated goes first.
-  return attachment.qos === 1 && isFull ? "session_window_full" : null;
+  if (canSendFrom(session, attendance, attachment)) return held.length === 0 ? null : pauseReason;
+  const isContended = session.inbox.length > 0 || hasRetained(attendance);
+  return isContended && held.length < HELD_AHEAD_MAX ? null : "session_window_full";
 }
 
 function setPause(session: Session, attachment: Attachment, reason: PauseReason): void {
@@ -71,21 +83,24 @@ function sendFromQueue(
   send(session, attendance, message, offset, 1, withRetain, redelivered, packetId, identifiers);
 }
 
-/** Sends the oldest that an attachment holds; false when it holds none. */
-export function sendHeld(session: Session, attendance: Attendance, attachment: Attachment): boolean {
-  const held = attachment.held.shift();
-  if (held === undefined) return false;
-  sendFromQueue(session, attendance, attachment, held.position, held.redelivered, held.message, 0);
-  return true;
+/** Sends the oldest that the next attachment holds; false when none holds anything. */
+export function sendNextHeld(session: Session, attendance: Attendance): boolean {
+  const { attachments } = session;
+  for (const attachment of attachments) {
+    const held = attachment.held.shift();
+    if (held === undefined) continue;
+    attachments.delete(attachment); // The last in turn from here on.
+    attachments.add(attachment);
+    sendFromQueue(session, attendance, attachment, held.position, held.redelivered, held.message, 0);
+    return true;
+  }
+  return false;
 }
 
 /** After a pump: who was paused and need not be any more goes on. */
 export function endPauses(session: Session, attendance: Attendance): void {
   for (const attachment of session.attachments) {
-    const isClear = attachment.held.length === 0;
-    if (attachment.pauseReason === null && isClear) continue;
-    const reason = pauseReasonOf(session, attendance, attachment);
-    setPause(session, attachment, reason ?? (isClear ? null : attachment.pauseReason));
+    if (attachment.pauseReason !== null) setPause(session, attachment, pauseReasonOf(session, attendance, attachment));
   }
 }
 

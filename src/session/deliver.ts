@@ -6,7 +6,7 @@
  */
 import type { Region } from "../base/region.ts";
 import { totalBytes } from "../frame/message.ts";
-import { endPauses, sendHeld } from "./consume.ts";
+import { endPauses, sendNextHeld } from "./consume.ts";
 import { claimExactlyOnce, sendClaimed, sendPubrel } from "./exactly-once.ts";
 import { DELIVERY_QOS_MASK, DELIVERY_RETAIN, IN_MEMORY } from "./inbox.ts";
 import { CLAIMED, RELEASED, RELEASING, SENT_QOS1, SENT_QOS2 } from "./outgoing.ts";
@@ -81,19 +81,40 @@ export function pump(session: Session): void {
   while (resend.length > 0 && canSend(session, audience)) repeat(session, audience, resend.shift()!);
   if (resend.length > 0) return;
 
-  let isBusy = true;
-  while (isBusy && canSend(session, audience)) {
-    isBusy = hasRetained(audience) && sendNextRetained(session, audience, pump);
-    if (session.inbox.length > 0 && canSend(session, audience) && !waitsForClaim(session)) {
-      sendNext(session, audience);
-      isBusy = true;
-    }
-    for (const attachment of session.attachments) {
-      if (!canSend(session, audience)) break;
-      if (sendHeld(session, audience, attachment)) isBusy = true;
-    }
-  }
+  while (canSend(session, audience) && sendInTurn(session, audience)) {} // Each may end the window, or the connection's room.
   endPauses(session, audience);
+}
+
+const RETAINED_TURN = 0;
+const INBOX_TURN = 1;
+const QUEUES_TURN = 2;
+const TURNS = 3;
+
+/**
+ * Sends one message from whoever is next of those that have one; false when none has. The turn outlives the pump: a window that opens for
+ * one message at a time is shared, too.
+ */
+function sendInTurn(session: Session, attendance: Attendance): boolean {
+  for (let tried = 0; tried < TURNS; tried += 1) {
+    attendance.turn = (attendance.turn + 1) % TURNS;
+    if (sendFrom(attendance.turn, session, attendance)) return true;
+  }
+  return false;
+}
+
+function sendFrom(turn: number, session: Session, attendance: Attendance): boolean {
+  switch (turn) {
+    case RETAINED_TURN:
+      return hasRetained(attendance) && sendNextRetained(session, attendance, pump);
+    case INBOX_TURN:
+      if (session.inbox.length === 0 || waitsForClaim(session)) return false;
+      sendNext(session, attendance);
+      return true;
+    case QUEUES_TURN:
+      return sendNextHeld(session, attendance);
+    default:
+      return false;
+  }
 }
 
 /** Whether the oldest of the inbox would overtake a QoS 2 delivery whose identifier is not on disk yet. */

@@ -49,6 +49,8 @@ export interface Attendance {
   readonly recalls: Recall[];
   /** Those of them for which nothing has come from elsewhere yet. */
   readonly waitingRecalls: Set<Recall>;
+  /** Whose turn it was last to send: of retained messages, inbox and queues. */
+  turn: number;
   keepAlive: TimerEntry | undefined;
   /** A PUBLISH for which there was no room: reading is paused until it is taken. */
   deferred: Region | undefined;

@@ -27,9 +27,16 @@ export class Attachments {
   /** Attachments that found no slot. */
   readonly #waiting: readonly Set<Attachment>[];
   readonly #bindings = new Map<Attachment, QueueBinding>();
+  readonly #onFull: (worker: number) => void;
 
-  /** `partners` and `credit` by worker, this one's own included. */
-  constructor(registry: QueueRegistry, partners: readonly Partner[], credit: readonly ArrayBufferLike[]) {
+  /** `partners` and `credit` by worker, this one's own included. `onFull`: the first consumer waits for another to go. */
+  constructor(
+    registry: QueueRegistry,
+    partners: readonly Partner[],
+    credit: readonly ArrayBufferLike[],
+    onFull: (worker: number) => void,
+  ) {
+    this.#onFull = onFull;
     this.#registry = registry;
     this.#partners = partners;
     this.#slots = credit.map((memory) => new CreditSlots(new CreditTable(memory)));
@@ -96,6 +103,7 @@ export class Attachments {
     const slots = this.#slots[worker]!;
     const slot = slots.open();
     if (slot === NO_CREDIT_SLOT) {
+      if (this.#waiting[worker]!.size === 0) this.#onFull(worker);
       this.#waiting[worker]!.add(attachment); // Consumers of a pair of workers are bounded: the next one that goes makes room.
       return;
     }

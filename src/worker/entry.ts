@@ -56,7 +56,7 @@ const worker = new BrokerWorker({
 
 /** Credit tables by the other worker; one memory of its own for consumers and queues that are both here. */
 function creditOf(): { creditOut: ArrayBufferLike[]; creditIn: ArrayBufferLike[] } {
-  const own = newCreditMemory(false);
+  const own = newCreditMemory(false, data.workers);
   const table = (owner: number, consumers: number): ArrayBufferLike =>
     owner === consumers ? own : data.creditTables[owner * data.workers + consumers]!;
   const workers = Array.from({ length: data.workers }, (_, other) => other);

@@ -133,7 +133,12 @@ export class BrokerWorker implements PartnerHandler {
     const seed = (): number => Math.floor(options.random() * 2 ** 32);
     this.#index = new FilterIndex((subscription) => subscription.session, seed());
     this.#announcer = new RouteAnnouncer(this.#rings);
-    this.#attachments = new Attachments(this.registry, this.#partners, options.creditOut);
+    this.#attachments = new Attachments(this.registry, this.#partners, options.creditOut, (owner) =>
+      options.onFault(
+        { owner },
+        "all places for consumers of that worker's queues are taken; further ones wait for one to go",
+      ),
+    );
     this.#retained = new RetainedMessages(worker, options.partitions, this.#partners, seed(), nowMs);
     this.owner = new QueueOwner(this.partitions, this.#partners, options.creditIn);
     this.queueRoutes = new QueueRoutes({

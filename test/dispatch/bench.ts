@@ -21,7 +21,7 @@ export class Bench implements ConsumerLink {
   readonly queues: PartitionQueues;
   readonly ready = new ReadyQueues();
   readonly dispatcher: Dispatcher;
-  readonly slots = new CreditSlots(new CreditTable(newCreditMemory(true)));
+  readonly slots = new CreditSlots(new CreditTable(newCreditMemory(true, 1)));
   readonly reader = new CreditReader(this.slots.table);
   readonly consumers: Consumer[] = [];
   /** Every hand-out, and those that are not settled. */

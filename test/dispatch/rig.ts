@@ -118,7 +118,7 @@ export class Rig implements ConsumerLink {
     const queue = this.queues.open(this.#record, () => this.dispatcher.onAvailable());
     this.#ready = new ReadyQueues();
     this.dispatcher = new Dispatcher(queue, this.#ready);
-    this.#slots = new CreditSlots(new CreditTable(newCreditMemory(true)));
+    this.#slots = new CreditSlots(new CreditTable(newCreditMemory(true, 1)));
     this.#reader = new CreditReader(this.#slots.table);
     this.attached = [];
     this.#frames = [];

@@ -145,6 +145,16 @@ export class RawClient {
     return this.take("suback");
   }
 
+  async unsubscribe(filter: string): Promise<void> {
+    this.send({ cmd: "unsubscribe", messageId: this.nextIdentifier(), unsubscriptions: [filter] });
+    await this.take("unsuback");
+  }
+
+  /** Reads no more from the socket. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
   puback(messageId: number, reasonCode = 0): void {
     this.send({ cmd: "puback", messageId, ...(this.version === 5 ? { reasonCode } : {}) });
   }

@@ -93,7 +93,7 @@ export class Rig {
     this.random = randomOf(seed);
     this.directory = disks === undefined ? (options.directory ?? mkdtempSync(join(tmpdir(), "restante-rig-"))) : "";
     const mesh = createMesh(workers, 0);
-    const credit = Array.from({ length: workers * workers }, () => newCreditMemory(true));
+    const credit = Array.from({ length: workers * workers }, () => newCreditMemory(true, workers));
     for (let number = 0; number < workers; number += 1) {
       this.#clients.push([]);
       const worker = new BrokerWorker({
