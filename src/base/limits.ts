@@ -43,7 +43,7 @@ export const KEY_EXPRESSION_DEPTH_MAX = 32;
 export const KEY_WORK_BYTES_MAX = 16 * 1024 * 1024;
 /** One value that a function of a key expression makes: a payload of the default maximum as hexadecimal digits. */
 export const KEY_VALUE_BYTES_MAX = 2 * 1024 * 1024;
-/** Characters of `rand_str`, and of what `pad` fills up to: a key is an identifier. */
+/** Characters of `rand_str`, and of what `pad` and `sprintf_s` fill up to: a key is an identifier. */
 export const KEY_MADE_CHARACTERS_MAX = 4_096;
 /** Instructions times characters of all regular expressions of one evaluation, 20 ns each: some 600 ms for the very worst. */
 export const KEY_REGEX_STEPS_MAX = 32 * 1024 * 1024;

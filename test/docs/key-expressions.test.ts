@@ -70,7 +70,7 @@ describe("docs/key-expressions.md", () => {
       `${said(limits.KEY_EXPRESSION_CHARACTERS_MAX)} characters, nested ${said(limits.KEY_EXPRESSION_DEPTH_MAX)} deep`,
       `${mebi(limits.KEY_WORK_BYTES_MAX)} MiB, counting`,
       `${mebi(limits.KEY_VALUE_BYTES_MAX)} MiB, ${said(limits.KEY_ARRAY_ITEMS_MAX)} items`,
-      `\`rand_str\` | ${said(limits.KEY_MADE_CHARACTERS_MAX)} characters`,
+      `\`sprintf_s\` | ${said(limits.KEY_MADE_CHARACTERS_MAX)} characters`,
       `${said(limits.KEY_PATTERN_CHARACTERS_MAX)} characters, compiled to ${said(limits.KEY_PATTERN_INSTRUCTIONS_MAX)}`,
       `${mebi(limits.KEY_REGEX_STEPS_MAX)} Mi instructions`,
       `${said(limits.KEY_JSON_DEPTH_MAX)} deep; other`,

@@ -37,11 +37,7 @@ export const encodingFunctions: Readonly<Record<string, KeyFunction>> = {
       value.length % 2 === 0 && /^[0-9a-fA-F]*$/.test(value) ? Buffer.from(value, "hex") : "bad_argument",
     ),
   ),
-  int2hexstr: pure(
-    signature([integer], (_evaluation, value) =>
-      value < 0n ? "bad_argument" : bytesOfText(value.toString(16).toUpperCase()),
-    ),
-  ),
+  int2hexstr: pure(signature([integer], (_evaluation, value) => bytesOfText(value.toString(16).toUpperCase()))),
   base64_encode: pure(
     signature([bytes], (_evaluation, value, ...options) => base64(value, ...options), [option, option]),
   ),

@@ -35,12 +35,13 @@ function hash(name: Algorithm, data: Buffer): KeyResult {
   return bytesOfText(createHash(ALGORITHMS[name], options).update(data).digest("hex"));
 }
 
-/** Bytes as an integer, the first the highest. */
-const integerOf = (data: Buffer): bigint => (data.byteLength === 0 ? 0n : BigInt(`0x${data.toString("hex")}`));
+/** Bytes as an integer, the first the highest; no bytes are none. */
+const integerOf = (data: Buffer): bigint | undefined =>
+  data.byteLength === 0 ? undefined : BigInt(`0x${data.toString("hex")}`);
 
 /** A number from `min` to `max`, both included. */
-function ranged(value: bigint, min: bigint, max: bigint): KeyResult {
-  if (min > max) return "bad_argument";
+function ranged(value: bigint | undefined, min: bigint, max: bigint): KeyResult {
+  if (value === undefined || min > max) return "bad_argument";
   const range = max - min + 1n;
   return min + (((value % range) + range) % range);
 }
@@ -60,7 +61,7 @@ export const hashFunctions: Readonly<Record<string, KeyFunction>> = {
   hash: pure(signature([algorithm, bytes], (_evaluation, name, data) => hash(name, data))),
   hash_to_range: pure(
     signature([bytes, integer, integer], (_evaluation, data, min, max) =>
-      ranged(integerOf(createHash("sha256").update(data).digest()), min, max),
+      ranged(data.byteLength === 0 ? undefined : integerOf(createHash("sha256").update(data).digest()), min, max),
     ),
   ),
   map_to_range: pure(

@@ -13,9 +13,13 @@ export const array: Parameter<readonly KeyValue[]> = {
   wanted: "an array",
   read: (value) => (isArray(value) ? value : undefined),
 };
-export const boolean: Parameter<boolean> = {
+/** A boolean, also as a string. */
+export const truth: Parameter<boolean> = {
   wanted: "true or false",
-  read: (value) => (typeof value === "boolean" ? value : undefined),
+  read: (value) => {
+    const written = textOfScalar(value);
+    return written === "true" || written === "false" ? written === "true" : undefined;
+  },
 };
 export const number: Parameter<bigint | number> = {
   wanted: "a number",

@@ -6,16 +6,27 @@ import {
   bytesOfText,
   EMPTY_BYTES,
   isEmptyValue,
+  isFault,
+  type KeyFault,
   type KeyResult,
   type KeyValue,
+  textOfScalar,
 } from "../key-value.ts";
 import { graphemeCountOf, graphemesBetween, graphemesOf } from "./graphemes.ts";
 import { jsonOf } from "./json.ts";
 import { any, array, bytes, count, text, word } from "./parameters.ts";
 import { tryPaySearch } from "./search.ts";
-import { type KeyFunction, pure, signature } from "./signature.ts";
+import { type KeyFunction, type Parameter, pure, signature } from "./signature.ts";
+import { type Format, parseFormat, sprintf } from "./sprintf.ts";
 import { unescaped } from "./unescape.ts";
 
+const format: Parameter<Format> = {
+  wanted: "a format",
+  read: (value) => {
+    const source = textOfScalar(value);
+    return source === undefined ? undefined : parseFormat(source);
+  },
+};
 const direction = word("leading", "trailing");
 
 /** Without the characters of the set at one end or both: Unicode's pattern white space unless they are given. */
@@ -98,8 +109,8 @@ function joined(separator: Buffer, items: readonly KeyValue[]): KeyResult {
   const parts: Buffer[] = [];
   let bytesTotal = separator.byteLength * (items.length - 1);
   for (const item of items) {
-    const part = bytesOfScalar(item);
-    if (part === undefined) return "bad_argument";
+    const part = item === null ? "bad_argument" : stringOf(item);
+    if (isFault(part)) return part;
     bytesTotal += part.byteLength;
     if (bytesTotal > KEY_VALUE_BYTES_MAX) return "too_large";
     if (parts.length > 0 && separator.byteLength > 0) parts.push(separator);
@@ -111,7 +122,7 @@ function joined(separator: Buffer, items: readonly KeyValue[]): KeyResult {
 const COMMA = Buffer.from(", ");
 
 /** Any value as a string: an array or a map as JSON, nothing as "". */
-function stringOf(value: KeyValue): KeyResult {
+function stringOf(value: KeyValue): Buffer | KeyFault {
   if (isEmptyValue(value) && !Array.isArray(value)) return EMPTY_BYTES;
   if (bytesOfScalar(value) !== undefined) return bytesOfScalar(value)!;
   const json = jsonOf(value);
@@ -169,11 +180,17 @@ export const stringFunctions: Readonly<Record<string, KeyFunction>> = {
   ),
   concat: pure(
     signature([array], (_evaluation, items) => joined(EMPTY_BYTES, items)),
-    signature([bytes, bytes], (_evaluation, one, other) => Buffer.concat([one, other])),
+    signature([any, any], (_evaluation, one, other) => joined(EMPTY_BYTES, [one, other])),
   ),
   join_to_string: pure(
     signature([array], (_evaluation, items) => joined(COMMA, items)),
     signature([bytes, array], (_evaluation, separator, items) => joined(separator, items)),
+  ),
+  sprintf_s: pure(
+    signature([format, array], (evaluation, wanted, args) => {
+      const printed = sprintf(wanted, args, evaluation);
+      return typeof printed === "string" ? printed : bytesOfText(printed.text);
+    }),
   ),
   pad: pure(
     signature(

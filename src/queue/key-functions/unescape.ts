@@ -14,6 +14,7 @@ export function unescaped(text: string): string | undefined {
 const ESCAPE = /\\(?:x([0-9a-fA-F]+)|([\s\S]?))/g;
 
 const LETTERS: ReadonlyMap<string, string> = new Map([
+  ["", "\\"], // At the end of the text there is nothing to escape.
   ["\\", "\\"],
   ["n", "\n"],
   ["t", "\t"],
