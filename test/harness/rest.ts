@@ -60,6 +60,7 @@ export interface Ledger {
   readonly purged: number;
   readonly refused: number;
   readonly difference: number;
+  readonly waiting_bytes: number;
   readonly consumers: readonly { readonly clientid: string; readonly in_flight: number }[];
 }
 
