@@ -31,7 +31,7 @@ export interface LoadgenResult {
 }
 
 const LOADGEN = resolve("native-bench/bin/loadgen");
-const RUN_MS_MAX = 180_000;
+const RUN_MS_MAX = 900_000;
 
 /**
  * One run, to its end.

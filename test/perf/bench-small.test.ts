@@ -1,5 +1,5 @@
 /**
- * Goal: the benchmarks keep working, and their load loses nothing and repeats nothing.
+ * Goal: the benchmarks keep working, and their load loses nothing and repeats nothing, a backlog over a kill included.
  * Method: the side-by-side bench at its small size, against mosquitto and RabbitMQ where they are installed, and all micro benchmarks.
  */
 import { spawnSync } from "node:child_process";
@@ -7,6 +7,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import { backlogTable, measureBacklog, measurePressure, pressureTable } from "../../perf/bench/backlog.ts";
 import { mosquitto, rabbitmq, restante } from "../../perf/bench/peers.ts";
 import { measureAll } from "../../perf/bench/runner.ts";
 import { scenarios } from "../../perf/bench/scenarios.ts";
@@ -67,6 +68,35 @@ describe.skipIf(isMissing("compiler", "rabbitmq"))("the load generator over AMQP
       await rm(directory, { recursive: true, force: true });
     }
   }, 120_000);
+});
+
+describe.skipIf(isMissing("compiler", "broker"))("the backlog bench", () => {
+  const options = { messages: 200_000, workers: 1, directory: tmpdir(), settleMs: 100 };
+
+  it("keeps a backlog over a kill and gives all of it back, once each", async () => {
+    const report = await measureBacklog(options);
+    const { stored, received, lost, duplicates, ledger } = report;
+    expect({ stored, received, lost, duplicates }).toEqual({
+      stored: 200_000,
+      received: 200_000,
+      lost: 0,
+      duplicates: 0,
+    });
+    expect(ledger).toMatchObject({ stored: 200_000, waiting: 0, acknowledged: 200_000, difference: 0 });
+    expect(report.diskBytes).toBeGreaterThan(200_000 * 256);
+    expect(report.diskBytes).toBeLessThan(200_000 * 256 * 2);
+    expect(backlogTable(report)).toContain("difference 0");
+  }, 120_000);
+
+  it("holds a full queue to its limit while nobody acknowledges and publishers go on", async () => {
+    const limit = 20_000;
+    const report = await measurePressure(options, limit, 2);
+    const { ledger, acknowledged } = report;
+    expect(acknowledged).toBeGreaterThan(limit);
+    expect(ledger.waiting + ledger.in_flight).toBe(limit);
+    expect(ledger).toMatchObject({ dropped: ledger.stored - limit, acknowledged: 0, difference: 0 });
+    expect(pressureTable(report)).toContain("in equal steps");
+  }, 60_000);
 });
 
 describe("the micro benchmarks", () => {
