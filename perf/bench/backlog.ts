@@ -21,7 +21,7 @@ export interface BacklogOptions {
   readonly workers: number;
   /** The broker's directory is made below it: it says which disk is measured. */
   readonly directory: string;
-  /** Before memory is looked at: garbage is collected meanwhile. */
+  /** Before memory is looked at: garbage is collected meanwhile, and what is free goes back to the system. */
   readonly settleMs: number;
 }
 
@@ -276,7 +276,7 @@ if (process.argv[1] !== undefined && import.meta.filename === process.argv[1]) {
   if (![messages, workers].every((value) => Number.isInteger(value) && value > 0)) {
     throw new Error("--messages and --workers want whole numbers above 0");
   }
-  const options = { messages, workers, directory: values.directory, settleMs: 3_000 };
+  const options = { messages, workers, directory: values.directory, settleMs: 15_000 };
   process.stdout.write(`${backlogTable(await measureBacklog(options))}\n`);
   process.stdout.write(`${pressureTable(await measurePressure(options, Math.ceil(messages / 20), 30))}\n`);
 }

@@ -1,5 +1,6 @@
 /**
- * The few POSIX calls that Node does not offer, and the one door to koffi. They run on the calling thread and do not block.
+ * The few POSIX calls that Node does not offer, and the one door to koffi. They run on the calling thread and do not block,
+ * but for the last one, which runs in libuv's pool.
  *
  * | here | call |
  * |---|---|
@@ -7,6 +8,7 @@
  * | closeDescriptor | close(fd) |
  * | tryLockExclusive, tryLockShared | flock(fd, LOCK_EX or LOCK_SH, LOCK_NB) |
  * | tryAllocate | fallocate(fd, FALLOC_FL_KEEP_SIZE, offset, length); Linux only |
+ * | returnFreeMemory | malloc_trim(0); glibc only |
  */
 import { constants } from "node:os";
 import { getSystemErrorName } from "node:util";
@@ -75,6 +77,15 @@ export function tryAllocate(fd: number, offset: number, bytes: number): "allocat
   }
 }
 
+/**
+ * Gives the kernel the pages that this process has freed and its allocator keeps, those of all threads. Takes milliseconds in the
+ * pool; a thread that allocates meanwhile may wait for a part of it. Does nothing where the C library is not glibc.
+ */
+export function returnFreeMemory(): Promise<void> {
+  if (mallocTrim === undefined) return Promise.resolve();
+  return new Promise((resolve) => mallocTrim.async(0, () => resolve()));
+}
+
 function tryLock(fd: number, mode: number): boolean {
   if (flock(fd, mode | LOCK_NB) === 0) return true;
   const errno = koffi.errno();
@@ -103,3 +114,13 @@ const fallocate =
   process.platform === "linux"
     ? processLibrary.func("int fallocate(int fd, int mode, int64_t offset, int64_t bytes)")
     : undefined;
+const mallocTrim = findMallocTrim();
+
+/** Other C libraries do not have it. */
+function findMallocTrim(): ReturnType<typeof processLibrary.func> | undefined {
+  try {
+    return processLibrary.func("int malloc_trim(size_t pad)");
+  } catch {
+    return undefined;
+  }
+}

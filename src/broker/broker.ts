@@ -10,8 +10,9 @@ import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { CodedError } from "../base/errors.ts";
 import { homePartitionOf } from "../base/hash.ts";
-import { SUBSCRIPTIONS_PER_SESSION_MAX } from "../base/limits.ts";
+import { MEMORY_RETURN_MS, SUBSCRIPTIONS_PER_SESSION_MAX } from "../base/limits.ts";
 import type { Logger } from "../base/logger.ts";
+import { returnFreeMemory } from "../base/posix.ts";
 import { type ApiKey, revealApiKeys } from "../config/api-keys.ts";
 import type { DataDirectory } from "../config/data-directory.ts";
 import type { Settings } from "../config/settings.ts";
@@ -90,11 +91,13 @@ export async function startBroker({ settings, apiKeys, dataDirectory, logger }: 
   const http = await Promise.race([control.opened, failed]);
   const mqtt = await Promise.race([listen(acceptor, settings), failed]);
   control.ready();
+  const memoryReturn = setInterval(returnFreeMemory, MEMORY_RETURN_MS).unref();
   return {
     listeners: { mqtt, http },
     workers,
     failed,
     stop: async (graceMs) => {
+      clearInterval(memoryReturn);
       void acceptor.close();
       await control.stop(graceMs);
       await threads.stop(graceMs);

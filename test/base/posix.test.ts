@@ -18,6 +18,11 @@ import {
   tryLockExclusive,
   tryLockShared,
 } from "../../src/base/posix.ts";
+import { run } from "../harness/process.ts";
+import { writeScript } from "../log/built.ts";
+
+/** The report names the version of glibc, where there is one. */
+const isGlibc = "glibcVersionRuntime" in (process.report.getReport() as { header: object }).header;
 
 let folder: string;
 beforeAll(() => {
@@ -131,6 +136,35 @@ test("koffi loads in a worker thread too, with an errno of its own", async () =>
   await worker.terminate();
   closeSync(fd);
 });
+
+test.runIf(isGlibc)(
+  "what was freed goes back to the kernel, also from between what is kept",
+  async () => {
+    // 160 MB in pieces below the allocator's threshold for mappings of their own, of which every hundredth stays.
+    const script = writeScript(
+      folder,
+      "memory.mjs",
+      `import { readFileSync } from "node:fs";
+     import { setImmediate } from "node:timers/promises";
+     import { returnFreeMemory } from "./base/posix.js";
+     const megabytes = () => Number(/^Anonymous: *(\\d+)/m.exec(readFileSync("/proc/self/smaps_rollup", "utf8"))[1]) / 1024;
+     let all = Array.from({ length: 20_000 }, () => new Uint8Array(8_192).fill(1));
+     const full = megabytes();
+     const kept = all.filter((_, index) => index % 100 === 0);
+     all = undefined;
+     const deadlineMs = performance.now() + 20_000;
+     do {
+       gc();
+       await setImmediate();
+       await returnFreeMemory();
+     } while (megabytes() > full - 120 && performance.now() < deadlineMs);
+     console.log(JSON.stringify([kept.length, full - megabytes() >= 120]));`,
+    );
+    const { stdout, stderr } = await run(process.execPath, ["--expose-gc", script]);
+    expect([stdout.trim(), stderr]).toEqual(["[200,true]", ""]);
+  },
+  60_000,
+);
 
 describe.runIf(process.platform === "linux")("allocation", () => {
   test("takes blocks and leaves the size and the bytes as they are", () => {
