@@ -70,6 +70,11 @@ export const EXPIRY_SWEEP_MS = 1_000;
  * 10 ms. A million that expire at one moment have left after three seconds, and the worker serves meanwhile.
  */
 export const EXPIRY_STEPS_PER_TICK = 8;
+/**
+ * Hand-outs of one message after which a rejection no longer sends it on at once: consumers that all reject it would hand it to each other
+ * as fast as their connections carry it.
+ */
+export const HAND_OUTS_AT_ONCE_MAX = 32;
 /** Expired messages that a look for the next one to hand out passes over before others get their turn. */
 export const EXPIRED_PER_PEEK = 1_024;
 /**

@@ -71,7 +71,14 @@ export class Dispatcher {
   /** By holder number; freed numbers are used again. */
   readonly #holders: (Consumer | undefined)[] = [];
   readonly #freeHolders: number[] = [];
-  readonly #offer: Offer = { position: 0, region: NOTHING, offset: 0, isRedelivered: false, excluded: -1 };
+  readonly #offer: Offer = {
+    position: 0,
+    region: NOTHING,
+    offset: 0,
+    isRedelivered: false,
+    excluded: -1,
+    isHeldBack: false,
+  };
   #kind: DispatchStrategy;
   #strategy: Strategy;
   /** No parked message makes a smaller packet. */
@@ -224,14 +231,17 @@ export class Dispatcher {
     return handed;
   }
 
-  /** Rejected messages go to anybody but who rejected them; after their interval they are ordinary again. */
+  /**
+   * Rejected messages go to anybody but who rejected them; after their interval they are ordinary again. One that everybody rejects
+   * goes round at once for a while and then once an interval.
+   */
   #pumpHeld(nowMs: number, random: () => number, link: ConsumerLink, bound: number): number {
     const offer = this.#offer;
     let handed = 0;
     for (let left = Math.min(this.queue.heldCount, ASIDE_LOOK_MAX); left > 0 && handed < bound; left -= 1) {
       if (this.#strategy.count === 0 || !this.queue.peekHeld(nowMs, offer)) break;
       const rejecter = offer.excluded === -1 ? undefined : this.#holders[offer.excluded];
-      const consumer = this.#choose(random, rejecter);
+      const consumer = offer.isHeldBack ? undefined : this.#choose(random, rejecter);
       if (consumer === undefined) this.queue.holdOn(offer.position);
       else if (this.#deliver(consumer, link, nowMs)) handed += 1;
       else left += 1; // Somebody else may take it; the one that refused is asked no more.

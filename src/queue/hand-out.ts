@@ -2,7 +2,7 @@
  * Hand out: the message that is next, shown first and taken by a holder then. The next one is always the first in stored
  * order, so what came back goes before what is newer; what has expired is never shown.
  */
-import { EXPIRED_PER_PEEK } from "../base/limits.ts";
+import { EXPIRED_PER_PEEK, HAND_OUTS_AT_ONCE_MAX } from "../base/limits.ts";
 import type { Region } from "../base/region.ts";
 import { expiresAtMsOf, publishedAtMsOf } from "../frame/message.ts";
 import { HELD, IN_FLIGHT, NO_HOLDER, NO_SLOT, PARKED, RETURNED } from "./aside.ts";
@@ -20,6 +20,8 @@ export interface Offer {
   isRedelivered: boolean;
   /** The holder that rejected it and must not have it now; NO_HOLDER when anybody may. */
   excluded: number;
+  /** It was rejected and handed out so often that it waits out its redispatch interval. */
+  isHeldBack: boolean;
 }
 
 /** Shows the next available message; false when there is none, or when many had expired: `hasAvailable` says which. */
@@ -152,7 +154,9 @@ function show(state: QueueState, position: number, slot: number, nowMs: number, 
   into.region = region;
   into.offset = offset;
   into.isRedelivered = slot !== NO_SLOT && aside.attempts[slot]! > 0;
-  into.excluded = slot !== NO_SLOT && aside.states[slot] === HELD ? aside.holders[slot]! : NO_HOLDER;
+  const isHeld = slot !== NO_SLOT && aside.states[slot] === HELD;
+  into.excluded = isHeld ? aside.holders[slot]! : NO_HOLDER;
+  into.isHeldBack = isHeld && aside.attempts[slot]! >= HAND_OUTS_AT_ONCE_MAX;
   return true;
 }
 

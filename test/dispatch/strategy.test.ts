@@ -3,6 +3,7 @@
  * Method: the real dispatcher over a queue with a log in memory; hand-outs are recorded, settlements come as the test says.
  */
 import { describe, expect, test } from "vitest";
+import { HAND_OUTS_AT_ONCE_MAX } from "../../src/base/limits.ts";
 import type { QueueDefinition } from "../../src/queue/definition.ts";
 import { Bench } from "./bench.ts";
 
@@ -60,6 +61,34 @@ describe.each(kinds)("%s", (kind) => {
       bench.pump();
       expect(bench.handed.at(-1)).toMatchObject({ position, isRedelivered: true });
       expect(bench.handed.at(-1)!.consumer).not.toBe(consumer);
+    }
+  });
+
+  test("what all reject goes round at once for a while, then once an interval, and holds up nothing else", () => {
+    const bench = start(kind, 2, 10);
+    bench.publish(1);
+    bench.pump();
+    const rejectLast = (): void => {
+      const { consumer, position } = bench.handed.at(-1)!;
+      bench.settle(consumer, position, false);
+      bench.pump();
+    };
+    for (let handOuts = 1; handOuts < HAND_OUTS_AT_ONCE_MAX; handOuts += 1) rejectLast();
+    expect(bench.handed.length).toBe(HAND_OUTS_AT_ONCE_MAX);
+    const poison = bench.handed[0]!.position;
+    for (let interval = 0; interval < 3; interval += 1) {
+      const before = bench.handed.length;
+      rejectLast();
+      bench.publish(1);
+      bench.pump();
+      expect(bench.handed.length).toBe(before + 1);
+      bench.settle(bench.handed.at(-1)!.consumer, bench.handed.at(-1)!.position, true);
+      bench.tick(99);
+      bench.pump();
+      expect(bench.handed.length).toBe(before + 1);
+      bench.tick(1);
+      bench.pump();
+      expect(bench.handed.at(-1)).toMatchObject({ position: poison, isRedelivered: true });
     }
   });
 
