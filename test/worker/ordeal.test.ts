@@ -9,7 +9,7 @@ import { Ordeal } from "./ordeal.ts";
 
 const isFullSize = process.env.RESTANTE_TEST_SIZE === "full";
 const [FROM, TO] = (process.env.RESTANTE_TEST_SEEDS ?? (isFullSize ? "1-1000" : "1-200")).split("-").map(Number);
-const MOVES = Number(process.env.RESTANTE_TEST_MOVES ?? (isFullSize ? 400 : 120));
+const MOVES = Number(process.env.RESTANTE_TEST_MOVES ?? (isFullSize ? 200 : 100));
 /** Seeds in one test: as many lines as one reads. */
 const SEEDS_PER_TEST = 50;
 
