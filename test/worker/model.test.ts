@@ -16,11 +16,11 @@ const { RESTANTE_TEST_SEED, RESTANTE_TEST_PATH, RESTANTE_TEST_RUNS } = process.e
 const seed = Number(RESTANTE_TEST_SEED ?? Date.now() % 1_000_000_000);
 const runs = Number(RESTANTE_TEST_RUNS ?? (isFullSize ? 1_000 : 40));
 
-async function run(operations: readonly Operation[], worldSeed: number, workers: number): Promise<number> {
+async function run(operations: readonly Operation[], worldSeed: number, workers: number): Promise<World> {
   const world = await World.make(worldSeed, workers);
   for (const operation of operations) await world.apply(operation);
   await world.drain();
-  return world.delivered;
+  return world;
 }
 
 describe("a list that was once wrong", () => {
@@ -43,16 +43,20 @@ describe("a list that was once wrong", () => {
 it(`a model of queues and the workers agree over ${runs} lists of operations`, async () => {
   console.log(`model: seed ${seed}`);
   let delivered = 0;
+  let rejected = 0;
   const lists = fc.array(anyOperation, { maxLength: 100, size: "max" });
   const property = fc.asyncProperty(
     lists,
     fc.nat(),
     fc.integer({ min: 1, max: 3 }),
     async (operations, world, workers) => {
-      delivered += await run(operations, world, workers);
+      const made = await run(operations, world, workers);
+      delivered += made.delivered;
+      rejected += made.rejected;
     },
   );
   const path = RESTANTE_TEST_PATH === undefined ? {} : { path: RESTANTE_TEST_PATH };
   await fc.assert(property, { numRuns: runs, seed, ...path });
-  expect(delivered).toBeGreaterThan(runs);
+  console.log(`model: ${delivered} deliveries, ${rejected} rejections`);
+  if (RESTANTE_TEST_PATH === undefined) expect(Math.min(delivered, rejected)).toBeGreaterThan(runs / 10);
 }, 3_600_000);

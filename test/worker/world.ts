@@ -59,6 +59,8 @@ export class World {
   #restMs: number;
   /** Deliveries seen. */
   delivered = 0;
+  /** Rejections made. */
+  rejected = 0;
 
   private constructor(seed: number, workers: number) {
     this.#seed = seed;
@@ -116,13 +118,17 @@ export class World {
         this.#kick(this.#consumers[operation.client]!);
         break;
       case "subscribe":
+        if (this.#consumers[operation.client]!.client === undefined) {
+          await this.#connect(this.#consumers[operation.client]!, false);
+          await this.#rest();
+        }
         await this.#subscribe(this.#consumers[operation.client]!, FILTERS[operation.filter]!, operation.qos);
         break;
       case "unsubscribe":
         this.#unsubscribe(this.#consumers[operation.client]!, FILTERS[operation.filter]!);
         break;
       case "settle":
-        this.#settle(this.#consumers[operation.client]!, operation.which, operation.isAccepted);
+        this.#settle(this.#busyFrom(operation.client), operation.which, operation.isAccepted);
         break;
       case "late":
         this.#late(this.#consumers[operation.client]!, operation.which);
@@ -345,12 +351,19 @@ export class World {
     const [packetId, { attachment, message }] = [...inFlight][which % inFlight.size]!;
     const accepts = isAccepted || client.version === 4;
     client.acknowledge("puback", packetId, accepts ? 0 : 0x83);
+    if (!accepts) this.rejected += 1;
     inFlight.delete(packetId);
     const { queue } = attachment;
     if (queue !== undefined && this.#isThere(queue) && message.holder === attachment) {
       queue.settle(message, accepts, this.#rig.nowMs);
     }
     this.#endIfIdle(consumer, attachment);
+  }
+
+  /** The first consumer from this one on that has something in flight. */
+  #busyFrom(at: number): Consumer {
+    const around = [...this.#consumers.slice(at), ...this.#consumers.slice(0, at)];
+    return around.find(({ inFlight }) => inFlight.size > 0) ?? around[0]!;
   }
 
   /** A PUBACK for a delivery of an earlier connection. */
