@@ -25,6 +25,10 @@ test.each([
   ["0.0004s", 0],
   ["0.0006s", 1],
   ["1m1m", 120_000],
+  ["0.5f", 7 * 24 * HOUR],
+  ["1.5D12H", 48 * HOUR],
+  ["0.25w0.5h", 42.5 * HOUR],
+  ["0.1s0.2s", 300],
 ])("%s is %d ms", (written, ms) => {
   expect(parseDuration(written)).toEqual({ value: ms });
 });
