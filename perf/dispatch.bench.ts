@@ -150,6 +150,7 @@ class Heart implements ConsumerLink {
 }
 
 class CountingLog implements PartitionLog {
+  readonly hasDamage = false;
   gathering = 1;
   committed = 0;
   gatheringBytes = 0;

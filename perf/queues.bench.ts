@@ -127,6 +127,7 @@ class OneWorker {
 }
 
 class CountingLog implements PartitionLog {
+  readonly hasDamage = false;
   gathering = 1;
   committed = 0;
   readonly gatheringBytes = 0;

@@ -26,7 +26,8 @@
  * ```
  *
  * A record without an entry is settled. The settled records of a batch that is not rewritten are a value of their own:
- * u32 checksum of the rest, then one bit per record, the lowest bit of the first byte first.
+ * u32 checksum of the rest and the batch's number (f64), then one bit per record, the lowest bit of the first byte first. Without the
+ * number, as written until store format 1, bits that lie under a wrong key would settle another batch's records.
  *
  * These bytes outlive the process. To change them: 1. raise `BATCH_FORMAT_VERSION`; 2. keep a reader of the old version here;
  * 3. add a migration test with bytes written by the old version.
@@ -124,16 +125,24 @@ export function readEntry(region: Region, at: number, into: RecordSummary): void
 }
 
 /** The settled bits of a batch as a value: a copy that nobody else touches. */
-export function encodeSettled(bits: Uint8Array): Buffer {
+export function encodeSettled(batch: number, bits: Uint8Array): Buffer {
   const value = Buffer.allocUnsafe(4 + bits.length);
   value.set(bits, 4);
-  value.writeUInt32LE(checksumOf(bits), 0);
+  value.writeUInt32LE(settledChecksumOf(batch, bits), 0);
   return value;
 }
 
 /** The bits of such a value; undefined when it is damaged. */
-export function decodeSettled(value: Buffer, records: number): Uint8Array | undefined {
+export function decodeSettled(value: Buffer, batch: number, records: number): Uint8Array | undefined {
+  if (value.length !== 4 + Math.ceil(records / 8)) return undefined;
   const bits = value.subarray(4);
-  if (value.length !== 4 + Math.ceil(records / 8) || value.readUInt32LE(0) !== checksumOf(bits)) return undefined;
-  return bits;
+  const checksum = value.readUInt32LE(0);
+  return checksum === settledChecksumOf(batch, bits) || checksum === checksumOf(bits) ? bits : undefined;
 }
+
+function settledChecksumOf(batch: number, bits: Uint8Array): number {
+  batchNumber.writeDoubleLE(batch);
+  return checksumOf(batchNumber, checksumOf(bits));
+}
+
+const batchNumber = Buffer.alloc(8);

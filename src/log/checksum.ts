@@ -4,11 +4,12 @@
  */
 import zlib from "node:zlib";
 
-const native: ((bytes: Uint8Array) => number) | undefined = (zlib as { crc32?: (bytes: Uint8Array) => number }).crc32;
+type Checksum = (bytes: Uint8Array, before?: number) => number;
+const native: Checksum | undefined = (zlib as { crc32?: Checksum }).crc32;
 
-/** CRC-32 of the bytes, an unsigned 32-bit number. */
-export const checksumOf: (bytes: Uint8Array) => number =
-  native === undefined ? tableChecksumOf : (bytes) => native(bytes);
+/** CRC-32 of the bytes, an unsigned 32-bit number; of what has the checksum `before` and these bytes behind it. */
+export const checksumOf: Checksum =
+  native === undefined ? tableChecksumOf : (bytes, before = 0) => native(bytes, before);
 
 const TABLE = new Uint32Array(256).map((_, value) => {
   let remainder = value;
@@ -17,8 +18,8 @@ const TABLE = new Uint32Array(256).map((_, value) => {
 });
 
 /** The same in JavaScript; exported for the test that compares them. */
-export function tableChecksumOf(bytes: Uint8Array): number {
-  let remainder = 0xffffffff;
+export function tableChecksumOf(bytes: Uint8Array, before = 0): number {
+  let remainder = ~before >>> 0;
   for (let index = 0; index < bytes.length; index += 1) {
     remainder = TABLE[(remainder ^ bytes[index]!) & 0xff]! ^ (remainder >>> 8);
   }

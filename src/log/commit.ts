@@ -48,7 +48,7 @@ export function writeCommit(commit: Commit, table: BatchTable, damage: DamageRep
   }
   for (const batch of commit.dirty) {
     if (table.find(batch) && table.clearDirty()) {
-      changes.putBatch("settled", batch, encodeSettled(table.settledBits));
+      changes.putBatch("settled", batch, encodeSettled(batch, table.settledBits));
     }
   }
   for (const batch of commit.removals) {
@@ -72,5 +72,5 @@ function writeBatch(commit: Commit, changes: Changes): void {
   changes.putBatch("indexes", batch, arena.indexValue);
   if (arena.settled === 0) return;
   const bits = arena.settledBits.subarray(0, Math.ceil(arena.records / 8));
-  changes.putBatch("settled", batch, encodeSettled(bits));
+  changes.putBatch("settled", batch, encodeSettled(batch, bits));
 }

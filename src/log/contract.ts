@@ -129,6 +129,8 @@ export interface PartitionLog {
   readonly gatheringBytes: number;
   readonly gatheringRecords: number;
   readonly isCommitting: boolean;
+  /** Whether damage was ever found in it: then the records may be fewer, or more, than their owners have counted. After `recover`. */
+  readonly hasDamage: boolean;
 
   /**
    * Copies a message into the gathering batch, once for all its targets; returns a handle for `add`, valid until

@@ -20,6 +20,11 @@ export class DamageReport {
     return this.#list;
   }
 
+  /** Whether there was damage, now or before an earlier start. */
+  get isKnown(): boolean {
+    return this.count > 0 || this.#asideCount > 0;
+  }
+
   /** Whether bad bytes wait to be set aside. */
   get hasAside(): boolean {
     return this.#aside.length > 0;

@@ -112,7 +112,7 @@ class Check {
     if (!isTable(tree)) return; // "quarantine" holds what is known to be bad, "log" two short values.
     const name = `${tree}/${key.toString("utf8", 1)}`;
     if (value === undefined) this.#find(name, "its pages are damaged");
-    else if (!isSoundTableValue(value)) this.#find(name, "checksum does not match");
+    else if (!isSoundTableValue(key, value)) this.#find(name, "checksum does not match");
     else this.#tables[tree] += 1;
   }
 
@@ -126,7 +126,7 @@ class Check {
     if (tree === "settled") {
       const index = this.#indexes.get(batch);
       if (index === undefined) return;
-      const bits = decodeSettled(value, recordsOf(Region.over(index)));
+      const bits = decodeSettled(value, batch, recordsOf(Region.over(index)));
       if (bits === undefined) this.#find(where, "checksum or length does not match");
       else {
         this.#records += liveIn(index, bits);

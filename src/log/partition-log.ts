@@ -50,7 +50,7 @@ import { TableChanges, visitTable } from "./record-tables.ts";
 import { recoverBatches } from "./recovery.ts";
 import { Reserve } from "./reserve.ts";
 import { Rewriter } from "./rewriter.ts";
-import { ceilingOf, checkFormat } from "./store-format.ts";
+import { ceilingOf, checkFormat, STORE_FORMAT, storedFormatOf } from "./store-format.ts";
 
 export interface PartitionLogOptions {
   /** The partition's own directory (`DATA_DIR/partition-N`); made with mode 0700 when it is missing. */
@@ -104,6 +104,7 @@ class LmdbPartitionLog implements PartitionLog {
   #retryMs = 0;
   #isPausing = false;
   #isProbeDue = false;
+  #isFormatOld: boolean;
   #whenIdle: (() => void) | undefined;
   #commits = 0;
   /** The batch whose owner is just told that it failed. */
@@ -132,6 +133,8 @@ class LmdbPartitionLog implements PartitionLog {
     });
     this.#reserve.tryClaim(0, LOG_RESERVE_BYTES); // While there is space.
     this.#damage = new DamageReport(options.events, this.#environment);
+    // A store of an older format becomes one of this with the next commit: a new ceiling goes with it.
+    this.#isFormatOld = storedFormatOf(this.#environment) < STORE_FORMAT;
     this.#ceiling = ceilingOf(this.#environment);
     this.#committed = Math.max(this.#ceiling, this.#environment.lastBatchOf("indexes"));
     this.#arena.reset(this.#committed + 1);
@@ -155,6 +158,10 @@ class LmdbPartitionLog implements PartitionLog {
 
   get isCommitting(): boolean {
     return this.#commit !== undefined;
+  }
+
+  get hasDamage(): boolean {
+    return this.#damage.isKnown;
   }
 
   stage(source: Region, offset: number, messageBytes: number): number {
@@ -325,7 +332,7 @@ class LmdbPartitionLog implements PartitionLog {
       rewrites: this.#rewriter.take(arena.usedBytes, (batch) => this.#imageOf(batch)),
       partition: this.#partition,
       ceiling: arena.batch > this.#ceiling ? arena.batch + LOG_BATCH_NUMBERS_RESERVED : this.#ceiling,
-      isCeilingNew: isProbe || arena.batch > this.#ceiling,
+      isCeilingNew: isProbe || this.#isFormatOld || arena.batch > this.#ceiling,
       isProbe,
     };
     this.#commit = commit;
@@ -390,6 +397,7 @@ class LmdbPartitionLog implements PartitionLog {
     this.#commit = undefined;
     this.#committed = commit.batch;
     this.#ceiling = commit.ceiling;
+    this.#isFormatOld = false;
     this.#commits += 1;
     this.#rewrites += commit.rewrites.length;
     this.#removed += commit.removals.length;

@@ -3,7 +3,7 @@
  *
  * ```
  *   DATA_DIR/               0700
- *     store.json            0600   {"format":1,"partitions":P}
+ *     store.json            0600   {"format":2,"partitions":P}
  *     partition-0/ … P-1/   0700   an LMDB environment each
  * ```
  *

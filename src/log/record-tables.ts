@@ -3,7 +3,7 @@
  *
  * ```
  *   stored value
- *   0  u32  checksum   CRC-32 of all that follows
+ *   0  u32  checksum   CRC-32 of all that follows and of the LMDB key; until store format 1 without the key
  *   4  u32  keyBytes   0, or the length of the key that follows, when the LMDB key is only its hash
  *   8       key · value
  * ```
@@ -68,7 +68,7 @@ export function visitTable(
 ): void {
   for (const { key, value } of environment.scan(table)) {
     const text = key.toString("utf8", 1);
-    if (!isSoundTableValue(value)) {
+    if (!isSoundTableValue(key, value)) {
       const name = `${table}/${text}`;
       damage.add({ what: "table", batch: 0, key: name, records: 0, reason: "checksum does not match" }, value);
       continue;
@@ -80,18 +80,21 @@ export function visitTable(
 }
 
 /** Whether a stored value is what was written. */
-export function isSoundTableValue(value: Buffer): boolean {
+export function isSoundTableValue(key: Buffer, value: Buffer): boolean {
   if (value.length < VALUE_HEADER_BYTES || value.length < VALUE_HEADER_BYTES + value.readUInt32LE(4)) return false;
-  return value.readUInt32LE(0) === checksumOf(value.subarray(4));
+  const checksum = value.readUInt32LE(0);
+  const ofValue = checksumOf(value.subarray(4));
+  return checksum === checksumOf(key, ofValue) || checksum === ofValue;
 }
 
 function encode(key: string, value: Uint8Array): Buffer {
-  const repeated = keyOf(key).isHashed ? Buffer.from(key) : EMPTY;
+  const { bytes, isHashed } = keyOf(key);
+  const repeated = isHashed ? Buffer.from(key) : EMPTY;
   const stored = Buffer.allocUnsafe(VALUE_HEADER_BYTES + repeated.length + value.length);
   stored.writeUInt32LE(repeated.length, 4);
   stored.set(repeated, VALUE_HEADER_BYTES);
   stored.set(value, VALUE_HEADER_BYTES + repeated.length);
-  stored.writeUInt32LE(checksumOf(stored.subarray(4)), 0);
+  stored.writeUInt32LE(checksumOf(bytes, checksumOf(stored.subarray(4))), 0);
   return stored;
 }
 

@@ -120,7 +120,7 @@ function settledOrNone(
   damage: DamageReport,
 ): Uint8Array | undefined {
   if (value === undefined) return undefined;
-  const bits = decodeSettled(value, records);
+  const bits = decodeSettled(value, batch, records);
   if (bits === undefined) {
     const reason = "checksum or length does not match: its settled records come again";
     damage.add({ what: "settled", batch, records: 0, reason }, value);

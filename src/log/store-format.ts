@@ -11,7 +11,8 @@
 import type { Environment } from "./environment.ts";
 import { StoreFault } from "./store-fault.ts";
 
-export const STORE_FORMAT = 1;
+/** 2: checksums of settled bits and keyed values cover the key; those of format 1 are read as well. */
+export const STORE_FORMAT = 2;
 export const CEILING_KEY = Buffer.from("ceiling");
 const FORMAT_KEY = Buffer.from("format");
 
@@ -35,7 +36,13 @@ export function checkFormat(environment: Environment, directory: string, partiti
   throw new StoreFault("store_damaged", message, "the directories of a store cannot be exchanged; restore their names");
 }
 
-/** The value of "format", written with the first commit. */
+/** The format of what is stored; that of this version when nothing is. */
+export function storedFormatOf(environment: Environment): number {
+  const stored = environment.get("log", FORMAT_KEY);
+  return stored === undefined ? STORE_FORMAT : (JSON.parse(stored.toString()) as { format: number }).format;
+}
+
+/** The value of "format", written with the first commit, and with the first after an older version. */
 export function formatChange(partition: number): { readonly key: Buffer; readonly value: Buffer } {
   return { key: FORMAT_KEY, value: Buffer.from(JSON.stringify({ format: STORE_FORMAT, partition })) };
 }

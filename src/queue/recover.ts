@@ -4,6 +4,7 @@
 import { batchOf, type RecordSummary } from "../log/contract.ts";
 import { committed, rebuildLastValues } from "./commit.ts";
 import { enforceLimits } from "./depart.ts";
+import { DROPPED, STORED } from "./ledger.ts";
 import type { QueueState } from "./queue-state.ts";
 
 export function recoverRecord(state: QueueState, summary: RecordSummary): void {
@@ -23,10 +24,20 @@ export function recovered(state: QueueState, ledgerBytes: Uint8Array | undefined
     ledger.retentionMsMax = Math.max(ledger.retentionMsMax, state.retentionMs);
     line.advanceExpiries(ledger.retentionMsMax - state.retentionMs);
   }
+  if (state.log.hasDamage) reconcile(state);
   // Every recovered record is on disk, whatever the log counts before its first commit.
   const newest = Math.max(state.log.committed, batchOf(line.lastPosition));
   rebuildLastValues(state);
   committed(state, newest);
   enforceLimits(state);
   state.events.onChanged();
+}
+
+/**
+ * Damage took records, the bits that settled them, or the ledger: what is missing counts as dropped, what came again as stored
+ * again, so that the sum is that of what is there.
+ */
+function reconcile({ ledger, line }: QueueState): void {
+  const missing = ledger.remaining - line.count;
+  ledger.count(missing > 0 ? DROPPED : STORED, Math.abs(missing));
 }

@@ -52,7 +52,8 @@ export function recoverPartition(partition: Partition, parts: RecoveryParts): Qu
   const inFlight = restoreInFlight(partition, records, parts.desk);
   const nobodys: number[] = [];
   partition.queues.recover((record) => recoverRecord(partition, record, inFlight, nobodys));
-  for (const position of nobodys) partition.log.settle(position); // Not while the log is being read.
+  // Not while the log is being read; and not when damage may have taken the definition that says whose they are.
+  if (!partition.log.hasDamage) for (const position of nobodys) partition.log.settle(position);
   for (const session of records.keys()) parts.desk.watchExpiry(session);
   return queues;
 }
@@ -118,6 +119,7 @@ function recoverRecord(
 ): void {
   const { position, target, messageBytes, flags } = record;
   const session = partition.sessions.get(target);
+  partition.noteTarget(target);
   if (session === undefined) nobodys.push(position);
   else if (!inFlight.has(position)) session.inbox.push(position, messageBytes, flags);
 }

@@ -11,7 +11,8 @@ import { PageFile } from "../../src/log/page-file.ts";
 import { walkPages } from "../../src/log/page-walk.ts";
 import { Broker } from "../harness/broker.ts";
 import { RawClient } from "../harness/raw-mqtt.ts";
-import { createQueue } from "../harness/rest.ts";
+import { createQueue, ledgerOf } from "../harness/rest.ts";
+import { eventually } from "../harness/waiting.ts";
 import { run } from "./command.ts";
 
 let broker: Broker;
@@ -97,4 +98,15 @@ it("reports a damaged value, and a start serves the rest", async () => {
   expect(code).toBe(1);
   expect(stdout).toMatch(/partition 0: damaged: batch \d+: checksum does not match\ndamaged: 1 finding\n/);
   await broker.restart();
+  const consumer = await RawClient.connected(broker.mqttPort, "consumer");
+  await consumer.subscribe("$queue/jobs", { qos: 1 });
+  expect((await consumer.receiveTexts(49)).map((text) => text.trimEnd())).not.toContain("49");
+  await eventually("all is accounted for", async () => (await ledgerOf(broker, "jobs")).acknowledged === 49);
+  expect(await ledgerOf(broker, "jobs")).toMatchObject({ stored: 50, dropped: 1, waiting: 0, difference: 0 });
+  const status = await fetch(`${broker.url}/status?format=json`);
+  expect(await status.json()).toMatchObject({
+    app_status: "running",
+    damage: [{ partition: 0, values: 1, messages: 1 }],
+  });
+  await consumer.end();
 });

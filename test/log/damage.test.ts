@@ -4,6 +4,7 @@
  */
 import { open } from "lmdb";
 import { afterEach, beforeEach, expect, it } from "vitest";
+import { checksumOf } from "../../src/log/checksum.ts";
 import type { PartitionLog } from "../../src/log/contract.ts";
 import { openPartitionLog } from "../../src/log/partition-log.ts";
 import { append, commit, messageOf, type Place, Recorder, readMessage, temporaryPlace } from "./messages.ts";
@@ -149,4 +150,48 @@ it("a damaged keyed value is left out and reported, the others are visited", asy
   log.entries("sessions", (key, value) => found.push(`${key}: ${value}`));
   expect(found).toEqual(["one: value of one", "two: value of two"]);
   expect(events.damage).toMatchObject([{ what: "table", key: "sessions/three" }]);
+});
+
+it("bits under another batch's key settle nothing there", async () => {
+  const root = open({ path: place.directory, noSubdir: false, maxDbs: 32, encoding: "binary", keyEncoding: "binary" });
+  const settled = root.openDB<Buffer, Buffer>("settled", { encoding: "binary", keyEncoding: "binary" });
+  const [first] = [...settled.getRange({ start: Buffer.alloc(1) })].map(({ value }) => Buffer.from(value));
+  const other = Buffer.alloc(8);
+  other.writeUInt32BE(Math.floor(positions[35]! / 65_536), 4);
+  await settled.put(other, first!);
+  await root.close();
+  expect(openLog()).toEqual(positions.filter(isLive));
+  expect(events.damage).toMatchObject([{ what: "settled" }]);
+});
+
+it("reads what store format 1 has written, and raises it with the next commit", async () => {
+  openLog();
+  log.put("sessions", "one", Buffer.from("value"));
+  await commit(log, events);
+  await log.close();
+  // As format 1 had them: checksums without the key.
+  const uncovered = (value: Buffer): Buffer => {
+    value.writeUInt32LE(checksumOf(value.subarray(4)));
+    return value;
+  };
+  expect(await tamper("settled", uncovered)).toBe(2);
+  expect(await tamper("sessions", uncovered)).toBe(1);
+  const format = (value: Buffer): Buffer =>
+    value.toString().startsWith("{") ? Buffer.from('{"format":1,"partition":0}') : value;
+  expect(await tamper("log", format)).toBe(2);
+  expect(openLog()).toEqual(positions.filter(isLive));
+  const found: string[] = [];
+  log.entries("sessions", (key, value) => found.push(`${key}: ${value}`));
+  expect(found).toEqual(["one: value"]);
+  expect(events.damage).toEqual([]);
+  log.settle(positions[0]!);
+  await commit(log, events);
+  await log.close();
+  const formats: string[] = [];
+  await tamper("log", (value) => {
+    formats.push(value.toString());
+    return value;
+  });
+  expect(formats).toContain('{"format":2,"partition":0}');
+  openLog();
 });

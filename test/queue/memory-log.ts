@@ -39,6 +39,7 @@ export class MemoryLog implements PartitionLog {
   #committing:
     | { batch: number; records: StoredRecord[]; settled: Set<number>; puts: Map<string, Buffer | undefined> }
     | undefined;
+  readonly hasDamage = false;
   readonly recordsPerBatchMax: number;
   readonly #schedule: ((callback: () => void) => void) | undefined;
   #isWaiting = false;
