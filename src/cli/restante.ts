@@ -36,12 +36,13 @@ addSettingFlags(program.command("status").description("exit with 0 when the brok
     process.exitCode = report.ready ? 0 : EXIT_REFUSED;
   });
 
-addSettingFlags(program.command("fsck").description("say what is in the store, and what of it is damaged")).action(
-  async (_, command: Command) => {
-    const { fsck } = await import("./fsck.ts");
-    process.exitCode = await fsck(settingsOf(command).data_dir);
-  },
-);
+addSettingFlags(program.command("fsck").description("say what is in the store, and what of it is damaged"))
+  .option("--salvage <directory>", "put what is readable into a new data directory")
+  .action(async (options: { salvage?: string }, command: Command) => {
+    const { data_dir } = settingsOf(command);
+    if (options.salvage === undefined) process.exitCode = await (await import("./fsck.ts")).fsck(data_dir);
+    else process.exitCode = await (await import("./salvage.ts")).salvage(data_dir, options.salvage);
+  });
 
 addSettingFlags(
   program.command("check-config").description("print the settings in force, or what is wrong with them"),

@@ -55,6 +55,11 @@ export interface Changes {
   remove(store: KeyedStore, key: Buffer): void;
 }
 
+/** A value as it is stored, to be put into another environment. */
+export type Rescued =
+  | { readonly store: BatchStore; readonly batch: number; readonly value: Buffer }
+  | { readonly store: KeyedStore; readonly key: Buffer; readonly value: Buffer };
+
 export class Environment implements Changes {
   readonly #root: RootDatabase<Buffer, Buffer>;
   readonly #stores = new Map<string, Database<Buffer, Buffer>>();
@@ -104,6 +109,16 @@ export class Environment implements Changes {
     } catch (error) {
       throw await causeOf(error);
     }
+  }
+
+  /** Stores values in one transaction before it returns; only where no commit is ever made beside it (rescue). */
+  storeNow(rescued: readonly Rescued[]): void {
+    this.#root.transactionSync(() => {
+      for (const each of rescued) {
+        const key = "key" in each ? each.key : Buffer.from(this.#keyOf(each.batch));
+        this.#store(each.store).putSync(key, each.value);
+      }
+    });
   }
 
   putBatch(store: BatchStore, batch: number, value: Buffer): void {

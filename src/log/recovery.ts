@@ -104,7 +104,8 @@ function soundIndex(
   return rebuilt;
 }
 
-function indexFrom(batchValue: Region, batch: number): Region {
+/** The index that a sound batch value gives. */
+export function indexFrom(batchValue: Region, batch: number): Region {
   const start = entriesOffsetOf(batchValue);
   const entries = entriesOf(batchValue);
   const index = Region.allocate(HEADER_BYTES + entries * ENTRY_BYTES);

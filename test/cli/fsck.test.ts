@@ -1,10 +1,11 @@
 /**
  * Goal: a damaged store is refused by a start after an unclean stop with one line that names the partition and what to do, and is not
- * looked at after a clean one; `restante fsck` says what is there and what is damaged, and changes nothing.
+ * looked at after a clean one; `restante fsck` says what is there and what is damaged, and changes nothing; with `--salvage` a new
+ * directory holds what was readable.
  * Method: the built broker and command on a real store with messages; bits are flipped in pages of its file.
  */
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { PageFile } from "../../src/log/page-file.ts";
@@ -34,7 +35,8 @@ afterAll(async () => {
   await broker.remove();
 });
 
-const fsck = (): ReturnType<typeof run> => run(["fsck", "--data-dir", broker.dataDirectory]);
+const fsckOf = (directory: string): ReturnType<typeof run> => run(["fsck", "--data-dir", directory]);
+const fsck = (): ReturnType<typeof run> => fsckOf(broker.dataDirectory);
 const flipBit = (at: number): void => {
   const bytes = readFileSync(path);
   bytes[at]! ^= 4;
@@ -88,6 +90,32 @@ it("reports a damaged page, and a start is refused with one line", async () => {
   expect(start.stderr).toMatch(
     /^restante: the store of partition 0, [^\n]* is damaged: page \d+ of batches: [^\n]*restante fsck[^\n]*\n$/,
   );
+
+  // What is readable goes into a new directory, and a broker serves all of it.
+  const rescued = join(broker.directory, "rescued");
+  const salvage = run(["fsck", "--data-dir", broker.dataDirectory, "--salvage", rescued]);
+  expect([salvage.code, salvage.stderr]).toEqual([0, ""]);
+  expect(salvage.stdout).toMatch(
+    /^partition 0: rescued: \d+ batches, \d+ of them outside of the damaged trees, .*1 queues.*\n/,
+  );
+  expect(fsckOf(rescued)).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining("50 messages that wait, 1 queues"),
+  });
+  expect(run(["fsck", "--data-dir", broker.dataDirectory, "--salvage", rescued]).stderr).toContain("is not empty");
+  const whole = broker.dataDirectory;
+  renameSync(whole, `${whole}.damaged`);
+  renameSync(rescued, whole);
+  await broker.restart();
+  const { waiting, difference } = await ledgerOf(broker, "jobs");
+  expect([waiting, difference]).toEqual([50, 0]);
+  const consumer = await RawClient.connected(broker.mqttPort, "consumer");
+  await consumer.subscribe("$queue/jobs", { qos: 1 });
+  expect(new Set((await consumer.receiveTexts(50)).map((text) => text.trimEnd())).size).toBe(50);
+  await consumer.cut();
+  await broker.kill();
+  rmSync(whole, { recursive: true });
+  renameSync(`${whole}.damaged`, whole);
   flipBit(root * 4096 + 20);
 });
 
