@@ -1,14 +1,16 @@
 /**
  * What queues that do not match cost: one worker with 1, 100 and 10,000 queues, messages published to the topic of one of them, by the real
  * filter index, publishing, queues and turns. The log is a stub that only counts, so that a row shows nothing but the worker: CPU nanoseconds
- * a message. The topics are new each time, so that no remembered match helps. The rows for publishing should be alike.
+ * a message, or nanoseconds a call. The topics are new each time, so that no remembered match helps. The rows for publishing should be alike.
  */
 import { assert } from "../src/base/assert.ts";
+import { PURGE_MESSAGES_PER_TURN } from "../src/base/limits.ts";
 import { Region } from "../src/base/region.ts";
 import { newCreditMemory } from "../src/dispatch/credit.ts";
 import { MESSAGE_HEADER_BYTES, messageBytesOf, writeMessageHeader } from "../src/frame/message.ts";
 import { type LogEvents, type PartitionLog, RECORDS_PER_BATCH_MAX, type ReadResult } from "../src/log/contract.ts";
 import type { QueueRecord } from "../src/queue/definition.ts";
+import type { Queue } from "../src/queue/queue.ts";
 import type { SessionLimits } from "../src/session/ports.ts";
 import { BrokerWorker } from "../src/worker/worker.ts";
 
@@ -41,6 +43,25 @@ function cpuNs(): number {
 }
 
 const wallNs = (): number => Number(process.hrtime.bigint());
+
+const LONG = { small: 10_000, real: 1_000_000 };
+const PAGE = 100;
+
+/** What an operator's look into a long queue, its purge and its deletion cost, a step at a time. */
+export function longQueueBench(size: "small" | "real"): readonly { readonly name: string; readonly nsPerOp: number }[] {
+  const messages = LONG[size];
+  const one = new OneWorker(1);
+  one.fill(messages);
+  const looks = medianOf(size === "small" ? 3 : 300, 1, wallNs, () => one.lookBehind(0.9));
+  const purge = one.purge(messages);
+  one.fill(messages);
+  const removal = one.remove(messages);
+  return [
+    { name: `${PAGE} positions behind nine tenths of ${messages} messages`, nsPerOp: looks },
+    { name: `purge, a message of ${messages}`, nsPerOp: purge },
+    { name: `deletion, a message of ${messages}`, nsPerOp: removal },
+  ];
+}
 
 /** Of five runs, after one to warm up. */
 function medianOf(bursts: number, operations: number, clockNs: () => number, burst: () => void): number {
@@ -112,6 +133,40 @@ class OneWorker {
       stored.every((messages, index) => messages === (index === 0 ? this.#published : 0)),
       "only its queue has it",
     );
+  }
+
+  /** Messages that wait in the first queue. */
+  fill(count: number): void {
+    for (let sent = 0; sent < count; sent += BURST) this.publish(BURST);
+  }
+
+  get #first(): Queue {
+    return this.#worker.owner.dispatcherOf(this.#records[0]!)!.queue;
+  }
+
+  lookBehind(part: number): void {
+    const all = this.#published;
+    const behind = Math.floor((all / BURST) * part) * RECORDS_PER_BATCH_MAX;
+    assert(this.#first.waitingBehind(behind, PAGE).length === PAGE, "the look finds a page");
+  }
+
+  /** Nanoseconds a message. */
+  purge(count: number): number {
+    const start = process.hrtime.bigint();
+    const purge = this.#first.beginPurge();
+    while (!purge.step(PURGE_MESSAGES_PER_TURN)) this.#log.commit();
+    const tookNs = Number(process.hrtime.bigint() - start);
+    assert(purge.purged === count && this.#first.isEmpty, "all that waited is gone");
+    return tookNs / count;
+  }
+
+  /** Nanoseconds a message. */
+  remove(count: number): number {
+    const start = process.hrtime.bigint();
+    this.#worker.queueRoutes.remove(this.#records[0]!);
+    const { queues } = this.#worker.partitions.get(0)!;
+    while (queues.removeSome(PURGE_MESSAGES_PER_TURN)) this.#log.commit();
+    return Number(process.hrtime.bigint() - start) / count;
   }
 
   /** A topic that no cache knows. */

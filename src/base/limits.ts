@@ -228,7 +228,7 @@ export const WANTED_QUEUES_MAX = 16_384;
 export const LOOK_MESSAGES_PER_TURN = 256;
 export const LOOK_BYTES_PER_TURN = 1024 * 1024;
 export const LOOK_BATCHES_PER_TURN = 4;
-/** A purge likewise: about a millisecond. */
+/** A purge, and the removal of a deleted queue, likewise: about a millisecond. */
 export const PURGE_MESSAGES_PER_TURN = 2_048;
 
 // Control: HTTP

@@ -8,6 +8,7 @@ import type { PartitionLog, RecordSummary } from "../log/contract.ts";
 import type { QueueRecord } from "./definition.ts";
 import { KeptBudget } from "./kept.ts";
 import type { HashSeed } from "./key-hash.ts";
+import type { Removal } from "./purge.ts";
 import { Queue } from "./queue.ts";
 
 export class PartitionQueues {
@@ -17,6 +18,8 @@ export class PartitionQueues {
   readonly #byTarget = new Map<number, Entry>();
   /** Those that hold something, and maybe some that have just been emptied: no other has a deadline. */
   readonly #occupied = new Set<Entry>();
+  /** Of deleted queues whose records are not all settled yet. */
+  readonly #removals: Removal[] = [];
   /** Touched since the last seal. */
   #changed: Entry[] = [];
   /** Of batches that are sealed and have not ended, oldest first: the next one may be sealed before the last is told of. */
@@ -54,14 +57,21 @@ export class PartitionQueues {
     return entry.queue;
   }
 
-  /** Removes a deleted queue with all its records. */
+  /** Removes a deleted queue; its records go with `removeSome`. A crash before that leaves strangers to the next `recover`. */
   remove(target: number): void {
     const entry = this.#byTarget.get(target);
     if (entry === undefined) return;
     this.#byTarget.delete(target);
     this.#occupied.delete(entry);
     entry.isRemoved = true;
-    entry.queue.remove();
+    this.#removals.push(entry.queue.beginRemoval());
+  }
+
+  /** Settles up to `bound` records of removed queues; true when there are more. */
+  removeSome(bound: number): boolean {
+    const [removal] = this.#removals;
+    if (removal?.step(bound) === true) this.#removals.shift();
+    return this.#removals.length > 0;
   }
 
   /**

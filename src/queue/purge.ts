@@ -1,7 +1,7 @@
 /**
- * Purge: what waits is removed on request; and the removal of a whole queue.
+ * Purge: what waits is removed on request; and the removal of a whole queue. Both in steps: ten million messages are no single turn's work.
  */
-import type { Position } from "../log/contract.ts";
+import { type Position, RECORDS_PER_BATCH_MAX } from "../log/contract.ts";
 import { FREE, LEAVING } from "./aside.ts";
 import { isWaitingState, removeWaiting } from "./depart.ts";
 import { PURGED } from "./ledger.ts";
@@ -9,7 +9,7 @@ import type { QueueState } from "./queue-state.ts";
 
 /**
  * One request to remove what waits, carried out in steps. Messages that are not on disk when it begins are their
- * publishers' still: they stay, as does all that comes later and what is in flight.
+ * publishers' still (of a memory queue they are the queue's): they stay, as does all that comes later and what is in flight.
  */
 export class Purge {
   /** Messages removed so far. */
@@ -20,7 +20,9 @@ export class Purge {
 
   constructor(state: QueueState) {
     this.#state = state;
-    this.#before = state.availableBefore;
+    const { gathering, gatheringRecords } = state.log;
+    const next = gathering * RECORDS_PER_BATCH_MAX + gatheringRecords; // Of a memory queue everything is available, also what is to come.
+    this.#before = Math.min(state.availableBefore, next);
   }
 
   /** Removes up to `bound` messages, and looks at no more than as many aside; true when nothing is left to remove. */
@@ -44,14 +46,33 @@ export class Purge {
   }
 }
 
-export function removeAll(state: QueueState): void {
-  const { aside, line, log } = state;
-  for (let slot = 0; slot < aside.capacity; slot += 1) {
-    if (aside.states[slot] === FREE) continue;
-    if (aside.overwritten[slot] === 0 || aside.states[slot] === LEAVING) state.settleRecord(aside.positions[slot]!);
-    aside.remove(slot);
+/** The end of a queue, in steps: every record is settled. Nothing else may use the queue any more. */
+export class Removal {
+  readonly #state: QueueState;
+  #slot = 0;
+
+  constructor(state: QueueState) {
+    this.#state = state;
+    state.lastValues?.clear();
+    state.log.put("ledgers", state.ledgerKey, undefined);
   }
-  for (; line.first(Number.POSITIVE_INFINITY); line.remove()) state.settleRecord(line.position);
-  state.lastValues?.clear();
-  log.put("ledgers", state.ledgerKey, undefined);
+
+  /** Settles up to `bound` records; true when none is left. */
+  step(bound: number): boolean {
+    const { aside, line } = this.#state;
+    let left = bound;
+    for (; left > 0 && this.#slot < aside.capacity; left -= 1) {
+      const slot = this.#slot;
+      this.#slot += 1;
+      if (aside.states[slot] === FREE) continue;
+      const isStored = aside.overwritten[slot] === 0 || aside.states[slot] === LEAVING;
+      if (isStored) this.#state.settleRecord(aside.positions[slot]!);
+      aside.remove(slot);
+    }
+    for (; left > 0 && line.first(Number.POSITIVE_INFINITY); left -= 1) {
+      this.#state.settleRecord(line.position);
+      line.remove();
+    }
+    return this.#slot >= aside.capacity && line.count === 0;
+  }
 }

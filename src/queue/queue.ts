@@ -30,7 +30,7 @@ import {
 import { ACKNOWLEDGED, DEAD_LETTERED, DROPPED, EXPIRED, PURGED, REFUSED, STORED, SUPERSEDED } from "./ledger.ts";
 import { type LookedAt, lookAt, waitingBehind } from "./look.ts";
 import type { QueueCounters, QueueLatencies } from "./metrics.ts";
-import { Purge, removeAll } from "./purge.ts";
+import { Purge, Removal } from "./purge.ts";
 import { type QueueOptions, QueueState } from "./queue-state.ts";
 import { recovered, recoverRecord } from "./recover.ts";
 import { writeKept } from "./rewrite.ts";
@@ -313,9 +313,9 @@ export class Queue {
     return new Purge(this.#state);
   }
 
-  /** Settles every record and removes the ledger: the queue was deleted and must not be used again. */
-  remove(): void {
-    removeAll(this.#state);
+  /** The queue was deleted and must not be used again: its ledger goes, its records with the steps that the caller takes. */
+  beginRemoval(): Removal {
+    return new Removal(this.#state);
   }
 
   /** For tests and metrics: messages in flight, and those leaving. */

@@ -13,6 +13,7 @@
 import {
   FRAMES_PER_TURN,
   HOUSEKEEPING_MS,
+  PURGE_MESSAGES_PER_TURN,
   QUEUE_IDLE_TICK_MS,
   QUEUE_TICK_MS,
   TIMERS_PER_TURN,
@@ -367,7 +368,10 @@ export class BrokerWorker implements PartnerHandler {
     }
     if (this.owner.pump(nowMs, this.#options.random)) isBusy = true;
     if (this.#retained.turn()) isBusy = true;
-    for (const { log } of this.partitions.values()) log.flush("mayWait");
+    for (const { log, queues } of this.partitions.values()) {
+      if (queues.removeSome(PURGE_MESSAGES_PER_TURN)) isBusy = true;
+      log.flush("mayWait");
+    }
     this.#turns.beginOutput();
     this.#options.flushOutput();
     for (const partner of this.#partners) partner.endTurn();

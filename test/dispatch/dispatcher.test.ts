@@ -8,6 +8,8 @@ import { Region } from "../../src/base/region.ts";
 import { NOT_PAUSED, SESSION_WINDOW_FULL } from "../../src/dispatch/credit.ts";
 import { ACCEPTED, DROPPED_NEWEST, REFUSED_LIMIT } from "../../src/queue/accept.ts";
 import type { LookedAt } from "../../src/queue/look.ts";
+import { PartitionQueues } from "../../src/queue/partition-queues.ts";
+import { MemoryLog } from "../queue/memory-log.ts";
 import { Bench } from "./bench.ts";
 
 describe("oversized messages", () => {
@@ -127,13 +129,33 @@ test("a deleted queue leaves nothing on disk and serves nobody", () => {
   bench.offer(5);
   expect(bench.dispatcher.close()).toEqual(bench.consumers);
   bench.queues.remove(1);
-  for (let round = 0; round < 3; round += 1) {
+  for (let isMore = true; isMore; ) {
+    isMore = bench.queues.removeSome(7);
     bench.log.flush();
     bench.log.succeed();
   }
+  bench.log.flush();
+  bench.log.succeed();
   bench.pump();
   expect(bench.handed.length).toBe(10);
   expect([bench.log.durableRecords, [...bench.disk.tables.keys()]]).toEqual([0, []]);
+});
+
+test("a deletion that a crash cuts short leaves strangers, which the next start settles", () => {
+  const bench = new Bench({});
+  bench.publish(30);
+  bench.queues.remove(1);
+  expect(bench.queues.removeSome(12)).toBe(true);
+  bench.log.flush();
+  bench.log.succeed();
+  const log = new MemoryLog(bench.disk, { onSeal: () => {}, onCommitted: () => {}, onFailed: () => {} });
+  const strangers: number[] = [];
+  new PartitionQueues(log, bench.random).recover(({ position }) => strangers.push(position));
+  expect(strangers.length).toBe(18);
+  for (const position of strangers) log.settle(position);
+  log.flush();
+  log.succeed();
+  expect([bench.disk.records.size, [...bench.disk.tables.keys()]]).toEqual([0, []]);
 });
 
 describe("retention", () => {
