@@ -14,15 +14,15 @@ import {
   LOG_DEAD_BYTES_FLOOR,
   LOG_PROBE_MS,
   LOG_READ_CACHE_BYTES_DEFAULT,
-  LOG_RESERVE_BYTES,
   LOG_RETRY_MS_MAX,
   LOG_RETRY_MS_MIN,
   LOG_SETTLEMENTS_WAIT_MS,
 } from "../base/limits.ts";
-import { Region } from "../base/region.ts";
+import type { Region } from "../base/region.ts";
 import { totalBytes } from "../frame/message.ts";
 import { Arena } from "./arena.ts";
-import { BatchImage } from "./batch-image.ts";
+import type { BatchImage } from "./batch-image.ts";
+import { BatchImages } from "./batch-images.ts";
 import { BatchTable } from "./batch-table.ts";
 import { type Commit, skipCommit, writeCommit } from "./commit.ts";
 import { DiskFull, faultOfCommit } from "./commit-fault.ts";
@@ -42,14 +42,13 @@ import {
   type Table,
 } from "./contract.ts";
 import { DamageReport } from "./damage-report.ts";
-import { Environment, fileOf } from "./environment.ts";
-import { growthOfCommit } from "./growth.ts";
+import { Environment } from "./environment.ts";
 import { Health, isWritable } from "./health.ts";
-import { ReadCache } from "./read-cache.ts";
-import { TableChanges, visitTable } from "./record-tables.ts";
+import { Pending } from "./pending.ts";
+import { visitTable } from "./record-tables.ts";
 import { recoverBatches } from "./recovery.ts";
-import { Reserve } from "./reserve.ts";
 import { Rewriter } from "./rewriter.ts";
+import { Space } from "./space.ts";
 import { ceilingOf, checkFormat, STORE_FORMAT, storedFormatOf } from "./store-format.ts";
 
 export interface PartitionLogOptions {
@@ -76,21 +75,15 @@ class LmdbPartitionLog implements PartitionLog {
   readonly #events: LogEvents;
   readonly #schedule: (callback: () => void, afterMs: number) => void;
   readonly #environment: Environment;
-  readonly #reserve: Reserve;
+  readonly #space: Space;
   readonly #damage: DamageReport;
   readonly #table = new BatchTable();
   readonly #rewriter: Rewriter;
   readonly #health = new Health();
-  readonly #cache: ReadCache;
-  readonly #freeArenas: Arena[] = [];
+  readonly #images: BatchImages;
+  readonly #pending: Pending;
 
   #arena = new Arena();
-  #puts = new TableChanges();
-  /** Batches whose settled bits changed, and batches to remove, since the last seal. */
-  #dirty: number[] = [];
-  #removals: number[] = [];
-  #removedBytes = 0;
-  #indexes = new Map<number, Buffer>();
   #commit: Commit | undefined;
   #committed = 0;
   #ceiling = 0;
@@ -112,7 +105,6 @@ class LmdbPartitionLog implements PartitionLog {
   #failedCommits = 0;
   #rewrites = 0;
   #removed = 0;
-  #loads = 0;
 
   constructor(options: PartitionLogOptions) {
     this.#directory = options.directory;
@@ -120,19 +112,17 @@ class LmdbPartitionLog implements PartitionLog {
     this.#events = options.events;
     this.#schedule = options.schedule ?? ((callback, afterMs) => setTimeout(callback, afterMs).unref());
     this.#rewriter = new Rewriter(this.#table, options.deadBytesFloor ?? LOG_DEAD_BYTES_FLOOR);
-    this.#cache = new ReadCache(options.readCacheBytes ?? LOG_READ_CACHE_BYTES_DEFAULT, (image) => {
-      if (image.arena !== undefined) this.#release(image.arena);
-    });
+    this.#pending = new Pending(this.#table);
     this.#environment = Environment.open(options.directory);
     checkFormat(this.#environment, options.directory, options.partition);
-    this.#reserve = new Reserve({
-      file: fileOf(options.directory),
-      directory: options.directory,
-      endBytes: () => this.#environment.endBytes(),
-      freeBytes: () => this.#freeBytes,
-    });
-    this.#reserve.tryClaim(0, LOG_RESERVE_BYTES); // While there is space.
     this.#damage = new DamageReport(options.events, this.#environment);
+    this.#space = new Space(options.directory, this.#environment, this.#table, this.#damage);
+    this.#images = new BatchImages({
+      environment: this.#environment,
+      table: this.#table,
+      damage: this.#damage,
+      cacheBytes: options.readCacheBytes ?? LOG_READ_CACHE_BYTES_DEFAULT,
+    });
     // A store of an older format becomes one of this with the next commit: a new ceiling goes with it.
     this.#isFormatOld = storedFormatOf(this.#environment) < STORE_FORMAT;
     this.#ceiling = ceilingOf(this.#environment);
@@ -195,18 +185,17 @@ class LmdbPartitionLog implements PartitionLog {
     const live = table.settle(index);
     if (live < 0) return;
     if (live > 0) {
-      if (table.markDirty()) this.#dirty.push(batch);
+      this.#pending.noteDirty(batch);
       this.#rewriter.consider();
       return;
     }
-    this.#removedBytes += table.storedBytes;
+    this.#pending.remove(batch, table.storedBytes);
     table.remove(0);
-    this.#removals.push(batch);
-    this.#cache.drop(batch);
+    this.#images.drop(batch);
   }
 
   put(table: Table, key: string, value: Uint8Array | undefined): void {
-    this.#puts.set(table, key, value);
+    this.#pending.puts.set(table, key, value);
   }
 
   flush(settlements: SettlementsMode = "now"): void {
@@ -243,8 +232,7 @@ class LmdbPartitionLog implements PartitionLog {
     assert(!this.#isRecovered, "a log is recovered once, first of all");
     this.#isRecovered = true;
     const repairs = recoverBatches(this.#environment, this.#table, this.#damage, visit);
-    this.#removals = repairs.removals;
-    this.#indexes = repairs.indexes;
+    this.#pending.repair(repairs.removals, repairs.indexes);
   }
 
   entries(table: Table, visit: (key: string, value: Buffer) => void): void {
@@ -261,7 +249,7 @@ class LmdbPartitionLog implements PartitionLog {
       failedCommits: this.#failedCommits,
       rewrites: this.#rewrites,
       removals: this.#removed,
-      loads: this.#loads,
+      loads: this.#images.loads,
       ...this.#environment.pages(),
       tableBytes: this.#table.memoryBytes,
       damageCount: this.#damage.count,
@@ -279,27 +267,19 @@ class LmdbPartitionLog implements PartitionLog {
       if (this.#commit === undefined) this.#begin();
       await idle;
     }
-    this.#reserve.close();
+    this.#space.close();
     await this.#environment.close();
   }
 
   /** Whether a commit has anything to say; rewrites alone are no reason. */
   get #hasWork(): boolean {
-    return (
-      this.#arena.records > 0 ||
-      !this.#puts.isEmpty ||
-      this.#dirty.length > 0 ||
-      this.#removals.length > 0 ||
-      this.#indexes.size > 0 ||
-      this.#damage.hasAside
-    );
+    return this.#arena.records > 0 || !this.#pending.isEmpty || this.#damage.hasAside;
   }
 
   /** Whether nobody waits for what gathers. Where rewrites are due, the disk is not kept waiting. */
   get #hasOnlySettlements(): boolean {
-    const hasSettlements = this.#dirty.length > 0 || this.#removals.length > 0;
-    if (!hasSettlements || this.#arena.records > 0 || !this.#puts.isEmpty) return false;
-    return this.#indexes.size === 0 && !this.#damage.hasAside && !this.#rewriter.isDue;
+    if (this.#arena.records > 0 || !this.#pending.isSettlementsOnly) return false;
+    return !this.#damage.hasAside && !this.#rewriter.isDue;
   }
 
   #wait(): void {
@@ -324,11 +304,7 @@ class LmdbPartitionLog implements PartitionLog {
       batch: arena.batch,
       arena,
       image: arena.records > arena.settled ? arena.seal() : undefined,
-      puts: this.#puts,
-      dirty: this.#dirty,
-      removals: this.#removals,
-      removedBytes: this.#removedBytes,
-      indexes: this.#indexes,
+      ...this.#pending.take(),
       rewrites: this.#rewriter.take(arena.usedBytes, (batch) => this.#imageOf(batch)),
       partition: this.#partition,
       ceiling: arena.batch > this.#ceiling ? arena.batch + LOG_BATCH_NUMBERS_RESERVED : this.#ceiling,
@@ -336,21 +312,11 @@ class LmdbPartitionLog implements PartitionLog {
       isProbe,
     };
     this.#commit = commit;
-    this.#puts = new TableChanges();
-    this.#dirty = [];
-    this.#removals = [];
-    this.#removedBytes = 0;
-    this.#indexes = new Map();
-    this.#arena = this.#freeArenas.pop() ?? new Arena();
+    this.#arena = this.#images.takeArena();
     this.#arena.reset(commit.batch + 1);
 
-    let growthBytes = this.#growthOf(commit, true);
-    let hasSpace = this.#hasSpaceFor(commit, growthBytes);
-    if (!hasSpace) {
-      growthBytes = this.#growthOf(commit, false);
-      hasSpace = this.#hasSpaceFor(commit, growthBytes);
-    }
-    const done = hasSpace
+    const { growthBytes, isGranted } = this.#space.claim(commit);
+    const done = isGranted
       ? this.#environment.commit((changes) => writeCommit(commit, this.#table, this.#damage, changes))
       : this.#skip(commit, growthBytes);
     if (commit.image !== undefined) {
@@ -362,30 +328,6 @@ class LmdbPartitionLog implements PartitionLog {
       () => this.#succeeded(commit, growthBytes),
       (cause: unknown) => this.#failed(commit, faultOfCommit(cause, this.#directory, growthBytes), growthBytes),
     );
-  }
-
-  #growthOf(commit: Commit, isGuess: boolean): number {
-    const treePages = (): number => this.#environment.treePages();
-    return growthOfCommit(commit, this.#table, treePages, isGuess) + this.#damage.asideBytes;
-  }
-
-  /** What brings no records may use the reserve: most of it makes room. */
-  #hasSpaceFor(commit: Commit, growthBytes: number): boolean {
-    if (commit.image === undefined) return this.#reserve.tryClaim(growthBytes, 0);
-    return this.#hasSpaceForRecords(growthBytes, growthBytes);
-  }
-
-  /** Whether a commit with records may lengthen the file by so much; so many bytes of it are taken. */
-  #hasSpaceForRecords(growthBytes: number, takenBytes: number): boolean {
-    const leftBytes = growthBytes - takenBytes;
-    if (this.#reserve.tryClaim(takenBytes, leftBytes + LOG_RESERVE_BYTES)) return true;
-    // On a full disk the pages that became free within the file take it, or most of it: they may lie too far apart.
-    return this.#freeBytes > 2 * growthBytes && this.#reserve.tryClaim(takenBytes, leftBytes + LOG_RESERVE_BYTES / 2);
-  }
-
-  get #freeBytes(): number {
-    const { freePages, pageBytes } = this.#environment.pages();
-    return freePages * pageBytes;
   }
 
   #skip(commit: Commit, growthBytes: number): Promise<void> {
@@ -405,9 +347,9 @@ class LmdbPartitionLog implements PartitionLog {
     for (const { batch, image } of commit.rewrites) {
       if (!this.#table.find(batch)) continue;
       this.#table.replaceStored(image.entries, image.valueBytes);
-      this.#cache.put(image);
+      this.#images.put(image);
     }
-    this.#keep(commit);
+    this.#images.keep(commit.batch, commit.image, commit.arena);
     if (commit.image !== undefined) this.#health.succeed(growthBytes);
     const isSoundAgain = commit.isProbe && this.#health.fault !== undefined;
     if (isSoundAgain) this.#health.fault = undefined;
@@ -421,14 +363,8 @@ class LmdbPartitionLog implements PartitionLog {
     this.#commit = undefined;
     this.#failedCommits += 1;
     if (commit.image !== undefined && this.#table.find(commit.batch)) this.#table.remove("live");
-    for (const removed of commit.removals) if (removed !== commit.batch) this.#removals.push(removed);
-    this.#removedBytes += commit.removedBytes;
-    for (const [batch, index] of commit.indexes) this.#indexes.set(batch, index);
-    for (const touched of commit.dirty) this.#markDirty(touched);
-    for (const { batch } of commit.rewrites) {
-      this.#markDirty(batch);
-      if (this.#table.find(batch)) this.#rewriter.consider();
-    }
+    this.#pending.takeBack(commit);
+    for (const { batch } of commit.rewrites) if (this.#table.find(batch)) this.#rewriter.consider();
     this.#retryMs = Math.min(LOG_RETRY_MS_MAX, Math.max(LOG_RETRY_MS_MIN, this.#retryMs * 2));
     this.#isPausing = !this.#isClosed;
     if (this.#isPausing) {
@@ -441,7 +377,7 @@ class LmdbPartitionLog implements PartitionLog {
     this.#failing = commit;
     this.#events.onFailed(commit.batch, fault);
     this.#failing = undefined;
-    this.#release(commit.arena);
+    this.#images.release(commit.arena);
     if (wasSound) {
       this.#events.onHealth?.(fault);
       this.#schedule(() => this.#probe(), LOG_PROBE_MS);
@@ -450,10 +386,6 @@ class LmdbPartitionLog implements PartitionLog {
     const isAlone = commit.image !== undefined && this.#commit === undefined && this.#arena.records === 0;
     if (isAlone && fault.kind === "disk_full" && this.#hasWork) this.#begin();
     this.#rest();
-  }
-
-  #markDirty(batch: number): void {
-    if (this.#table.find(batch) && this.#table.markDirty()) this.#dirty.push(batch);
   }
 
   /** What was asked for while a commit was under way, what a failed one left, and the rewriter's work, start by themselves. */
@@ -472,34 +404,13 @@ class LmdbPartitionLog implements PartitionLog {
     this.#schedule(() => this.#probe(), LOG_PROBE_MS);
     if (!this.#health.tick() || this.#isPausing) return;
     this.#isProbeDue =
-      fault.kind === "disk_full" ? this.#hasSpaceForRecords(growthBytes, 0) : isWritable(this.#directory);
+      fault.kind === "disk_full" ? this.#space.hasRoomForRecords(growthBytes, 0) : isWritable(this.#directory);
     if (this.#isProbeDue && this.#commit === undefined) this.#begin(); // Or with the commit after the one under way.
   }
 
   #rest(): void {
     this.#whenIdle?.();
     this.#whenIdle = undefined;
-  }
-
-  /** Keeps a batch that was just stored for its readers: a small one as a copy, so that its arena gathers again. */
-  #keep(commit: Commit): void {
-    const { image, arena } = commit;
-    if (image === undefined || !this.#table.find(commit.batch)) {
-      this.#release(arena);
-      return;
-    }
-    if (image.valueBytes * 4 > arena.heldBytes) {
-      this.#cache.put(image);
-      return;
-    }
-    const copy = Region.allocate(image.valueBytes);
-    image.region.bytes.copy(copy.bytes, 0, 0, image.valueBytes);
-    this.#cache.put(new BatchImage(commit.batch, copy, undefined));
-    this.#release(arena);
-  }
-
-  #release(arena: Arena): void {
-    if (this.#freeArenas.length < 2) this.#freeArenas.push(arena);
   }
 
   #liveImageOf(batch: number, index: number): BatchImage | "gone" | undefined {
@@ -509,19 +420,7 @@ class LmdbPartitionLog implements PartitionLog {
   /** The batch's value from memory or disk; undefined when it is damaged. */
   #imageOf(batch: number): BatchImage | undefined {
     if (this.#commit !== undefined && this.#commit.batch === batch) return this.#commit.image;
-    const kept = this.#cache.get(batch);
-    if (kept !== undefined) return kept;
-    if (this.#table.isDamaged) return undefined;
-    this.#loads += 1;
-    const value = this.#environment.getBatch("batches", batch);
-    const image = value === undefined ? "the value is missing" : BatchImage.of(batch, value);
-    if (image instanceof BatchImage) {
-      this.#cache.put(image);
-      return image;
-    }
-    this.#table.markDamaged();
-    this.#damage.add({ what: "batch", batch, records: this.#table.live, reason: image }, value);
-    return undefined;
+    return this.#images.load(batch);
   }
 }
 
