@@ -1,8 +1,7 @@
 /** Refuses a store that LMDB must not be let loose on, after a stop that was not clean. */
 
-import { describeFault, faultsOfPages } from "../log/partition-check.ts";
+import { damagedPages, faultsOfPages } from "../log/partition-check.ts";
 import { partitionDirectoryOf, readStoreDescriptor } from "../log/partitions.ts";
-import { StoreFault } from "../log/store-fault.ts";
 import { takeCleanMark } from "./clean-mark.ts";
 import type { LogLine } from "./raise-partitions.ts";
 
@@ -14,17 +13,8 @@ export function checkPages(dataDirectory: string, log: LogLine): void {
   const { partitions } = descriptor;
   const beganMs = performance.now();
   for (let partition = 0; partition < partitions; partition += 1) {
-    const directory = partitionDirectoryOf(dataDirectory, partition);
-    const faults = faultsOfPages(directory);
-    if (faults.length === 0) continue;
-    const { where, reason } = describeFault(faults[0]!);
-    const more = faults.length === 1 ? "" : `, and ${faults.length - 1} more`;
-    const message = `the store of partition ${partition}, ${directory}, is damaged: ${where}: ${reason}${more}`;
-    throw new StoreFault(
-      "store_damaged",
-      message,
-      `restante fsck --data-dir ${dataDirectory} shows it and rescues what is readable`,
-    );
+    const faults = faultsOfPages(partitionDirectoryOf(dataDirectory, partition));
+    if (faults.length > 0) throw damagedPages(dataDirectory, partition, faults);
   }
   const ms = Math.round(performance.now() - beganMs);
   log({ partitions, ms }, "the last stop was not clean: the pages of the store were checked, and are sound");

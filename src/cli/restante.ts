@@ -1,4 +1,4 @@
-/** The command line: `restante start | status | fsck | check-config`. The one door to commander. */
+/** The command line: `restante start | status | fsck | compact | check-config`. The one door to commander. */
 import { Command, CommanderError } from "commander";
 import { VERSION } from "../base/version.ts";
 import { parseApiKeyFile } from "../config/api-keys.ts";
@@ -45,6 +45,12 @@ addSettingFlags(program.command("fsck").description("say what is in the store, a
   });
 
 addSettingFlags(
+  program.command("compact").description("give the space that the store does not use back to the disk"),
+).action(async (_, command: Command) => {
+  process.exitCode = await (await import("./compact.ts")).compact(settingsOf(command).data_dir);
+});
+
+addSettingFlags(
   program.command("check-config").description("print the settings in force, or what is wrong with them"),
 ).action((_, command: Command) => {
   const settings = settingsOf(command);
@@ -82,7 +88,7 @@ function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) {
     const isWithoutVerb = error.code === "commander.help";
     const text = isWithoutVerb
-      ? "which command? start, status, fsck or check-config; see restante --help"
+      ? "which command? start, status, fsck, compact or check-config; see restante --help"
       : error.message;
     if (error.exitCode !== 0) printRefusal(text.replace(/^error: /, ""));
     return error.exitCode;

@@ -210,6 +210,16 @@ export class Environment implements Changes {
     return pages;
   }
 
+  /** Copies what the last commit left into `data.mdb` of a directory, without the free pages. Throws StoreFault. */
+  async copyTo(directory: string): Promise<void> {
+    try {
+      await this.#root.backup(directory, true);
+    } catch (cause) {
+      const message = `cannot copy the store to ${directory}: ${(cause as Error).message}`;
+      throw new StoreFault("store_unavailable", message, "check the directory's owner, mode and free space", cause);
+    }
+  }
+
   async close(): Promise<void> {
     await this.#root.close();
   }

@@ -19,7 +19,9 @@ import type { Table } from "./contract.ts";
 import { BATCH_STORES, batchOfKey, fileOf, KEYED_STORES, type KeyedStore } from "./environment.ts";
 import { PageFile } from "./page-file.ts";
 import { type PageFault, walkPages } from "./page-walk.ts";
+import { partitionDirectoryOf } from "./partitions.ts";
 import { isSoundTableValue } from "./record-tables.ts";
+import { StoreFault } from "./store-fault.ts";
 
 /** Bytes that are not what was written. */
 export interface Finding {
@@ -70,6 +72,18 @@ export const describeFault = ({ page, tree, reason }: PageFault): Finding => ({
   where: `page ${page} of ${tree}`,
   reason,
 });
+
+/** The refusal of a store that LMDB must not be let loose on. */
+export function damagedPages(dataDirectory: string, partition: number, faults: readonly PageFault[]): StoreFault {
+  const { where, reason } = describeFault(faults[0]!);
+  const more = faults.length === 1 ? "" : `, and ${faults.length - 1} more`;
+  const directory = partitionDirectoryOf(dataDirectory, partition);
+  return new StoreFault(
+    "store_damaged",
+    `the store of partition ${partition}, ${directory}, is damaged: ${where}: ${reason}${more}`,
+    `restante fsck --data-dir ${dataDirectory} shows it and rescues what is readable`,
+  );
+}
 
 class Check {
   readonly #file: PageFile;

@@ -8,7 +8,7 @@
  *
  * To change the layout: 1. raise `STORE_FORMAT`; 2. migrate or keep reading the older one here; 3. add a migration test.
  */
-import type { Environment } from "./environment.ts";
+import type { Changes, Environment } from "./environment.ts";
 import { StoreFault } from "./store-fault.ts";
 
 /** 2: checksums of settled bits and keyed values cover the key; those of format 1 are read as well. */
@@ -45,6 +45,12 @@ export function storedFormatOf(environment: Environment): number {
 /** The value of "format", written with the first commit, and with the first after an older version. */
 export function formatChange(partition: number): { readonly key: Buffer; readonly value: Buffer } {
   return { key: FORMAT_KEY, value: Buffer.from(JSON.stringify({ format: STORE_FORMAT, partition })) };
+}
+
+/** Puts "format" once more, as it is stored: a change that changes nothing. */
+export function repeatFormat(environment: Environment, changes: Changes, partition: number): void {
+  const { key, value } = formatChange(partition);
+  changes.put("log", key, environment.get("log", key) ?? value);
 }
 
 /** The highest batch number that may have been given; 0 in a new store. */
