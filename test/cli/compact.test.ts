@@ -24,7 +24,7 @@ const QUEUES = ["one", "two", "three"] as const;
 const MESSAGES = 500;
 const DRAINED = 450;
 const MESSAGE_BYTES = 20_000;
-const KILLS = isFullSize ? 60 : 8;
+const KILLS = isFullSize ? 60 : 6;
 const TOGETHER = 50;
 
 let broker: Broker;
