@@ -5,7 +5,7 @@
  * Method: the built broker with three partitions, filled and mostly drained; the command, killed at random moments of a printed seed;
  * copies of the store for the refusals, one of them on a tmpfs of its size, which needs the right to mount.
  */
-import { execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -150,28 +150,42 @@ it("leaves a whole store when it is killed at any moment", async () => {
   const seed = Date.now() % 1_000_000;
   console.log(`seed ${seed}`);
   const random = randomOf(seed);
-  const beganMs = performance.now();
   const directory = copyOf("killed");
-  expect(compactOf(directory).code).toBe(0);
-  const wholeMs = performance.now() - beganMs;
+  const asideOf = (partition: number): string => join(directory, `partition-${partition}`, "compact");
+  const isCopying = (): boolean => QUEUES.some((_, partition) => existsSync(asideOf(partition)));
+  const started = (): ChildProcess =>
+    spawn(process.execPath, [ENTRY, "compact", "--data-dir", directory], { stdio: "ignore" });
+  const copying = async (child: ChildProcess): Promise<void> => {
+    while (!isCopying() && child.exitCode === null) await pause(0);
+  };
+
+  // One that is left alone tells how long it takes to its first copy, and from there to its end.
+  const whole = started();
+  const end = once(whole, "exit");
+  const beganMs = performance.now();
+  await copying(whole);
+  const copyMs = performance.now() - beganMs;
+  while (!existsSync(join(directory, "clean")) && whole.exitCode === null) await pause(0);
+  const markedMs = performance.now() - beganMs;
+  await end;
+  expect(whole.exitCode).toBe(0);
+
   let killed = 0;
   let amid = 0;
   for (let kill = 0; kill < KILLS; kill += 1) {
     rmSync(directory, { recursive: true });
     copyOf("killed");
-    const child = spawn(process.execPath, [ENTRY, "compact", "--data-dir", directory], { stdio: "ignore" });
+    const child = started();
     const ended = once(child, "exit");
-    if (kill % 2 === 0) await pause(random() * wholeMs);
+    if (kill % 3 === 0) await pause(random() * markedMs);
     else {
-      // Once it copies, the moments that matter are short.
-      const aside = join(directory, `partition-${Math.floor(random() * PARTITIONS)}`, "compact");
-      while (!existsSync(aside) && child.exitCode === null) await pause(0);
-      await pause(random() * 40);
+      await copying(child);
+      await pause(random() * (markedMs - copyMs));
     }
     child.kill("SIGKILL");
     await ended;
     if (child.signalCode === "SIGKILL") killed += 1;
-    if (QUEUES.some((_, partition) => existsSync(join(directory, `partition-${partition}`, "compact")))) amid += 1;
+    if (isCopying()) amid += 1;
     const { code, stdout } = run(["fsck", "--data-dir", directory]);
     expect(stdout.match(/with 50 messages that wait/g), stdout).toHaveLength(PARTITIONS);
     expect(code).toBe(0);
@@ -179,7 +193,7 @@ it("leaves a whole store when it is killed at any moment", async () => {
   console.log(`${killed} of ${KILLS} were killed, ${amid} of them amid a copy`);
   expect(killed).toBeGreaterThan(0);
   // The next one takes away what a killed one left.
-  const leftover = join(directory, "partition-0", "compact");
+  const leftover = asideOf(0);
   mkdirSync(leftover, { recursive: true });
   writeFileSync(join(leftover, "data.mdb"), "a part of a copy");
   expect(compactOf(directory).code).toBe(0);
