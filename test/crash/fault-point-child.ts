@@ -47,7 +47,7 @@ Environment.prototype.commit = async function (write) {
   const batch = sealed;
   hasRewrites = false;
   const done = commit.call(this, write);
-  const kind = isClosing ? "last commit" : hasRewrites ? "rewrites" : isFirst ? "repairs" : "commit";
+  const kind = isClosing ? "last commit" : isFirst ? "repairs" : hasRewrites ? "rewrites" : "commit";
   isFirst = false;
   if (faultPoint === kind + " given" && left === 1) {
     const until = performance.now() + (random() < 0.4 ? 0 : random() * 3);
