@@ -241,10 +241,11 @@ export class Dispatcher {
     for (let left = Math.min(this.queue.heldCount, ASIDE_LOOK_MAX); left > 0 && handed < bound; left -= 1) {
       if (this.#strategy.count === 0 || !this.queue.peekHeld(nowMs, offer)) break;
       const rejecter = offer.excluded === -1 ? undefined : this.#holders[offer.excluded];
-      const consumer = offer.isHeldBack ? undefined : this.#choose(random, rejecter);
+      let consumer = offer.isHeldBack ? undefined : this.#choose(random, rejecter);
       if (consumer === undefined) this.queue.holdOn(offer.position);
-      else if (this.#deliver(consumer, link, nowMs)) handed += 1;
-      else left += 1; // Somebody else may take it; the one that refused is asked no more.
+      // Who refuses is asked no more, and it is held again meanwhile; somebody else may take it.
+      while (consumer !== undefined && !this.#deliver(consumer, link, nowMs)) consumer = this.#choose(random, rejecter);
+      if (consumer !== undefined) handed += 1;
     }
     return handed;
   }

@@ -53,6 +53,32 @@ test.each(kinds)(
   300_000,
 );
 
+/** One consumer's link refuses what another had rejected, while an older rejected message waits: a third one takes it at once. */
+const refusedAfterRejection: readonly Operation[] = [
+  { op: "publish", key: 1, extraBytes: 0, lifeMs: 0 },
+  { op: "attach", receiveMaximum: 1, packetBytesMax: 1000000, qos: 0 },
+  { op: "publish", key: 1, extraBytes: 200, lifeMs: 0 },
+  { op: "publish", key: 1, extraBytes: 0, lifeMs: 0 },
+  { op: "attach", receiveMaximum: 1, packetBytesMax: 1000000, qos: 0 },
+  { op: "flush" },
+  { op: "detach", consumer: 0 },
+  { op: "succeed" },
+  { op: "attach", receiveMaximum: 1, packetBytesMax: 90, qos: 0 },
+  { op: "attach", receiveMaximum: 2, packetBytesMax: 1000000, qos: 0 },
+  { op: "pump" },
+  { op: "settle", which: 0, isAccepted: true },
+  { op: "refuse", consumer: 2 },
+  { op: "attach", receiveMaximum: 1, packetBytesMax: 150, qos: 0 },
+  { op: "settle", which: 1, isAccepted: false },
+  { op: "settle", which: 0, isAccepted: false },
+  { op: "detach", consumer: 0 },
+  { op: "pump" },
+];
+
+test("a list that was once wrong", () => {
+  expect(run({ limits: unlimited, dispatch_strategy: "round_robin" }, refusedAfterRejection, 0)).toBeGreaterThan(1);
+});
+
 function run(definition: Partial<QueueDefinition>, operations: readonly Operation[], seed: number): number {
   const disk = new MemoryDisk();
   let log: MemoryLog | undefined;

@@ -40,6 +40,8 @@ interface Pair {
   readonly old: ModelMessage;
   readonly successor: ModelMessage;
   readonly reason: "superseded" | "dropped";
+  /** The successor was gone when a commit failed: the old one is its key's newest again, until the successor's batch ends. */
+  isVoid: boolean;
 }
 
 export interface ModelSettings {
@@ -172,6 +174,7 @@ export class Model {
       if (message.doneBatch === batch) message.doneBatch += 1;
       if (message.reasonBatch === batch) message.reasonBatch += 1;
     }
+    for (const pair of this.#pairs) pair.isVoid ||= pair.successor.state === "done";
     this.#supersedeAgain();
     this.#enforceLimits();
   }
@@ -309,7 +312,8 @@ export class Model {
 
   /** Whether a newer value is on disk or about to be, whatever becomes of that one. */
   #isReplaced(message: ModelMessage): boolean {
-    return message.isOverwritten || this.#pairs.some(({ old, reason }) => old === message && reason === "superseded");
+    const replaces = ({ old, reason, isVoid }: Pair): boolean => old === message && reason === "superseded" && !isVoid;
+    return message.isOverwritten || this.#pairs.some(replaces);
   }
 
   #exceeds(messages: readonly { bytes: number }[]): boolean {
@@ -319,7 +323,7 @@ export class Model {
 
   #leave(old: ModelMessage, successor: ModelMessage, reason: Pair["reason"]): void {
     if (old.state === "leaving") return;
-    this.#pairs.push({ old, successor, reason });
+    this.#pairs.push({ old, successor, reason, isVoid: false });
     if (old.state === "inFlight") return;
     old.state = "leaving";
     old.leavesFor = successor;
