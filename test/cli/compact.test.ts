@@ -154,7 +154,10 @@ it("leaves a whole store when it is killed at any moment", async () => {
   const asideOf = (partition: number): string => join(directory, `partition-${partition}`, "compact");
   const isCopying = (): boolean => QUEUES.some((_, partition) => existsSync(asideOf(partition)));
   const started = (): ChildProcess =>
-    spawn(process.execPath, [ENTRY, "compact", "--data-dir", directory], { stdio: "ignore" });
+    spawn(process.execPath, [ENTRY, "compact", "--data-dir", directory], {
+      stdio: ["ignore", "ignore", "inherit"],
+      env: { PATH: process.env.PATH }, // RESTANTE_TEST_SIZE is no setting.
+    });
   const copying = async (child: ChildProcess): Promise<void> => {
     while (!isCopying() && child.exitCode === null) await pause(0);
   };
