@@ -6,6 +6,7 @@ const isFull = process.env.RESTANTE_TEST_SIZE === "full";
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
+    setupFiles: ["test/setup.ts"],
     pool: "forks",
     maxWorkers: 2,
     testTimeout: isFull ? 600_000 : 60_000,

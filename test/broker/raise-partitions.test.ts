@@ -15,7 +15,8 @@ import { openPartitionLog } from "../../src/log/partition-log.ts";
 import { openStore, partitionDirectoryOf, readStoreDescriptor } from "../../src/log/partitions.ts";
 import { writeScript } from "../log/built.ts";
 import { isFull, type Place, Recorder, temporaryPlace } from "../log/messages.ts";
-import { buildStore, randomFrom, readStore, type Shape } from "./store-model.ts";
+import { randomOf, testSeed } from "../random.ts";
+import { buildStore, readStore, type Shape } from "./store-model.ts";
 
 const SMALL: Shape = {
   partitions: 1,
@@ -29,12 +30,9 @@ const SMALL: Shape = {
 const TIGHT: RaiseBounds = { batchBytes: 1_000, retainedBytes: 2_000, settledRecords: 5 };
 
 let place: Place;
-let seed: number;
 
 beforeEach(() => {
   place = temporaryPlace();
-  seed = Math.floor(Math.random() * 2 ** 32);
-  console.log(`seed ${seed}`);
 });
 
 afterEach(() => place.remove());
@@ -51,7 +49,7 @@ describe("raising", () => {
     [2, 8],
   ])("from %i to %i moves what has a new home", async (from, to) => {
     const directory = join(place.directory, "data");
-    await buildStore(directory, { ...SMALL, partitions: from }, randomFrom(seed));
+    await buildStore(directory, { ...SMALL, partitions: from }, randomOf(testSeed));
     const before = await readStore(directory);
     expect(Object.values(before.model.sessions).some(({ inFlight }) => inFlight.some(([, , at]) => at >= 0))).toBe(
       true,
@@ -67,7 +65,7 @@ describe("raising", () => {
 
   it("goes on from one raise to the next", async () => {
     const directory = join(place.directory, "data");
-    await buildStore(directory, SMALL, randomFrom(seed));
+    await buildStore(directory, SMALL, randomOf(testSeed));
     const { model } = await readStore(directory);
     for (const workers of [2, 3, 5, 4, 6]) {
       const partitions = Math.max(workers, readStoreDescriptor(directory)!.partitions);
@@ -78,7 +76,7 @@ describe("raising", () => {
 
   it("changes nothing for fewer workers, and makes a new store at once", async () => {
     const directory = join(place.directory, "data");
-    await buildStore(directory, { ...SMALL, partitions: 3 }, randomFrom(seed));
+    await buildStore(directory, { ...SMALL, partitions: 3 }, randomOf(testSeed));
     const before = await readStore(directory);
     const unexpected = (): void => expect.unreachable("nothing is to be done");
     for (const workers of [1, 2, 3]) expect(await raisePartitions(directory, workers, unexpected)).toBe(3);
@@ -90,7 +88,7 @@ describe("raising", () => {
   it("moves sessions of thousands of messages, batch by batch", async () => {
     const directory = join(place.directory, "data");
     const sessions = [5_000, 1, 0, 5_000, 5_000];
-    await buildStore(directory, { ...SMALL, sessions, payloadBytes: 1_200 }, randomFrom(seed));
+    await buildStore(directory, { ...SMALL, sessions, payloadBytes: 1_200 }, randomOf(testSeed));
     const { model } = await readStore(directory);
     let moved: Record<string, number> = {};
     await raisePartitions(directory, 3, (fields) => {
@@ -106,7 +104,7 @@ describe("raising", () => {
     await buildStore(
       directory,
       { ...SMALL, sessions: new Array<number>(40).fill(20), payloadBytes: 20_000 },
-      randomFrom(seed),
+      randomOf(testSeed),
     );
     const { model } = await readStore(directory);
     const before = await batchBytes(directory);
@@ -118,7 +116,7 @@ describe("raising", () => {
 
   it("takes many steps when the bounds of one are small", async () => {
     const directory = join(place.directory, "data");
-    await buildStore(directory, { ...SMALL, partitions: 2 }, randomFrom(seed));
+    await buildStore(directory, { ...SMALL, partitions: 2 }, randomOf(testSeed));
     const { model } = await readStore(directory);
     expect(await raisePartitions(directory, 4, quiet, TIGHT)).toBe(4);
     expect(await readStore(directory)).toEqual({ partitions: 4, model });
@@ -126,7 +124,7 @@ describe("raising", () => {
 
   it("keeps QoS 2 identifiers where they were, too", async () => {
     const directory = join(place.directory, "data");
-    await buildStore(directory, { ...SMALL, partitions: 2 }, randomFrom(seed));
+    await buildStore(directory, { ...SMALL, partitions: 2 }, randomOf(testSeed));
     const before = await inboundOf(directory, 2);
     await raisePartitions(directory, 5, quiet);
     expect(await inboundOf(directory, 5)).toEqual(expect.arrayContaining(before));
@@ -136,7 +134,7 @@ describe("raising", () => {
 describe("refusing", () => {
   it("a store whose descriptor does not fit its partitions", async () => {
     const directory = join(place.directory, "data");
-    await buildStore(directory, { ...SMALL, partitions: 3 }, randomFrom(seed));
+    await buildStore(directory, { ...SMALL, partitions: 3 }, randomOf(testSeed));
     const before = await readStore(directory);
     const refusal = expect.objectContaining({ code: "store_damaged" });
     rmSync(join(directory, "store.json"));
@@ -154,7 +152,7 @@ describe("refusing", () => {
 
   it("to go on when a destination cannot be opened, and the store is as before", async () => {
     const directory = join(place.directory, "data");
-    await buildStore(directory, SMALL, randomFrom(seed));
+    await buildStore(directory, SMALL, randomOf(testSeed));
     const before = await readStore(directory);
     const obstacle = partitionDirectoryOf(directory, 2);
     const raise = raisePartitions(directory, 3, (_fields, line) => {
@@ -169,7 +167,7 @@ describe("refusing", () => {
 
   it("to go on when the disk is full, and goes on when there is room", async ({ skip }) => {
     const origin = join(place.directory, "origin");
-    await buildStore(origin, { ...SMALL, sessions: [60, 60, 60, 60], payloadBytes: 30_000 }, randomFrom(seed));
+    await buildStore(origin, { ...SMALL, sessions: [60, 60, 60, 60], payloadBytes: 30_000 }, randomOf(testSeed));
     const { model } = await readStore(origin);
     const mounted = join(place.directory, "small");
     mkdirSync(mounted);
@@ -279,9 +277,9 @@ describe("being killed", () => {
     "at any moment of a raise from %i loses and doubles nothing",
     async (from) => {
       const script = writeScript(place.directory, "raise-child.mjs", CHILD);
-      const random = randomFrom(seed);
+      const random = randomOf(testSeed);
       const origin = join(place.directory, "origin");
-      await buildStore(origin, { ...SMALL, partitions: from }, randomFrom(seed));
+      await buildStore(origin, { ...SMALL, partitions: from }, randomOf(testSeed));
       const { model } = await readStore(origin);
       const whole = join(place.directory, "whole");
       cpSync(origin, whole, { recursive: true });
@@ -334,7 +332,7 @@ describe("being killed", () => {
   ])("at line %i, before a start with %i workers", async (line, workers) => {
     const script = writeScript(place.directory, "raise-child.mjs", CHILD);
     const directory = join(place.directory, "data");
-    await buildStore(directory, { ...SMALL, partitions: 2 }, randomFrom(seed));
+    await buildStore(directory, { ...SMALL, partitions: 2 }, randomOf(testSeed));
     const { model } = await readStore(directory);
     expect((await raiseInChild(script, directory, 3, { line })).isKilled).toBe(true);
     expect(existsSync(join(directory, "raising.json"))).toBe(true);

@@ -237,14 +237,3 @@ export async function readStore(directory: string): Promise<{ partitions: number
 }
 
 const digest = (bytes: Buffer): string => createHash("sha1").update(bytes).digest("base64");
-
-/** A generator of numbers in [0, 1) from a seed. */
-export function randomFrom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}

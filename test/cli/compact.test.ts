@@ -2,7 +2,7 @@
  * Goal: `restante compact` makes the files of a drained store small, and what waits is served exactly; it refuses, and changes nothing,
  * while a broker runs, without a store, for a newer or damaged one, and without space for the copy; killed at any moment it leaves a whole
  * store.
- * Method: the built broker with three partitions, filled and mostly drained; the command, killed at random moments of a printed seed;
+ * Method: the built broker with three partitions, filled and mostly drained; the command, killed at random moments of the seed;
  * copies of the store for the refusals, one of them on a tmpfs of its size, which needs the right to mount.
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
@@ -12,11 +12,11 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { PageFile } from "../../src/log/page-file.ts";
 import { walkPages } from "../../src/log/page-walk.ts";
-import { randomOf } from "../dispatch/random.ts";
 import { Broker, ENTRY } from "../harness/broker.ts";
 import { RawClient } from "../harness/raw-mqtt.ts";
 import { createQueue, ledgerOf } from "../harness/rest.ts";
 import { eventually, isFullSize, pause } from "../harness/waiting.ts";
+import { randomOf, testSeed } from "../random.ts";
 import { run } from "./command.ts";
 
 const PARTITIONS = 3;
@@ -147,9 +147,7 @@ it("refuses without space for the copy, and changes nothing; with space it goes 
 });
 
 it("leaves a whole store when it is killed at any moment", async () => {
-  const seed = Date.now() % 1_000_000;
-  console.log(`seed ${seed}`);
-  const random = randomOf(seed);
+  const random = randomOf(testSeed);
   const directory = copyOf("killed");
   const asideOf = (partition: number): string => join(directory, `partition-${partition}`, "compact");
   const isCopying = (): boolean => QUEUES.some((_, partition) => existsSync(asideOf(partition)));

@@ -9,6 +9,7 @@ import { Broker } from "../harness/broker.ts";
 import { createQueue, ledgerOf } from "../harness/rest.ts";
 import { describeWorkers } from "../harness/servers.ts";
 import { eventually, isFullSize, pause } from "../harness/waiting.ts";
+import { randomOf, testSeed } from "../random.ts";
 import { consumeUntilCut, publishUntilCut } from "./load.ts";
 import { QueueModel } from "./model.ts";
 
@@ -17,18 +18,6 @@ const PUBLISHERS = 3;
 const CONSUMERS = 3;
 /** A commit starts at the latest 50 ms after an acknowledgement; the rest is for a slow disk, a busy machine, and the way. */
 const SYNC_MS_MAX = 1_000;
-const seedBase = Number(process.env.RESTANTE_TEST_SEED ?? Date.now() % 1_000_000);
-
-/** mulberry32: small, and the same everywhere. */
-function randomOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
 
 describeWorkers("kill", (workers) => {
   let broker: Broker | undefined;
@@ -37,7 +26,7 @@ describeWorkers("kill", (workers) => {
   });
 
   it(`loses nothing in ${ROUNDS} rounds`, async () => {
-    const seed = seedBase + workers;
+    const seed = testSeed + workers;
     const random = randomOf(seed);
     const model = new QueueModel(SYNC_MS_MAX);
     process.stdout.write(`crash test: seed ${seed}, ${workers} workers at first\n`);

@@ -18,11 +18,11 @@ import { openPartitionLog } from "../../src/log/partition-log.ts";
 import type { Offer } from "../../src/queue/hand-out.ts";
 import { PartitionQueues } from "../../src/queue/partition-queues.ts";
 import type { Queue } from "../../src/queue/queue.ts";
-import { randomOf } from "../dispatch/random.ts";
 import { writeScript } from "../log/built.ts";
 import { isFull, type Place, Recorder, readMessage, temporaryPlace } from "../log/messages.ts";
 import { record } from "../queue/definitions.ts";
 import { message } from "../queue/message.ts";
+import { randomOf, testSeed } from "../random.ts";
 import { CHILD } from "./fault-point-child.ts";
 import { type Report, StoreModel } from "./store-model.ts";
 
@@ -59,7 +59,6 @@ const RECORDS = [
   record({ durability: "memory" }, 4),
   record({ ...lastValue, ...limitsOf(12), durability: "memory" }, 5),
 ];
-const seedBase = Number(process.env.RESTANTE_TEST_SEED ?? Date.now() % 1_000_000);
 
 let place: Place;
 
@@ -69,7 +68,7 @@ beforeEach(() => {
 
 afterEach(() => place.remove());
 
-it.each(Array.from({ length: STORES }, (_, store) => seedBase + store))(
+it.each(Array.from({ length: STORES }, (_, store) => testSeed + store))(
   "a store survives every fault point, seed %i",
   async (seed) => {
     process.stdout.write(`fault points: seed ${seed}\n`);

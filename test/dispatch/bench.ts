@@ -12,7 +12,7 @@ import { PartitionQueues } from "../../src/queue/partition-queues.ts";
 import { record } from "../queue/definitions.ts";
 import { MemoryDisk, MemoryLog } from "../queue/memory-log.ts";
 import { type MessageFields, message } from "../queue/message.ts";
-import { randomOf } from "./random.ts";
+import { randomOf } from "../random.ts";
 
 export class Bench implements ConsumerLink {
   record: QueueRecord;

@@ -12,8 +12,8 @@ import { expect, test } from "vitest";
 import type { PartitionLog } from "../../src/log/contract.ts";
 import { openPartitionLog } from "../../src/log/partition-log.ts";
 import type { QueueDefinition } from "../../src/queue/definition.ts";
+import { randomOf } from "../random.ts";
 import { anyOperation } from "./operations.ts";
-import { randomOf } from "./random.ts";
 import { type Operation, Rig } from "./rig.ts";
 
 const isFull = process.env.RESTANTE_TEST_SIZE === "full";

@@ -8,8 +8,8 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { QueueDefinition } from "../../src/queue/definition.ts";
 import { MemoryDisk, MemoryLog } from "../queue/memory-log.ts";
+import { randomOf } from "../random.ts";
 import { anyOperation } from "./operations.ts";
-import { randomOf } from "./random.ts";
 import { type Operation, Rig } from "./rig.ts";
 
 const isFull = process.env.RESTANTE_TEST_SIZE === "full";

@@ -290,10 +290,13 @@ export class Model {
     return outcome;
   }
 
-  /** What a memory queue keeps and has to write again: of a key only the newest, and nothing that leaves. */
+  /** What a memory queue keeps and has to write again: of a key only the newest, and nothing that a later batch's end takes. */
   unwritten(): ModelMessage[] {
+    const isLeaving = (message: ModelMessage): boolean => this.#pairs.some(({ old }) => old === message);
     const isNewest = (message: ModelMessage): boolean => !this.settings.isLastValue || !this.#isReplaced(message);
-    return this.live().filter((message) => message.batch === Number.POSITIVE_INFINITY && isNewest(message));
+    return this.live().filter(
+      (message) => message.batch === Number.POSITIVE_INFINITY && isNewest(message) && !isLeaving(message),
+    );
   }
 
   #isOut(message: ModelMessage): boolean {

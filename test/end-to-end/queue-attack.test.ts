@@ -11,26 +11,15 @@ import { RawClient } from "../harness/raw-mqtt.ts";
 import { createQueue, ledgerOf, request } from "../harness/rest.ts";
 import { describeWorkers } from "../harness/servers.ts";
 import { eventually, isFullSize, pause } from "../harness/waiting.ts";
+import { randomOf, testSeed } from "../random.ts";
 
 const ATTACK_MS = isFullSize ? 60_000 : 3_000;
 const ATTACKERS = 8;
 const CLIENT_IDS = 5;
-const SEED = Number(process.env.RESTANTE_TEST_SEED ?? Date.now() % 1_000_000);
 const FILTERS = ["attack/+", "attack/1", "attack/#", "#"];
 const STRATEGIES = ["random", "round_robin", "least_inflight"];
 
-/** Numbers from 0 to below `below`, the same ones for the same seed. */
-function randomOf(seed: number): (below: number) => number {
-  let state = seed >>> 0 || 1;
-  return (below) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % below;
-  };
-}
-
-describeWorkers(`queues under attack, seed ${SEED}`, (workers) => {
+describeWorkers(`queues under attack, seed ${testSeed}`, (workers) => {
   it(
     "stay even, and lose nothing",
     async () => {
@@ -45,7 +34,8 @@ describeWorkers(`queues under attack, seed ${SEED}`, (workers) => {
         let connections = 0;
 
         const attack = async (seed: number): Promise<void> => {
-          const below = randomOf(seed);
+          const random = randomOf(seed);
+          const below = (bound: number): number => Math.floor(random() * bound);
           const address = (): string =>
             ["$queue/kept", "$q/kept/#", `$queue/churned-${below(3)}`, `$q/${FILTERS[below(4)]}`][below(4)]!;
           while (!isOver()) {
@@ -108,7 +98,8 @@ describeWorkers(`queues under attack, seed ${SEED}`, (workers) => {
         };
 
         const administer = async (seed: number): Promise<void> => {
-          const below = randomOf(seed);
+          const random = randomOf(seed);
+          const below = (bound: number): number => Math.floor(random() * bound);
           while (!isOver()) {
             const name = `churned-${below(3)}`;
             const settings = {
@@ -143,8 +134,8 @@ describeWorkers(`queues under attack, seed ${SEED}`, (workers) => {
           await client.end();
         };
 
-        const attackers = Array.from({ length: ATTACKERS }, (_, at) => attack(SEED + at * 7_919));
-        await Promise.all([...attackers, administer(SEED + 1), publish()]);
+        const attackers = Array.from({ length: ATTACKERS }, (_, at) => attack(testSeed + at * 7_919));
+        await Promise.all([...attackers, administer(testSeed + 1), publish()]);
         expect(Math.min(connections, settled.size, published.size)).toBeGreaterThan(ATTACKERS);
         for (let at = 0; at < CLIENT_IDS; at += 1) {
           const last = await RawClient.connected(broker.mqttPort, `attacker-${at}`);

@@ -12,6 +12,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { PageFile } from "../../src/log/page-file.ts";
 import { walkPages } from "../../src/log/page-walk.ts";
 import { openPartitionLog } from "../../src/log/partition-log.ts";
+import { randomOf, testSeed } from "../random.ts";
 import { writeScript } from "./built.ts";
 import { isFull, messageOf, type Place, Recorder, readMessage, temporaryPlace } from "./messages.ts";
 
@@ -92,15 +93,14 @@ afterAll(() => {
 
 it("keeps what was committed and tears nothing, kill after kill", async () => {
   const script = writeScript(place.directory, "crash-child.mjs", CHILD);
-  const seed = Math.floor(Math.random() * 2 ** 32);
-  console.log(`seed ${seed}`);
+  const random = randomOf(testSeed);
   const live = new Map<number, readonly [number, number]>();
   let number = 0;
   let commits = 0;
   for (let kill = 0; kill < (isFull ? 60 : 6); kill += 1) {
     const child = spawn(
       process.execPath,
-      [script, join(place.directory, "store"), `${(seed + kill) >>> 0}`, `${number}`],
+      [script, join(place.directory, "store"), `${Math.floor(random() * 2 ** 32)}`, `${number}`],
       {
         stdio: ["ignore", "pipe", "inherit"],
       },
@@ -109,7 +109,7 @@ it("keeps what was committed and tears nothing, kill after kill", async () => {
     child.stdout.on("data", (chunk: Buffer) => chunks.push(chunk));
     const ended = once(child, "close");
     await once(child.stdout, "data");
-    setTimeout(() => child.kill("SIGKILL"), 20 + ((seed >>> (kill % 16)) % 200) + kill * 7);
+    setTimeout(() => child.kill("SIGKILL"), 20 + Math.floor(random() * 200) + kill * 7);
     const [code, signal] = (await ended) as [number | null, string | null];
     expect([code, signal]).toEqual([null, "SIGKILL"]);
 

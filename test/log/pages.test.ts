@@ -11,6 +11,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { PageFile } from "../../src/log/page-file.ts";
 import { walkPages } from "../../src/log/page-walk.ts";
 import { openPartitionLog } from "../../src/log/partition-log.ts";
+import { testSeed } from "../random.ts";
 import { writeScript } from "./built.ts";
 import { append, commit, isFull, messageOf, type Place, Recorder, temporaryPlace } from "./messages.ts";
 
@@ -166,8 +167,6 @@ it("the walk finds no fault in a sound store, and no page without an owner", () 
 });
 
 it("flipped bits are found by the walk, or reported, or do no harm", () => {
-  const seed = Math.floor(Math.random() * 2 ** 32);
-  console.log(`seed ${seed}`);
   const tries = isFull ? 4_000 : 150;
   const script = writeScript(place.directory, "pages-child.mjs", CHILD);
   const scratch = join(place.directory, "scratch");
@@ -176,7 +175,7 @@ it("flipped bits are found by the walk, or reported, or do no harm", () => {
   const outcomes = { refused: 0, damaged: 0, sound: 0 };
   const { status, signal, stdout, stderr } = spawnSync(
     process.execPath,
-    [script, join(scratch, "whole.mdb"), join(scratch, "store"), `${seed}`, "0", `${tries}`],
+    [script, join(scratch, "whole.mdb"), join(scratch, "store"), `${testSeed}`, "0", `${tries}`],
     { maxBuffer: 2 ** 30 },
   );
   const lines = stdout

@@ -9,6 +9,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { RING_BYTES_MIN } from "../../src/base/limits.ts";
 import { createDoorbells } from "../../src/ring/doorbell.ts";
 import { createMesh } from "../../src/ring/mesh.ts";
+import { testSeed } from "../random.ts";
 import { compileRing } from "./compiled.ts";
 
 const ROUNDS = process.env.RESTANTE_TEST_SIZE === "full" ? 10 : 1;
@@ -39,7 +40,6 @@ interface Report {
 }
 
 async function run(scenario: Scenario): Promise<Report[]> {
-  const seed = Math.floor(Math.random() * 2 ** 31);
   const mesh = createMesh(scenario.workers, 0);
   expect(mesh.ringBytes).toBe(RING_BYTES_MIN);
   const doorbells = createDoorbells(scenario.workers);
@@ -48,17 +48,18 @@ async function run(scenario: Scenario): Promise<Report[]> {
     const reports = Array.from({ length: scenario.workers }, (_, me) => {
       const ports = doorbells[me]!;
       const thread = new Worker(join(import.meta.dirname, "mesh-worker.mjs"), {
-        workerData: { ...scenario, folder: compiled.folder, mesh, me, ports, seed },
+        workerData: { ...scenario, folder: compiled.folder, mesh, me, ports, seed: testSeed },
         transferList: ports.filter((port) => port !== undefined),
       });
       threads.push(thread);
       return new Promise<Report>((resolve, reject) => {
         thread.once("message", resolve);
-        thread.once("error", (fault) => reject(new Error(`seed ${seed}`, { cause: fault })));
+        thread.once("error", (fault) => reject(new Error(`seed ${testSeed}`, { cause: fault })));
       });
     });
     const done = await Promise.all(reports);
-    for (const report of done) expect(report.jobsReceived, `seed ${seed}`).toBe(scenario.jobs * (scenario.workers - 1));
+    for (const report of done)
+      expect(report.jobsReceived, `seed ${testSeed}`).toBe(scenario.jobs * (scenario.workers - 1));
     return done;
   } finally {
     await Promise.all(threads.map((thread) => thread.terminate()));

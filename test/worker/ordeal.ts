@@ -7,8 +7,9 @@
  */
 import type { QueueRecord } from "../../src/queue/definition.ts";
 import { MemoryDisk } from "../queue/memory-log.ts";
+import { randomOf } from "../random.ts";
 import type { MemoryClient } from "./memory-client.ts";
-import { Rig, randomOf } from "./rig.ts";
+import { Rig } from "./rig.ts";
 
 const PARTITIONS = 3;
 const OPEN_MAX = 8;

@@ -3,6 +3,7 @@
  * happen one by one in an order drawn from a seed. Time moves only when a test says so. Logs are LMDB's in a directory of
  * their own, or in memory with crashes and failed commits (`disks`).
  */
+
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -17,6 +18,7 @@ import { BrokerWorker } from "../../src/worker/worker.ts";
 import { ledgerFault } from "../harness/ledgers.ts";
 import { definition } from "../queue/definitions.ts";
 import { type MemoryDisk, MemoryLog } from "../queue/memory-log.ts";
+import { randomOf } from "../random.ts";
 import { MemoryClient } from "./memory-client.ts";
 
 const LIMITS: SessionLimits = {
@@ -45,17 +47,6 @@ export interface RigOptions {
 interface Event {
   readonly worker: number;
   readonly run: () => void;
-}
-
-/** A small generator: the same seed, the same order (mulberry32). */
-export function randomOf(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 /** Messages removed at a time by a purge: few, so that it takes steps. */
