@@ -83,8 +83,10 @@ export class Dispatcher {
   #strategy: Strategy;
   /** No parked message makes a smaller packet. */
   #smallestParked = Number.POSITIVE_INFINITY;
-  /** A consumer that may take a parked message has room. */
-  #isUnparkWanted = false;
+  /** Parked messages that those with room have not been offered. */
+  #unofferedParked = 0;
+  /** No message parked since these were counted makes a smaller packet. */
+  #smallestParkedSince = Number.POSITIVE_INFINITY;
   #isClosed = false;
 
   /** The queue's `onAvailable` event must call `onAvailable` here. */
@@ -213,7 +215,7 @@ export class Dispatcher {
   pump(nowMs: number, random: () => number, link: ConsumerLink, bound: number): number {
     if (this.#isClosed) return 0;
     let handed = this.queue.heldCount > 0 ? this.#pumpHeld(nowMs, random, link, bound) : 0;
-    if (this.#isUnparkWanted) this.#unpark();
+    if (this.#unofferedParked > 0) this.#unpark();
 
     const offer = this.#offer;
     for (let parked = 0; handed < bound && parked < ASIDE_LOOK_MAX && this.#strategy.count > 0; ) {
@@ -226,7 +228,7 @@ export class Dispatcher {
         parked += 1;
       }
     }
-    const isMore = this.queue.hasAvailable || (handed > 0 && this.queue.heldCount > 0);
+    const isMore = this.queue.hasAvailable || this.#unofferedParked > 0 || (handed > 0 && this.queue.heldCount > 0);
     if (isMore && this.#strategy.count > 0) this.#ready.add(this);
     return handed;
   }
@@ -302,14 +304,35 @@ export class Dispatcher {
 
   #park(): void {
     const { position, region, offset } = this.#offer;
-    this.#smallestParked = Math.min(this.#smallestParked, publishPacketBytes(region, offset, 0, 0));
+    const packetBytes = publishPacketBytes(region, offset, 0, 0);
+    this.#smallestParked = Math.min(this.#smallestParked, packetBytes);
+    this.#smallestParkedSince = Math.min(this.#smallestParkedSince, packetBytes);
     this.queue.park(position);
   }
 
+  /** A consumer that may take something of what is parked has room: all of it will be offered again, some in each pump. */
+  #wantUnpark(): void {
+    this.#unofferedParked = this.queue.parkedCount;
+    this.#smallestParkedSince = Number.POSITIVE_INFINITY;
+    if (this.#unofferedParked === 0) this.#smallestParked = Number.POSITIVE_INFINITY;
+  }
+
   #unpark(): void {
-    this.#isUnparkWanted = false;
-    this.queue.unpark(ASIDE_LOOK_MAX);
-    if (this.queue.parkedCount === 0) this.#smallestParked = Number.POSITIVE_INFINITY;
+    if (!this.#isRoomForParked()) {
+      this.#unofferedParked = 0; // Until somebody who takes it has room again.
+      return;
+    }
+    const count = Math.min(this.#unofferedParked, ASIDE_LOOK_MAX);
+    this.queue.unpark(count);
+    this.#unofferedParked -= count;
+    if (this.#unofferedParked === 0) this.#smallestParked = this.#smallestParkedSince;
+  }
+
+  #isRoomForParked(): boolean {
+    for (const { room, packetBytesMax } of this.#consumers) {
+      if (room !== -1 && packetBytesMax >= this.#smallestParked) return true;
+    }
+    return false;
   }
 
   /** Puts a consumer where its room and its count say. */
@@ -324,12 +347,12 @@ export class Dispatcher {
       return;
     }
     this.#strategy.add(consumer);
-    if (consumer.packetBytesMax >= this.#smallestParked) this.#isUnparkWanted = true;
+    if (consumer.packetBytesMax >= this.#smallestParked) this.#wantUnpark();
     this.onAvailable();
   }
 
   #hasWork(): boolean {
-    return this.queue.hasAvailable || this.queue.heldCount > 0 || this.#isUnparkWanted;
+    return this.queue.hasAvailable || this.queue.heldCount > 0 || this.#unofferedParked > 0;
   }
 
   /** What `GET …/:name/metrics` answers. */

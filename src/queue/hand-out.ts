@@ -89,6 +89,7 @@ export function park(state: QueueState, position: number): void {
   if (slot !== NO_SLOT) aside.move(slot, PARKED);
   else slot = takeFromLine(state, position, PARKED);
   noteAsideExpiry(state, aside.expiries[slot]!);
+  if (state.parked.count >= 2 * aside.counts[PARKED]!) forgetUnparked(state);
   state.parked.push(position);
 }
 
@@ -100,12 +101,21 @@ export function holdOn(state: QueueState, position: number): void {
 /** Up to `bound` parked messages, longest parked first, are available again. */
 export function unpark(state: QueueState, bound: number): void {
   const { aside, parked, returned } = state;
-  for (let left = Math.min(bound, parked.count); left > 0; left -= 1) {
+  for (let left = bound; left > 0 && parked.count > 0; ) {
     const position = parked.shift();
     const slot = aside.findIn(PARKED, position);
     if (slot === NO_SLOT) continue;
     aside.move(slot, RETURNED);
     returned.push(position);
+    left -= 1;
+  }
+}
+
+/** What has expired or was removed while it was parked leaves its place when such places are half of all. */
+function forgetUnparked({ aside, parked }: QueueState): void {
+  for (let left = parked.count; left > 0; left -= 1) {
+    const position = parked.shift();
+    if (aside.findIn(PARKED, position) !== NO_SLOT) parked.push(position);
   }
 }
 

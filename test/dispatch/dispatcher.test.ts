@@ -37,6 +37,44 @@ describe("oversized messages", () => {
     expect(its.length).toBeLessThanOrEqual(1);
   });
 
+  test("all go to a consumer whose window takes them, however many there are", () => {
+    const bench = new Bench({ local_max_inflight: 300 });
+    bench.attach({ packetBytesMax: 100 });
+    bench.publish(200, { payload: "x".repeat(500) });
+    bench.pump();
+    const large = bench.attach({});
+    bench.pump();
+    expect(bench.handed.filter(({ consumer }) => consumer === large).length).toBe(200);
+  });
+
+  test("those that have gone meanwhile are in nobody's way", () => {
+    const bench = new Bench({ local_max_inflight: 300 });
+    bench.attach({ packetBytesMax: 100 });
+    for (let round = 0; round < 20; round += 1) {
+      bench.publish(100, { payload: "x".repeat(500), expiresAtMs: bench.nowMs + 1_000 });
+      bench.pump();
+      bench.tick(2_000);
+    }
+    bench.publish(70, { payload: "x".repeat(500) });
+    bench.pump();
+    const large = bench.attach({});
+    bench.pump();
+    expect(bench.handed.filter(({ consumer }) => consumer === large).length).toBe(70);
+    expect(bench.dispatcher.status(bench.nowMs)).toMatchObject({ expired: 2_000, waiting: 0, difference: 0 });
+  });
+
+  test("those in front of what a consumer takes are in its way no longer than it takes to look", () => {
+    const bench = new Bench({});
+    bench.attach({ packetBytesMax: 100 });
+    bench.publish(200, { payload: "x".repeat(1_000) });
+    bench.publish(3, { payload: "x".repeat(500) });
+    bench.pump();
+    const medium = bench.attach({ packetBytesMax: 800 });
+    bench.pump();
+    expect(bench.handed.filter(({ consumer }) => consumer === medium).length).toBe(3);
+    expect(bench.dispatcher.status(0)).toMatchObject({ waiting: 200, in_flight: 3 });
+  });
+
   test("the limit is exact, to the byte", () => {
     // 1 fixed header, 2 remaining length, 2 + 1 topic, 2 packet identifier, 1 properties length, 200 payload.
     for (const [packetBytesMax, delivered] of [
