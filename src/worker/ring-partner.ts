@@ -78,15 +78,15 @@ export class RingPartner implements Partner {
   }
 
   hasRoom(messageBytes: number): boolean {
-    if (this.#chunks.isActive || this.#backlog.length > 0) return false;
     const bodyBytes = PUBLISH_HEADER_BYTES + messageBytes;
+    if (this.#chunks.isActive || this.#backlog.length > 0) return this.#refuse(bodyBytes);
     if (bodyBytes > this.#writer.maxBodyBytes) return true; // It begins to cross now and goes on by itself.
     return this.#writer.tryClaim(PUBLISH, bodyBytes) !== RING_FULL || this.#refuse(bodyBytes);
   }
 
-  /** Notes what found no room, so that the partner rings when there is some. */
+  /** Notes what found no room, so that the partner rings when there is some, also when what goes before it is across by then. */
   #refuse(bodyBytes: number): false {
-    this.#refusedBytes = Math.max(this.#refusedBytes, bodyBytes);
+    this.#refusedBytes = Math.max(this.#refusedBytes, Math.min(bodyBytes, this.#writer.maxBodyBytes));
     return false;
   }
 
@@ -134,8 +134,8 @@ export class RingPartner implements Partner {
     offset: number,
     messageBytes: number,
   ): boolean {
-    if (this.#chunks.isActive) return false;
     const bodyBytes = DELIVER_HEADER_BYTES + messageBytes;
+    if (this.#chunks.isActive) return this.#refuse(bodyBytes);
     if (bodyBytes > this.#writer.maxBodyBytes) {
       const body = Region.allocate(bodyBytes);
       writeDeliverHeader(body, 0, slot, generation, position, redelivered);

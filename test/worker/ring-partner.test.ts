@@ -1,6 +1,6 @@
 /**
  * Goal: everything one worker asks of another arrives once and whole, reserved frames in their order among themselves, messages in
- * theirs, whatever the sizes and however slowly the other drains; and whoever sleeps is rung.
+ * theirs, whatever the sizes and however slowly the other drains; whoever sleeps is rung, also who was refused.
  * Method: two partners over rings of the smallest size, driven in an order drawn by fast-check, beside lists of what was asked.
  */
 import fc from "fast-check";
@@ -99,19 +99,27 @@ describe("a partner by ring", () => {
         const receiver = new RingPartner(0, listener, back, there, { ring: () => (bells.sender += 1) }, max);
         const messages: Heard[] = [];
         const reserved: Heard[] = [];
+        const refused: { kind: "publish" | "deliver"; serial: number; payloadBytes: number }[] = [];
+        const trySend = (kind: "publish" | "deliver", number: number, payloadBytes: number): boolean => {
+          const message = storedMessage("t", Buffer.alloc(0), Buffer.alloc(payloadBytes, number), 8);
+          const bytes = totalBytes(message, 8);
+          if (kind === "publish") {
+            if (!sender.hasRoom(bytes)) return false;
+            sender.publish(number, number + 1, 3, 9, message, 8, bytes);
+            messages.push(["publish", 0, number, number + 1, 3, 9, tellingOf(message, 8)]);
+            return true;
+          }
+          const position = number * 2 ** 30;
+          if (!sender.deliver(number, 2, position, number % 2 === 0, message, 8, bytes)) return false;
+          messages.push(["deliver", 0, number, 2, position, number % 2 === 0, tellingOf(message, 8)]);
+          return true;
+        };
         let serial = 0;
         for (const each of steps) {
           serial += 1;
           if (each.kind === "publish" || each.kind === "deliver") {
-            const message = storedMessage("t", Buffer.alloc(0), Buffer.alloc(each.payloadBytes, serial), 8);
-            const bytes = totalBytes(message, 8);
-            if (each.kind === "publish") {
-              if (!sender.hasRoom(bytes)) continue;
-              sender.publish(serial, serial + 1, 3, 9, message, 8, bytes);
-              messages.push(["publish", 0, serial, serial + 1, 3, 9, tellingOf(message, 8)]);
-            } else if (sender.deliver(serial, 2, serial * 2 ** 30, serial % 2 === 0, message, 8, bytes)) {
-              messages.push(["deliver", 0, serial, 2, serial * 2 ** 30, serial % 2 === 0, tellingOf(message, 8)]);
-            }
+            const { kind, payloadBytes } = each;
+            if (!trySend(kind, serial, payloadBytes)) refused.push({ kind, serial, payloadBytes });
           } else if (each.kind === "settle") {
             for (let count = 0; count < each.count; count += 1) {
               sender.settle(serial, count, count * 2 ** 21, count % 3 === 0);
@@ -134,7 +142,7 @@ describe("a partner by ring", () => {
             receiver.endTurn();
           }
         }
-        // To the end, and by the bells alone: each side sleeps unless it has something to do.
+        // To the end, and by the bells alone: each side sleeps unless it has something to do. What was refused is tried again.
         listener.refusals = 0;
         let isSenderAwake = true;
         let isReceiverAwake = true;
@@ -144,6 +152,10 @@ describe("a partner by ring", () => {
           if (isSenderAwake) {
             sender.wake();
             sender.drain(256);
+            for (let first = refused[0]; first !== undefined; first = refused[0]) {
+              if (!trySend(first.kind, first.serial, first.payloadBytes)) break;
+              refused.shift();
+            }
             sender.endTurn();
             isSenderAwake = sender.awaitSpace() || !sender.armSleep();
           }
@@ -156,6 +168,7 @@ describe("a partner by ring", () => {
           if (bells.sender > before.sender) isSenderAwake = true;
           if (bells.receiver > before.receiver) isReceiverAwake = true;
         }
+        expect(refused).toEqual([]);
         expect(listener.messages).toEqual(messages);
         expect(listener.reserved).toEqual(reserved);
       }),
