@@ -267,6 +267,12 @@ export const REST_BULK_MESSAGES_MAX = 10_000;
 export const REST_BULK_WINDOW = 256;
 /** A client waits this long for the workers; what was begun goes on. */
 export const REST_ANSWER_DEADLINE_MS = 15_000;
+/**
+ * A queue's name stands percent-encoded in a path, up to three times as long, and with the beginning of its topic filter, escaped, in a
+ * cursor: together within HTTP_HEADER_BYTES_MAX, so that every queue can be named and every page asked for.
+ */
+export const QUEUE_NAME_BYTES_MAX = 1_024;
+export const REST_CURSOR_FILTER_CHARACTERS = 256;
 /** A page of a list, as EMQX. */
 export const REST_PAGE_ITEMS_MAX = 10_000;
 export const REST_PAGE_ITEMS_DEFAULT = 100;

@@ -70,7 +70,7 @@ export function orInfinity<T>(field: Field<T>): Field<T | "infinity"> {
     const outcome = field.safeParse(written);
     return outcome.success
       ? { value: outcome.data }
-      : { problem: `${outcome.error.issues[0]!.message}, nor "infinity"` };
+      : { problem: `${outcome.error.issues[0]!.message}; "infinity" is allowed, too` };
   });
 }
 

@@ -3,7 +3,7 @@
  * not known is refused. Responses: every field, durations in milliseconds, sizes in bytes.
  */
 import { CodedError } from "../base/errors.ts";
-import { CONSUMER_WINDOW_MAX } from "../base/limits.ts";
+import { CONSUMER_WINDOW_MAX, QUEUE_NAME_BYTES_MAX } from "../base/limits.ts";
 import { isQueueName } from "../mqtt/subscription-filter.ts";
 import { type QueueDefinition, unnamedQueueName } from "../queue/definition.ts";
 import { compileKeyExpression } from "../queue/key-expression.ts";
@@ -26,9 +26,10 @@ import { topicFilterFault } from "./topic-filter.ts";
 /** What setTimeout can wait. */
 const TIMER_MS_MAX = 2_147_483_647;
 
-const name = fieldOf((written) => {
+const queueName = fieldOf((written) => {
   if (typeof written !== "string") return wanted("a string", written);
   if (written === "config") return { problem: '"config" is reserved' };
+  if (written.length > QUEUE_NAME_BYTES_MAX) return { problem: `longer than ${QUEUE_NAME_BYTES_MAX} bytes` };
   return isQueueName(written)
     ? { value: written }
     : wanted("a letter or a digit, then letters, digits, hyphens, dots and underscores", written);
@@ -71,7 +72,7 @@ export const settingsFields = objectOf(settings);
 export type QueueSettings = ValueOf<typeof settingsFields>;
 
 const creationFields = objectOf({
-  name: name.optional(),
+  name: queueName.optional(),
   topic_filter: topicFilter,
   is_lastvalue: flag.optional(),
   ...settings,
@@ -86,6 +87,9 @@ const changeFields = objectOf({
 export type QueueChange = ValueOf<typeof changeFields>;
 
 export const KEY_EXPRESSION_DEFAULT = "message.from";
+const NO_NAME =
+  `topic_filter: longer than ${QUEUE_NAME_BYTES_MAX - 1} bytes, ` +
+  "which is too long for a queue without a name of its own";
 const NO_KEY = "key_expression: a regular queue has none; it belongs to last-value queues";
 
 /** What a queue is unless its creator says otherwise. */
@@ -110,9 +114,11 @@ export function definitionOf(body: unknown): QueueDefinition {
   const fields = parseFields(creationFields, body);
   const isLastValue = fields.is_lastvalue ?? true;
   if (!isLastValue && fields.key_expression !== undefined) throw new CodedError("BAD_REQUEST", NO_KEY);
+  const name = fields.name ?? unnamedQueueName(fields.topic_filter);
+  if (Buffer.byteLength(name) > QUEUE_NAME_BYTES_MAX) throw new CodedError("BAD_REQUEST", NO_NAME);
   return merge(
     {
-      name: fields.name ?? unnamedQueueName(fields.topic_filter),
+      name,
       topic_filter: fields.topic_filter,
       is_lastvalue: isLastValue,
       ...(isLastValue ? { key_expression: KEY_EXPRESSION_DEFAULT } : {}),

@@ -9,7 +9,7 @@ import { pageOf, pageRequestOf } from "./page.ts";
 import { changed, changeOf, definitionOf } from "./queue-fields.ts";
 import { queueMessageRoutes } from "./queue-message-routes.ts";
 import type { QueuesConfigStore } from "./queues-config.ts";
-import type { Registry } from "./registry.ts";
+import { listOrderOf, type Registry } from "./registry.ts";
 import { READERS, type RestCall, type Route, WRITERS } from "./route.ts";
 
 export interface QueueRoutesOptions {
@@ -42,7 +42,7 @@ export function queueRoutes({ registry, config }: QueueRoutesOptions): readonly 
       const { limit, after } = pageRequestOf(query, 2);
       return () => {
         config.requireEnabled();
-        const place = after && { topicFilter: after[0]!, name: after[1]! };
+        const place = after && { filterOrder: after[0]!, name: after[1]! };
         const found = registry.list(place, limit + 1).map(({ definition }) => definition);
         return jsonResponse(200, pageOf(found, limit, cursorKeyOf));
       };
@@ -124,6 +124,6 @@ export function queueRoutes({ registry, config }: QueueRoutesOptions): readonly 
   ];
 }
 
-const cursorKeyOf = (definition: QueueDefinition): readonly string[] => [definition.topic_filter, definition.name];
+const cursorKeyOf = ({ topic_filter, name }: QueueDefinition): readonly string[] => [listOrderOf(topic_filter), name];
 
 const nameOf = (call: RestCall): string => call.params.get("name")!;

@@ -12,6 +12,7 @@
  * ```
  */
 import { CodedError } from "../base/errors.ts";
+import { REST_CURSOR_FILTER_CHARACTERS } from "../base/limits.ts";
 import { type QueueDefinition, type QueueRecord, unnamedQueueName } from "../queue/definition.ts";
 import type {
   Command,
@@ -27,9 +28,13 @@ import { Mutex } from "./mutex.ts";
 
 /** Where a page of the list begins: after this queue. */
 export interface ListPlace {
-  readonly topicFilter: string;
+  /** `listOrderOf` its topic filter. */
+  readonly filterOrder: string;
   readonly name: string;
 }
+
+/** What of a topic filter orders the list: a cursor holds no more. */
+export const listOrderOf = (topicFilter: string): string => topicFilter.slice(0, REST_CURSOR_FILTER_CHARACTERS);
 
 export interface RegistryOptions {
   readonly workers: Workers;
@@ -43,7 +48,7 @@ export class Registry {
   readonly #log: ControlLog;
   readonly #mutex = new Mutex();
   readonly #records = new Map<string, QueueRecord>();
-  /** The records in the order of the list: by topic filter, then by name. */
+  /** The records in the order of the list: by the beginning of the topic filter, then by name. */
   readonly #ordered: QueueRecord[] = [];
   /** Not every worker follows the stored definition of these. */
   readonly #unannounced = new Set<string>();
@@ -86,8 +91,12 @@ export class Registry {
 
   /** Whether there is a queue with exactly this topic filter. */
   hasFilter(topicFilter: string): boolean {
-    const next = this.#ordered[this.#firstBehind(topicFilter, "")];
-    return next?.definition.topic_filter === topicFilter;
+    for (let at = this.#firstBehind(listOrderOf(topicFilter), ""); at < this.#ordered.length; at += 1) {
+      const { topic_filter: found } = this.#ordered[at]!.definition;
+      if (found === topicFilter) return true;
+      if (listOrderOf(found) !== listOrderOf(topicFilter)) return false;
+    }
+    return false;
   }
 
   /** By name; an unnamed queue also by its bare topic filter. Throws 404. */
@@ -97,9 +106,9 @@ export class Registry {
     return record;
   }
 
-  /** At most `count` queues behind `after`, in order of topic filter, then name. */
+  /** At most `count` queues behind `after`, in the order of the list. */
   list(after: ListPlace | undefined, count: number): readonly QueueRecord[] {
-    const start = after === undefined ? 0 : this.#firstBehind(after.topicFilter, after.name);
+    const start = after === undefined ? 0 : this.#firstBehind(after.filterOrder, after.name);
     return this.#ordered.slice(start, start + count);
   }
 
@@ -277,7 +286,7 @@ export class Registry {
   #insert(record: QueueRecord): void {
     const { name, topic_filter: topicFilter } = record.definition;
     this.#records.set(name, record);
-    this.#ordered.splice(this.#firstBehind(topicFilter, name), 0, record);
+    this.#ordered.splice(this.#firstBehind(listOrderOf(topicFilter), name), 0, record);
   }
 
   /** Name and topic filter never change, so the place in the list stays. */
@@ -301,21 +310,21 @@ export class Registry {
   }
 
   /** Index of the first queue of the list behind this place. */
-  #firstBehind(topicFilter: string, name: string): number {
+  #firstBehind(filterOrder: string, name: string): number {
     let low = 0;
     let high = this.#ordered.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
       const { definition } = this.#ordered[middle]!;
-      if (isBehind(definition.topic_filter, definition.name, topicFilter, name)) high = middle;
+      if (isBehind(listOrderOf(definition.topic_filter), definition.name, filterOrder, name)) high = middle;
       else low = middle + 1;
     }
     return low;
   }
 }
 
-function isBehind(topicFilter: string, name: string, thanTopicFilter: string, thanName: string): boolean {
-  return topicFilter === thanTopicFilter ? name > thanName : topicFilter > thanTopicFilter;
+function isBehind(filterOrder: string, name: string, thanFilterOrder: string, thanName: string): boolean {
+  return filterOrder === thanFilterOrder ? name > thanName : filterOrder > thanFilterOrder;
 }
 
 /** Waits for all, also when one fails: nothing of this change is on its way when the next one begins. Then the first fault. */

@@ -100,6 +100,11 @@ describe("POST", () => {
     [{ topic_filter: "$share/g/t" }, /^topic_filter: \$share at position 0/],
     [{ topic_filter: "$queue/x" }, /^topic_filter: \$queue at position 0/],
     [{ topic_filter: "x".repeat(70_000) }, /^topic_filter: longer than 65535 bytes/],
+    [
+      { topic_filter: "é".repeat(512) },
+      /^topic_filter: longer than 1023 bytes, which is too long for a queue without a name/,
+    ],
+    [{ topic_filter: "t", name: "x".repeat(1_025) }, "name: longer than 1024 bytes"],
     [{ topic_filter: "/".repeat(300) }, /^topic_filter: more than 128 levels/],
     [{ topic_filter: "t", name: "" }, /^name: expected a letter or a digit/],
     [{ topic_filter: "t", name: "-x" }, /^name: /],
@@ -128,7 +133,10 @@ describe("POST", () => {
       { topic_filter: "t", dispatch_strategy: "fair" },
       /^dispatch_strategy: expected one of random, least_inflight, round_robin/,
     ],
-    [{ topic_filter: "t", limits: { max_shard_message_count: 0 } }, /^limits\.max_shard_message_count: /],
+    [
+      { topic_filter: "t", limits: { max_shard_message_count: 0 } },
+      'limits.max_shard_message_count: expected an integer of at least 1, found 0; "infinity" is allowed, too',
+    ],
     [{ topic_filter: "t", limits: { max_shard_message_count: "10" } }, /^limits\.max_shard_message_count: /],
     [{ topic_filter: "t", limits: { max_shard_message_bytes: "1.5MB" } }, /^limits\.max_shard_message_bytes: /],
     [{ topic_filter: "t", limits: [] }, /^limits: expected a JSON object/],
@@ -388,6 +396,26 @@ describe("the list", () => {
       ),
       { numRuns: process.env.RESTANTE_TEST_SIZE === "full" ? 200 : 15 },
     );
+  });
+
+  it("has a page behind each queue, and a path for each, however long its name and filter", async () => {
+    const long = "\u0001".repeat(60_000);
+    const names = [`/${"\u0001".repeat(1_023)}`, "n".repeat(1_024), "m".repeat(1_024), "other"];
+    await create({ topic_filter: names[0]!.slice(1) });
+    await create({ topic_filter: `${long}b`, name: names[1] });
+    await create({ topic_filter: `${long}a`, name: names[2] });
+    await create({ topic_filter: long, name: names[3] });
+    const found: string[] = [];
+    for (let query = "?limit=1"; query !== ""; ) {
+      const { status, json } = await ask(running, "GET", `/queues${query}`);
+      expect(status).toBe(200);
+      found.push(...json.data.map(({ name }: { name: string }) => name));
+      query = json.meta.hasnext ? `?limit=1&cursor=${json.meta.cursor}` : "";
+    }
+    expect([...found].sort()).toEqual([...names].sort());
+    for (const name of names) {
+      expect((await ask(running, "DELETE", `${LIST}/${encodeURIComponent(name)}`)).status).toBe(204);
+    }
   });
 
   it("goes on behind the place of a queue that was removed meanwhile", async () => {
