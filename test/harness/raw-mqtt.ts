@@ -155,6 +155,11 @@ export class RawClient {
     this.#socket.pause();
   }
 
+  /** Reads again, what has come meanwhile first. */
+  resume(): void {
+    this.#socket.resume();
+  }
+
   puback(messageId: number, reasonCode = 0): void {
     this.send({ cmd: "puback", messageId, ...(this.version === 5 ? { reasonCode } : {}) });
   }
@@ -163,8 +168,8 @@ export class RawClient {
   async take<K extends Packet["cmd"]>(cmd: K, timeoutMs = WAIT_MS): Promise<PacketOf<K>> {
     const deadlineMs = performance.now() + timeoutMs;
     for (;;) {
-      const at = this.#arrived.findIndex((packet) => packet.cmd === cmd);
-      if (at >= 0) return this.#arrived.splice(at, 1)[0] as PacketOf<K>;
+      const packet = this.tryTake(cmd);
+      if (packet !== undefined) return packet;
       if (this.#broken !== undefined) throw this.#broken;
       const leftMs = deadlineMs - performance.now();
       if (this.#closed || leftMs <= 0) {
@@ -173,6 +178,12 @@ export class RawClient {
       }
       await this.#something(leftMs);
     }
+  }
+
+  /** The first waiting packet of that kind, if there is one. */
+  tryTake<K extends Packet["cmd"]>(cmd: K): PacketOf<K> | undefined {
+    const at = this.#arrived.findIndex((packet) => packet.cmd === cmd);
+    return at < 0 ? undefined : (this.#arrived.splice(at, 1)[0] as PacketOf<K>);
   }
 
   /** Publishes and answers the reason code of the PUBACK or PUBREC (0 at QoS 0); the exchange is complete then. */
