@@ -74,6 +74,19 @@ export function orInfinity<T>(field: Field<T>): Field<T | "infinity"> {
   });
 }
 
+/** False, or an object with these fields, kept as written. */
+export function orFalse(fields: z.ZodType): Field<false | Readonly<Record<string, unknown>>> {
+  return z.unknown().transform((written, context) => {
+    if (written === false) return false;
+    const outcome = fields.safeParse(written);
+    if (outcome.success) return written as Readonly<Record<string, unknown>>;
+    const { path, problem } = faultOf(outcome.error.issues[0]!);
+    const message = path.length === 0 ? wanted("false or a JSON object", written).problem : problem;
+    context.issues.push({ code: "custom", path, message, input: written });
+    return z.NEVER;
+  });
+}
+
 export const wanted = (what: string, written: unknown): { readonly problem: string } => ({
   problem: `expected ${what}, found ${quoted(written)}`,
 });
@@ -96,11 +109,17 @@ function range(min: number, max: number): string {
 }
 
 function lineOf(issue: z.core.$ZodIssue): string {
+  const { path, problem } = faultOf(issue);
+  return path.length === 0 ? `The body: ${problem}` : `${path.join(".")}: ${problem}`;
+}
+
+/** The field at fault, from the outermost on, and what is wrong with it. */
+function faultOf(issue: z.core.$ZodIssue): { path: string[]; problem: string } {
   const path = issue.path.map(String);
-  if (issue.code === "unrecognized_keys") return `${[...path, issue.keys[0]].join(".")}: unknown field`;
+  if (issue.code === "unrecognized_keys") return { path: [...path, issue.keys[0]!], problem: "unknown field" };
   const problem =
     issue.code === "invalid_type" ? `expected ${TYPE_WORDS[issue.expected] ?? issue.expected}` : issue.message;
-  return path.length === 0 ? `The body: ${problem}` : `${path.join(".")}: ${problem}`;
+  return { path, problem };
 }
 
 const TYPE_WORDS: Readonly<Record<string, string>> = { object: "a JSON object", array: "a JSON array" };

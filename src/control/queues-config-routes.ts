@@ -7,9 +7,9 @@ import { formatDuration, parseDuration } from "../base/duration.ts";
 import { REST_BODY_BYTES_MAX, REST_IDLE_BODY_BYTES_MAX } from "../base/limits.ts";
 import { jsonResponse, noContent } from "./answers.ts";
 import type { AutoCreation } from "./auto-creation.ts";
-import { type Field, fieldOf, integer, objectOf, parseFields, wanted } from "./fields.ts";
+import { type Field, fieldOf, integer, objectOf, orFalse, parseFields, wanted } from "./fields.ts";
 import { KEY_EXPRESSION_DEFAULT, SETTINGS_DEFAULT, settingsFields } from "./queue-fields.ts";
-import type { AutoCreate, QueuesConfig, QueuesConfigStore, RawDuration } from "./queues-config.ts";
+import type { QueuesConfig, QueuesConfigStore, RawDuration } from "./queues-config.ts";
 import type { Registry } from "./registry.ts";
 import { READERS, type Route, WRITERS } from "./route.ts";
 
@@ -27,8 +27,8 @@ const changeFields = objectOf({
   max_queue_count: integer(1).optional(),
   find_queue_retry_interval: rawDuration(TIMER_MS_MAX).optional(),
   auto_create: objectOf({
-    regular: autoCreate(settingsFields.omit({ key_expression: true })).optional(),
-    lastvalue: autoCreate(settingsFields).optional(),
+    regular: orFalse(settingsFields.omit({ key_expression: true })).optional(),
+    lastvalue: orFalse(settingsFields).optional(),
   }).optional(),
   quota: objectOf({
     threshold_percentage: integer(1, 100).optional(),
@@ -137,19 +137,6 @@ function rawDuration(maxMs: number): Field<RawDuration> {
     if (problem !== undefined) return { problem };
     const isFine = value >= 1 && value <= maxMs;
     return isFine ? { value: written as RawDuration } : { problem: `out of range: 1ms to ${maxMs}ms` };
-  });
-}
-
-/** Checked as the fields of a queue, kept as written. */
-function autoCreate(
-  fields: { parse(written: unknown): unknown } & Pick<typeof settingsFields, "safeParse">,
-): Field<AutoCreate> {
-  return fieldOf<AutoCreate>((written) => {
-    if (written === false) return { value: false };
-    const outcome = fields.safeParse(written);
-    if (outcome.success) return { value: written as Readonly<Record<string, unknown>> };
-    const { path, message } = outcome.error.issues[0]!;
-    return { problem: path.length === 0 ? message : `${path.join(".")}: ${message}` };
   });
 }
 

@@ -47,6 +47,20 @@ describe("what PUT has changed", () => {
     expect(await config()).toMatchObject({ max_queue_count: 60, gc_interval: "2h" });
   });
 
+  it.each([
+    [{ regular: true }, "auto_create.regular: expected false or a JSON object, found true"],
+    [{ regular: [] }, "auto_create.regular: expected false or a JSON object, found a list"],
+    [{ regular: { name: "x" } }, "auto_create.regular.name: unknown field"],
+    [{ regular: { key_expression: "message.from" } }, "auto_create.regular.key_expression: unknown field"],
+    [{ regular: { limits: { max: 1 } } }, "auto_create.regular.limits.max: unknown field"],
+    [{ lastvalue: { key_expression: "f(" } }, /^auto_create\.lastvalue\.key_expression: .* at position 2$/],
+  ])("names the field at fault: %j", async (autoCreate, message) => {
+    expect(await put({ auto_create: autoCreate })).toMatchObject({
+      status: 400,
+      json: { code: "BAD_REQUEST", message: typeof message === "string" ? message : expect.stringMatching(message) },
+    });
+  });
+
   it("is nothing when it cannot be stored", async () => {
     running.workers.refuse("keepConfig");
     expect(await put({ max_queue_count: 7 })).toMatchObject({ status: 503, json: { code: "DISK_FULL" } });
