@@ -134,11 +134,6 @@ export class QueueOwner {
     return this.#ready.count > 0;
   }
 
-  /** Whether some consumer's ring refused a message. */
-  get isBlocked(): boolean {
-    return this.#ready.blockedCount > 0;
-  }
-
   nextDeadlineMs(): number {
     let nextMs = Number.POSITIVE_INFINITY;
     for (const { queues } of this.#partitions.values()) nextMs = Math.min(nextMs, queues.nextDeadlineMs());

@@ -2,10 +2,9 @@
  * The sessions of this worker, and what they need of it: the one implementation of `SessionHost`.
  */
 import { homePartitionOf } from "../base/hash.ts";
-import { PACKET_ID_MEMORIES_MAX, PACKET_ID_MEMORY_MS, PARKED_REFUSALS_PER_TURN } from "../base/limits.ts";
+import { PACKET_ID_MEMORIES_MAX, PACKET_ID_MEMORY_MS } from "../base/limits.ts";
 import type { Region } from "../base/region.ts";
 import type { TimerWheel } from "../base/timer-wheel.ts";
-import { RELEASE, type ReleaseBody } from "../frame/kinds.ts";
 import type { Will } from "../mqtt/packets.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
 import type { FilterIndex } from "../router/filter-index.ts";
@@ -16,13 +15,14 @@ import { IN_MEMORY } from "../session/inbox.ts";
 import { SENT_QOS1 } from "../session/outgoing.ts";
 import type { Recall, SessionCounters, SessionHost, SessionLimits } from "../session/ports.ts";
 import { publishWill } from "../session/publish.ts";
-import { retryDeferred } from "../session/receive.ts";
 import { type Attendance, FROM_INBOX, Session } from "../session/session.ts";
 import type { Subscription } from "../session/subscription.ts";
 import type { Attachments } from "./attachments.ts";
 import type { CommitOutcome } from "./batch-company.ts";
 import { EndedSessions } from "./ended-sessions.ts";
+import { InboundReleases } from "./inbound-releases.ts";
 import type { Origins } from "./origins.ts";
+import { ParkedSessions } from "./parked-sessions.ts";
 import type { Partition } from "./partition.ts";
 import type { Partner } from "./partner.ts";
 import type { Publishing, RoutedQueue } from "./publishing.ts";
@@ -65,10 +65,8 @@ export class SessionDesk implements SessionHost {
   };
   readonly #parts: SessionDeskParts;
   readonly #sessions = new Map<string, Session>();
-  /** Sessions whose PUBLISH waits for room. */
-  readonly #parked = new Set<Session>();
-  /** How many of them have not been tried in this round. */
-  #untried = 0;
+  readonly #parked = new ParkedSessions();
+  readonly #releases: InboundReleases;
   readonly #timers: SessionTimers;
   readonly #ended = new EndedSessions();
   /** The last packet identifier of clients without a lasting session, and until when it is kept. */
@@ -77,6 +75,7 @@ export class SessionDesk implements SessionHost {
   constructor(parts: SessionDeskParts) {
     this.#parts = parts;
     this.#timers = new SessionTimers(parts.wheel, parts.nowMs);
+    this.#releases = new InboundReleases(parts);
     this.limits = parts.limits;
   }
 
@@ -100,22 +99,9 @@ export class SessionDesk implements SessionHost {
     this.#parked.add(session);
   }
 
-  /** Tries what waits for room again, oldest first, a bounded part per turn; true when some were not tried yet. */
+  /** Tries what waits for room again, a bounded part per turn; true when some were not tried yet. */
   retryParked(): boolean {
-    if (this.#untried === 0) this.#untried = this.#parked.size;
-    for (let refused = 0; this.#untried > 0 && refused < PARKED_REFUSALS_PER_TURN; this.#untried -= 1) {
-      const session: Session | undefined = this.#parked.values().next().value;
-      if (session === undefined) {
-        this.#untried = 0;
-        return false;
-      }
-      this.#parked.delete(session);
-      const { attendance } = session;
-      if (attendance === undefined || attendance.isClosing || retryDeferred(session, attendance)) continue;
-      this.#parked.add(session);
-      refused += 1;
-    }
-    return this.#untried > 0;
+    return this.#parked.retry();
   }
 
   after(afterMs: number, callback: () => void): void {
@@ -135,7 +121,7 @@ export class SessionDesk implements SessionHost {
   }
 
   release(session: Session, packetId: number, done: () => void): void {
-    this.#releaseEverywhere(session.clientId, packetId, done);
+    this.#releases.release(session.clientId, packetId, done);
   }
 
   /**
@@ -148,32 +134,7 @@ export class SessionDesk implements SessionHost {
     if (!partitions.has(homePartitionOf(clientId, partitionCount))) return; // Another worker's session.
     const session = this.find(clientId);
     if (session !== undefined) session.inbound.restore(packetId);
-    else this.#releaseEverywhere(clientId, packetId, () => {});
-  }
-
-  #releaseEverywhere(clientId: string, packetId: number, done: () => void): void {
-    const { origins, partners, worker, publishing } = this.#parts;
-    let pending = 0;
-    const origin = origins.open({
-      expect: () => {
-        pending += 1;
-      },
-      resolve: () => {
-        pending -= 1;
-        if (pending > 0) return;
-        origins.close(origin);
-        done();
-      },
-    });
-    pending = 1;
-    publishing.release(worker, origin, 0, clientId, packetId);
-    const body: ReleaseBody = { origin, sequence: 0, clientId, packetId };
-    for (const partner of partners) {
-      if (partner.worker === worker) continue;
-      pending += 1;
-      partner.control(RELEASE, body);
-    }
-    origins.find(origin)?.resolve(0, ReasonCode.success);
+    else this.#releases.release(clientId, packetId, () => {});
   }
 
   keepOutbound(

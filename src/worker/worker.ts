@@ -10,16 +10,9 @@
  * A turn is bounded and awaits nothing. It runs once after the sockets of a poll were read (setImmediate), again while there
  * is work, and then the worker sleeps until a socket, a bell, a commit or a timer wakes it.
  */
-import {
-  FRAMES_PER_TURN,
-  HOUSEKEEPING_MS,
-  PURGE_MESSAGES_PER_TURN,
-  QUEUE_IDLE_TICK_MS,
-  QUEUE_TICK_MS,
-  TIMERS_PER_TURN,
-} from "../base/limits.ts";
+import { FRAMES_PER_TURN, PURGE_MESSAGES_PER_TURN, TIMERS_PER_TURN } from "../base/limits.ts";
 import type { Region } from "../base/region.ts";
-import { TimerEntry, TimerWheel } from "../base/timer-wheel.ts";
+import { TimerWheel } from "../base/timer-wheel.ts";
 import { partitionDirectoryOf, partitionsOf } from "../log/partitions.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
 import type { QueueRecord } from "../queue/definition.ts";
@@ -40,6 +33,7 @@ import { ControlFrames } from "./control-frames.ts";
 import { LocalPartner } from "./local-partner.ts";
 import { Origins } from "./origins.ts";
 import { type OpenLog, Partition, type PartitionEvents } from "./partition.ts";
+import { type Notice, partitionNotices } from "./partition-notices.ts";
 import type { Partner, PartnerHandler } from "./partner.ts";
 import { Publishing, type RoutedQueue } from "./publishing.ts";
 import { QueueOwner } from "./queue-owner.ts";
@@ -50,6 +44,7 @@ import type { RingPartner } from "./ring-partner.ts";
 import { RouteAnnouncer, type RouteSummary } from "./route-announcer.ts";
 import { SessionDesk } from "./session-desk.ts";
 import { type EventLoop, NODE_EVENT_LOOP, Turns } from "./turns.ts";
+import { Upkeep } from "./upkeep.ts";
 import { JOIN, Joins } from "./waiters.ts";
 import { WantedQueues } from "./wanted-queues.ts";
 
@@ -75,8 +70,8 @@ export interface WorkerOptions {
   /** Asks control for a queue that a subscription wants; `wanted.onAnswer` hears what came of it. */
   readonly ask: (queue: WantedQueue) => void;
   /** For the log of the process: what is wrong, and what is worth knowing. */
-  readonly onFault: (fields: object, message: string) => void;
-  readonly onNotice: (fields: object, message: string) => void;
+  readonly onFault: Notice;
+  readonly onNotice: Notice;
 }
 
 export class BrokerWorker implements PartnerHandler {
@@ -98,8 +93,7 @@ export class BrokerWorker implements PartnerHandler {
   readonly #controlFrames: ControlFrames;
   readonly #joins = new Joins();
   readonly #wheel: TimerWheel;
-  readonly #queueTick: TimerEntry;
-  readonly #housekeeping: TimerEntry;
+  readonly #upkeep: Upkeep;
   readonly #toPump = new Set<Session>();
   readonly #turns: Turns;
 
@@ -193,16 +187,9 @@ export class BrokerWorker implements PartnerHandler {
       random: options.random,
       wake,
     });
-    this.#queueTick = new TimerEntry((now) => {
-      this.owner.onDeadline(now);
-      // What expires is never handed out, whenever it is counted; what is newly rejected brings the tick forward.
-      const nextMs = Math.max(this.owner.nextDeadlineMs(), now + QUEUE_TICK_MS);
-      this.#tickQueuesAt(Math.min(nextMs, now + QUEUE_IDLE_TICK_MS));
-    });
-    this.#housekeeping = new TimerEntry((now) => {
+    this.#upkeep = new Upkeep(this.#wheel, this.owner, (now) => {
       this.desk.keepHouse(now);
       this.#index.trim();
-      this.#wheel.schedule(this.#housekeeping, now + HOUSEKEEPING_MS);
     });
   }
 
@@ -224,18 +211,7 @@ export class BrokerWorker implements PartnerHandler {
         this.#toPump.add(session);
       },
       onCommit: () => this.wake(),
-      onDamage: (partition, damage) =>
-        onFault({ partition, ...damage }, "stored bytes are damaged; they are set aside, the rest is served"),
-      onLoss: (partition, messages) =>
-        onFault({ partition, messages }, "memory queues lost messages that could not be stored: counted as dropped"),
-      onHealth: (partition, fault, forMs) => {
-        if (fault === undefined) onNotice({ partition, forMs }, "the partition can store again");
-        else
-          onFault(
-            { partition, reason: fault.kind, err: fault.cause },
-            "the partition cannot store: publishers are told",
-          );
-      },
+      ...partitionNotices(onFault, onNotice),
     };
     const share = { partitions: this.#options.partitions, partition: number };
     return new Partition(share, directory, random, nowMs, events, openLog);
@@ -260,8 +236,7 @@ export class BrokerWorker implements PartnerHandler {
       queues.push(...found);
       this.#retained.recover(partition);
     }
-    this.#queueTick.onDue(this.nowMs());
-    this.#housekeeping.onDue(this.nowMs());
+    this.#upkeep.start(this.nowMs());
     const inbound = [...this.partitions.values()].flatMap((partition) => [...partition.inbound.keys()]);
     return { queues, routes: this.#announcer.start(), inbound };
   }
@@ -329,13 +304,7 @@ export class BrokerWorker implements PartnerHandler {
   onSettle(from: number, slot: number, generation: number, position: number, accepted: boolean): void {
     const nowMs = this.nowMs();
     this.owner.onSettle(from, slot, generation, position, accepted, nowMs);
-    if (!accepted) this.#tickQueuesAt(nowMs + QUEUE_TICK_MS);
-  }
-
-  /** Queues look at their deadlines then, unless they do so earlier. */
-  #tickQueuesAt(atMs: number): void {
-    const tick = this.#queueTick;
-    if (!tick.isScheduled || tick.deadlineMs > atMs) this.#wheel.schedule(tick, atMs);
+    if (!accepted) this.#upkeep.onRejected(nowMs);
   }
 
   onControl(from: number, kind: number, body: object): void {

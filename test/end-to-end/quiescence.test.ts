@@ -11,15 +11,17 @@ import { createQueue, deleteQueue, ledgerOf, request } from "../harness/rest.ts"
 import { describeWorkers } from "../harness/servers.ts";
 import { eventually, isFullSize, pause } from "../harness/waiting.ts";
 import { randomOf, testSeed } from "../random.ts";
-import { RestlessConsumer } from "./restless-consumer.ts";
+import { RestlessConsumer, SMALL_PACKET_BYTES } from "./restless-consumer.ts";
 
-const RESTS = Number(process.env.QUIESCENCE_RESTS ?? (isFullSize ? 12 : 3));
+const RESTS = Number(process.env.RESTANTE_TEST_RUNS ?? (isFullSize ? 12 : 3));
 const RESTLESS_MS = isFullSize ? 3_000 : 700;
 const CONSUMERS = 12;
 const PUBLISHERS = 3;
 const PUBLISHER_WINDOW = 30;
 const AFTER_STORM = 400;
 const TIMEOUT_MS = 300_000;
+/** Of a packet beside its payload, at most. */
+const HEADER_BYTES_MAX = 200;
 
 const QUEUES = ["plain", "wide", "last", "memory", "small", "turns"];
 const FILTERS = [...QUEUES.map((name) => `$queue/${name}`), "$q/t/+", "$queue/turns/t/#"];
@@ -80,7 +82,7 @@ describeWorkers("at rest", (workers) => {
     if (withRoom.length === 0) return undefined;
     const { body } = await request(broker, "GET", `/api/v5/queues/${name}/messages?limit=10000`);
     const { data } = body as { data: { topic: string }[] };
-    const fitting = data.filter(({ topic }) => Number(topic.split("/")[2]) < 800);
+    const fitting = data.filter(({ topic }) => Number(topic.split("/")[2]) < SMALL_PACKET_BYTES - HEADER_BYTES_MAX);
     return fitting.length === 0
       ? undefined
       : `${name}: ${fitting.length} small ones wait at ${JSON.stringify(withRoom)}`;

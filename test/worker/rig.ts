@@ -3,7 +3,6 @@
  * happen one by one in an order drawn from a seed. Time moves only when a test says so. Logs are LMDB's in a directory of
  * their own, or in memory with crashes and failed commits (`disks`).
  */
-
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,7 +1,7 @@
 /** Functions that choose. Those here evaluate what they need, and take a variable that is not bound as nothing. */
 import type { Evaluation } from "../key-evaluation.ts";
 import { EMPTY_BYTES, isArray, isEmptyValue, isFault, type KeyResult } from "../key-value.ts";
-import { any, truth } from "./parameters.ts";
+import { anyValue, truth } from "./parameters.ts";
 import { type Evaluator, type KeyFunction, pure, signature } from "./signature.ts";
 
 /** For lazy functions: never called, it only says how many arguments there are. */
@@ -42,12 +42,12 @@ function isEmpty([value]: readonly Evaluator[]): Evaluator {
 
 export const controlFunctions: Readonly<Record<string, KeyFunction>> = {
   coalesce: {
-    signatures: [{ ...signature([any], uncalled), rest: any }],
+    signatures: [{ ...signature([anyValue], uncalled), rest: anyValue }],
     lazily: coalesce,
     isRepeatable: true,
   },
-  iif: { signatures: [signature([any, any, any], uncalled)], lazily: iif, isRepeatable: true },
-  is_empty: { signatures: [signature([any], uncalled)], lazily: isEmpty, isRepeatable: true },
-  is_empty_val: pure(signature([any], (_evaluation, value) => isEmptyValue(value))),
+  iif: { signatures: [signature([anyValue, anyValue, anyValue], uncalled)], lazily: iif, isRepeatable: true },
+  is_empty: { signatures: [signature([anyValue], uncalled)], lazily: isEmpty, isRepeatable: true },
+  is_empty_val: pure(signature([anyValue], (_evaluation, value) => isEmptyValue(value))),
   not: pure(signature([truth], (_evaluation, value) => !value)),
 };

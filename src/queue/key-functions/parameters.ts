@@ -4,7 +4,7 @@ import { bytesOfScalar, isArray, type KeyValue, textOfScalar } from "../key-valu
 import { cachedPattern, type LinearRegex, parsePattern } from "../linear-regex.ts";
 import type { Parameter } from "./signature.ts";
 
-export const any: Parameter<KeyValue> = { wanted: "a value", read: (value) => value };
+export const anyValue: Parameter<KeyValue> = { wanted: "a value", read: (value) => value };
 /** Bytes of any kind. */
 export const bytes: Parameter<Buffer> = { wanted: "a string or a number", read: bytesOfScalar };
 /** UTF-8. */

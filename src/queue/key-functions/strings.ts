@@ -14,7 +14,7 @@ import {
 } from "../key-value.ts";
 import { graphemeCountOf, graphemesBetween, graphemesOf } from "./graphemes.ts";
 import { jsonOf } from "./json.ts";
-import { any, array, bytes, count, text, word } from "./parameters.ts";
+import { anyValue, array, bytes, count, text, word } from "./parameters.ts";
 import { tryPaySearch } from "./search.ts";
 import { type KeyFunction, type Parameter, pure, signature } from "./signature.ts";
 import { type Format, parseFormat, sprintf } from "./sprintf.ts";
@@ -180,7 +180,7 @@ export const stringFunctions: Readonly<Record<string, KeyFunction>> = {
   ),
   concat: pure(
     signature([array], (_evaluation, items) => joined(EMPTY_BYTES, items)),
-    signature([any, any], (_evaluation, one, other) => joined(EMPTY_BYTES, [one, other])),
+    signature([anyValue, anyValue], (_evaluation, one, other) => joined(EMPTY_BYTES, [one, other])),
   ),
   join_to_string: pure(
     signature([array], (_evaluation, items) => joined(COMMA, items)),
@@ -231,5 +231,5 @@ export const stringFunctions: Readonly<Record<string, KeyFunction>> = {
       return plain === undefined ? "bad_argument" : bytesOfText(plain);
     }),
   ),
-  any_to_str: pure(signature([any], (_evaluation, value) => stringOf(value))),
+  any_to_str: pure(signature([anyValue], (_evaluation, value) => stringOf(value))),
 };

@@ -1,0 +1,46 @@
+/** Forgetting a QoS 2 identifier in every partition of every worker. */
+import { RELEASE, type ReleaseBody } from "../frame/kinds.ts";
+import { ReasonCode } from "../mqtt/reason-codes.ts";
+import type { Origins } from "./origins.ts";
+import type { Partner } from "./partner.ts";
+import type { Publishing } from "./publishing.ts";
+
+export interface InboundReleasesParts {
+  readonly worker: number;
+  readonly partners: readonly Partner[];
+  readonly origins: Origins;
+  readonly publishing: Publishing;
+}
+
+export class InboundReleases {
+  readonly #parts: InboundReleasesParts;
+
+  constructor(parts: InboundReleasesParts) {
+    this.#parts = parts;
+  }
+
+  /** `done` when no partition has the identifier on disk. */
+  release(clientId: string, packetId: number, done: () => void): void {
+    const { origins, partners, worker, publishing } = this.#parts;
+    let pending = 1;
+    const origin = origins.open({
+      expect: () => {
+        pending += 1;
+      },
+      resolve: () => {
+        pending -= 1;
+        if (pending > 0) return;
+        origins.close(origin);
+        done();
+      },
+    });
+    publishing.release(worker, origin, 0, clientId, packetId);
+    const body: ReleaseBody = { origin, sequence: 0, clientId, packetId };
+    for (const partner of partners) {
+      if (partner.worker === worker) continue;
+      pending += 1;
+      partner.control(RELEASE, body);
+    }
+    origins.find(origin)?.resolve(0, ReasonCode.success);
+  }
+}
