@@ -29,7 +29,10 @@ export function emitAcknowledgement(
   else writePubrec(connection.output, at, packetId, protocolLevel, reasonCode);
 }
 
-/** The identifier is free again [MQTT-4.3.3-9], also where the message was stored: its next one may be another. */
+/**
+ * The identifier is free again [MQTT-4.3.3-9], also where the message was stored: its next one may be another. Told also when a
+ * disk could not forget it: an error does not wait for the disk that made it.
+ */
 export function forgetRefused(session: Session, packetId: number, done: () => void): void {
   const isKnown = session.inbound.delete(packetId);
   if (isKnown && session.isDurable) session.host.release(session, packetId, done);

@@ -76,8 +76,14 @@ export function onConnect(
     if (present !== undefined) resume(session, attendance);
     connection.resumeReading();
   };
-  if (session.expiryS > 0 || session.isDurable) host.save(session, answer);
-  else host.whenForgotten(clientId, answer); // Else a crash could bring back what the client believes gone [MQTT-3.1.2-4].
+  const isLasting = session.expiryS > 0 || session.isDurable;
+  let awaited = isLasting ? 2 : 1;
+  const done = (outcome: "stored" | "failed"): void => {
+    awaited -= 1;
+    if (outcome === "failed" || awaited === 0) answer(outcome);
+  };
+  if (isLasting) host.save(session, done);
+  host.whenForgotten(clientId, done); // Else a crash could bring back what the client believes gone [MQTT-3.1.2-4].
 }
 
 /** Ends an older connection of this client; gives its session if it is to go on. */

@@ -112,8 +112,11 @@ export interface SessionHost {
     flags: number,
     packetId: number,
   ): number;
-  /** PUBREL of a session that outlives its connection: `done` when the identifier is forgotten on disk. */
-  release(session: Session, packetId: number, done: () => void): void;
+  /**
+   * Forgets a QoS 2 identifier of a session that outlives its connection; `tried`: whether the disk has forgotten it. If not, it will,
+   * and who releases it again waits for that.
+   */
+  release(session: Session, packetId: number, tried: (outcome: "stored" | "failed") => void): void;
   /** Keeps a QoS 2 delivery's state on disk; `done` when it is there. */
   keepOutbound(
     session: Session,

@@ -164,9 +164,13 @@ export function onPubrel(session: Session, attendance: Attendance, packetId: num
     sendPubcomp(attendance, packetId, reasonCode);
     return;
   }
-  session.host.release(session, packetId, () => {
-    if (session.attendance === attendance && !attendance.isClosing) sendPubcomp(attendance, packetId, reasonCode);
-  });
+  const release = (): void =>
+    session.host.release(session, packetId, (outcome) => {
+      if (session.attendance !== attendance || attendance.isClosing) return; // The client sends it again.
+      if (outcome === "failed") release();
+      else sendPubcomp(attendance, packetId, reasonCode);
+    });
+  release();
 }
 
 function sendPubcomp(attendance: Attendance, packetId: number, reasonCode: number): void {

@@ -1,6 +1,7 @@
 /** Forgetting a QoS 2 identifier in every partition of every worker. */
 import { RELEASE, type ReleaseBody } from "../frame/kinds.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
+import type { CommitOutcome } from "./batch-company.ts";
 import type { Origins } from "./origins.ts";
 import type { Partner } from "./partner.ts";
 import type { Publishing } from "./publishing.ts";
@@ -19,19 +20,24 @@ export class InboundReleases {
     this.#parts = parts;
   }
 
-  /** `done` when no partition has the identifier on disk. */
-  release(clientId: string, packetId: number, done: () => void): void {
+  /**
+   * `tried`: "stored" when no partition has the identifier on disk. "failed" when some partition may have it: it removes it with
+   * its next batch, and who releases it again waits for that.
+   */
+  release(clientId: string, packetId: number, tried: (outcome: CommitOutcome) => void): void {
     const { origins, partners, worker, publishing } = this.#parts;
     let pending = 1;
+    let outcome: CommitOutcome = "stored";
     const origin = origins.open({
       expect: () => {
         pending += 1;
       },
-      resolve: () => {
+      resolve: (_sequence, reasonCode) => {
+        if (reasonCode >= 0x80) outcome = "failed";
         pending -= 1;
         if (pending > 0) return;
         origins.close(origin);
-        done();
+        tried(outcome);
       },
     });
     publishing.release(worker, origin, 0, clientId, packetId);
@@ -42,5 +48,13 @@ export class InboundReleases {
       partner.control(RELEASE, body);
     }
     origins.find(origin)?.resolve(0, ReasonCode.success);
+  }
+
+  /** Until no partition has it on disk; `tried` with each try. */
+  releaseForCertain(clientId: string, packetId: number, tried: (outcome: CommitOutcome) => void): void {
+    this.release(clientId, packetId, (outcome) => {
+      if (outcome === "failed") this.releaseForCertain(clientId, packetId, tried);
+      tried(outcome);
+    });
   }
 }

@@ -60,6 +60,8 @@ export class Partition {
   readonly share: Share;
   /** QoS 2 identifiers received with a message and not yet released: keys of table "inbound". */
   readonly inbound = new Map<string, InboundIdentifier>();
+  /** Identifiers that were released and may still be on disk, with the batch that removes them. */
+  readonly #releasing = new Map<string, BatchCompany>();
   readonly #events: PartitionEvents;
   #gathering = new BatchCompany();
   /** Of sealed batches, oldest first: the log may seal the next one before it tells that one ended. */
@@ -150,6 +152,7 @@ export class Partition {
     const before = this.inbound.get(key);
     const shares = hasMessage ? this.#shares : (before?.shares ?? NO_SHARES);
     const company = this.#gathering;
+    const wasReleasing = this.#releasing.delete(key); // This value takes the place of the one that was to be removed.
     const kept: InboundIdentifier = { shares, company };
     this.inbound.set(key, kept);
     this.log.put("inbound", key, hasMessage ? this.#sharesValue : encodeShares(shares));
@@ -158,6 +161,7 @@ export class Partition {
       else if (this.inbound.get(key) !== kept)
         return; // Released meanwhile, or kept again.
       else if (before !== undefined && before.company === undefined) this.inbound.set(key, before);
+      else if (wasReleasing) this.releaseInbound(key);
       else this.inbound.delete(key);
     });
   }
@@ -167,11 +171,13 @@ export class Partition {
     this.inbound.set(key, { shares: decodeShares(value, this.share), company: undefined });
   }
 
-  /** Forgets a QoS 2 identifier; false when it was not there. */
-  releaseInbound(key: string): boolean {
-    const isKnown = this.inbound.delete(key);
-    if (isKnown) this.put("inbound", key, undefined);
-    return isKnown;
+  /** Forgets a QoS 2 identifier; returns the batch after which it is not on disk, undefined when it is not there now. */
+  releaseInbound(key: string): BatchCompany | undefined {
+    if (this.inbound.delete(key)) {
+      this.put("inbound", key, undefined);
+      this.#releasing.set(key, this.#gathering);
+    }
+    return this.#releasing.get(key);
   }
 
   #onSeal(batch: number): void {
@@ -182,6 +188,9 @@ export class Partition {
 
   #onCommitted(batch: number): void {
     const company = this.#sealed.shift()!;
+    for (const { table, key } of company.puts.values()) {
+      if (table === "inbound" && this.#releasing.get(key) === company) this.#releasing.delete(key);
+    }
     company.puts.clear();
     this.queues.onCommitted(batch, this.#nowMs());
     company.drainDeliveries((session, position, messageBytes, flags) =>
@@ -198,6 +207,10 @@ export class Partition {
     if (lost > 0) this.#events.onLoss(this.number, lost);
     company.drainDeliveries(() => {});
     for (const { table, key, value } of puts) {
+      if (table === "inbound") {
+        if (this.#releasing.get(key) !== company) continue; // Released once more, or kept for another message.
+        this.#releasing.set(key, this.#gathering);
+      }
       if (!this.#gathering.puts.has(`${table}/${key}`)) this.put(table, key, value);
     }
     this.#finish(company, "failed");

@@ -125,8 +125,9 @@ export class Publishing {
   release(from: number, origin: number, sequence: number, clientId: string, packetId: number): void {
     const key = packetKeyOf(clientId, packetId);
     for (const staging of this.#staging) {
-      staging.isTouched = staging.partition.releaseInbound(key);
-      staging.earlier = undefined;
+      const company = staging.partition.releaseInbound(key);
+      staging.isTouched = company === staging.partition.company;
+      staging.earlier = staging.isTouched ? undefined : company;
     }
     awaitPartitions(this.#staging, this.#parts, from, origin, sequence, ReasonCode.success);
   }

@@ -120,8 +120,8 @@ export class SessionDesk implements SessionHost {
     return this.#parts.publishing.publish(message, offset, from, origin, sequence, flags, packetId);
   }
 
-  release(session: Session, packetId: number, done: () => void): void {
-    this.#releases.release(session.clientId, packetId, done);
+  release(session: Session, packetId: number, tried: (outcome: CommitOutcome) => void): void {
+    this.#releases.release(session.clientId, packetId, tried);
   }
 
   /**
@@ -134,7 +134,7 @@ export class SessionDesk implements SessionHost {
     if (!partitions.has(homePartitionOf(clientId, partitionCount))) return; // Another worker's session.
     const session = this.find(clientId);
     if (session !== undefined) session.inbound.restore(packetId);
-    else this.#releases.release(clientId, packetId, () => {});
+    else this.#releases.releaseForCertain(clientId, packetId, this.#ended.add(clientId));
   }
 
   keepOutbound(
@@ -327,9 +327,12 @@ export class SessionDesk implements SessionHost {
       if (outgoing.isExactlyOnce(packetId)) this.forgetOutbound(session, packetId);
     }
     partition.put("sessions", session.clientId, undefined);
-    this.#ended.add(session.clientId, partition);
+    this.#ended.addRemoval(session.clientId, partition);
     partition.sessions.delete(session.target);
-    for (const packetId of session.inbound.packetIds) this.release(session, packetId, () => {});
+    const { clientId } = session;
+    for (const packetId of session.inbound.packetIds) {
+      this.#releases.releaseForCertain(clientId, packetId, this.#ended.add(clientId));
+    }
     session.target = 0;
   }
 

@@ -136,3 +136,128 @@ it("a clean start whose old session cannot be removed from the disk is refused, 
   publisher = await rig.connected("publisher");
   rig.kill();
 });
+
+it("PUBCOMP waits for a partition whose disk failed to forget the identifier", async () => {
+  const rig = start(3);
+  const publisher = await published(rig, rig.idOn(0, "publisher"));
+  rig.isCommitting = false;
+  publisher.acknowledge("pubrel", IDENTIFIER);
+  await rig.settle();
+  rig.logs[0]!.succeed();
+  rig.logs[2]!.succeed();
+  for (let failures = 0; failures < 3; failures += 1) {
+    rig.logs[1]!.fail();
+    await rig.settle();
+    expect(publisher.packets).toEqual([]);
+    expect(known()).toHaveLength(1);
+  }
+  publisher.acknowledge("pubrel", IDENTIFIER); // An impatient one: one answer each, none before its time.
+  await rig.settle();
+  expect(publisher.packets).toEqual([]);
+  rig.logs[1]!.succeed();
+  await rig.settle();
+  expect(publisher.take("pubcomp")).toMatchObject([{ messageId: IDENTIFIER }, { messageId: IDENTIFIER }]);
+  expect(known()).toEqual([]);
+  rig.isCommitting = true;
+  await expectStored(rig, publisher, 2);
+  rig.kill();
+});
+
+it("an identifier that is being forgotten for the second time and kept for another message stands for that one", async () => {
+  let rig = start(3);
+  const id = rig.idOn(0, "publisher");
+  let publisher = await published(rig, id);
+  rig.failing.add(1);
+  publisher.acknowledge("pubrel", IDENTIFIER);
+  await rig.settle();
+  publisher.take("pubcomp");
+  publisher.publish("t", "second", 2, IDENTIFIER);
+  await rig.settle();
+  expect(publisher.take("pubrec")).toMatchObject([{ messageId: IDENTIFIER, reasonCode: 0 }]);
+  expect(known()).toHaveLength(3);
+  await crash(rig, []);
+
+  rig = start(3);
+  publisher = await rig.lasting(id);
+  publisher.publish("t", "second", 2, IDENTIFIER, { dup: true });
+  await rig.settle();
+  expect(publisher.take("pubrec")).toMatchObject([{ messageId: IDENTIFIER, reasonCode: 0 }]);
+  for (const record of rig.records) expect(rig.status(record)).toMatchObject({ stored: 2, difference: 0 });
+  rig.kill();
+});
+
+const ORDERS = [
+  [0, 1, 2],
+  [0, 2, 1],
+  [1, 0, 2],
+  [1, 2, 0],
+  [2, 0, 1],
+  [2, 1, 0],
+] as const;
+
+/** Commits end partition by partition, those in `failing` fail once before; CONNACK may come when nothing is known any more. */
+async function expectForgottenBeforeConnack(
+  rig: Rig,
+  publisher: MemoryClient,
+  order: readonly number[],
+): Promise<void> {
+  for (const partition of order) {
+    expect(publisher.packets).toEqual([]);
+    for (let commits = 0; commits < 3; commits += 1) {
+      rig.logs[partition]!.succeed();
+      await rig.settle();
+    }
+    if (publisher.packets.length > 0) expect(known()).toEqual([]);
+  }
+  expect(publisher.take("connack")).toMatchObject([{ sessionPresent: false, reasonCode: 0 }]);
+}
+
+describe.each(ORDERS)("with commits that end in partition %i, %i, %i", (...order) => {
+  it.each([
+    ["lasting", 3_600],
+    ["passing", 0],
+  ])("a clean start for a %s session waits until the old one's identifiers are forgotten", async (_title, expiryS) => {
+    const rig = start(3);
+    const id = rig.idOn(0, "publisher");
+    await published(rig, id);
+    rig.isCommitting = false;
+    const publisher = rig.open(id, { clean: true, properties: { sessionExpiryInterval: expiryS } });
+    await rig.settle();
+    await expectForgottenBeforeConnack(rig, publisher, order);
+    rig.isCommitting = true;
+    await expectStored(rig, publisher, 2);
+    rig.kill();
+  });
+
+  it("a client's first session waits until the identifiers that a start has found are forgotten", async () => {
+    let rig = start(3);
+    const id = rig.idOn(0, "publisher");
+    await published(rig, id);
+    rig.isCommitting = false;
+    rig.workerOf(id).desk.kick(id);
+    await crash(rig, [0]);
+
+    rig = start(3);
+    rig.isCommitting = false;
+    const publisher = rig.open(id, { clean: true, properties: { sessionExpiryInterval: 3_600 } });
+    await rig.settle();
+    await expectForgottenBeforeConnack(rig, publisher, order);
+    rig.isCommitting = true;
+    await expectStored(rig, publisher, 2);
+    rig.kill();
+  });
+});
+
+it.each([0, 1, 2])("a clean start is not accepted while partition %i fails to forget", async (failing) => {
+  const rig = start(3);
+  const id = rig.idOn(0, "publisher");
+  await published(rig, id);
+  rig.failing.add(failing);
+  const refused = rig.open(id, { clean: true, properties: { sessionExpiryInterval: 3_600 } });
+  await rig.settle();
+  expect(refused.take("connack")).toMatchObject([{ reasonCode: 0x83 }]);
+  const publisher = await rig.lasting(id, { clean: true });
+  expect(known()).toEqual([]);
+  await expectStored(rig, publisher, 2);
+  rig.kill();
+});

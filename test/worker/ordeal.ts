@@ -82,7 +82,6 @@ export class Ordeal {
   #serial = 0;
   #starts = 0;
   #failedEarlier = 0;
-  #failedAtRest = 0;
 
   private constructor(seed: number) {
     this.#seed = seed;
@@ -157,7 +156,7 @@ export class Ordeal {
       this.#toggleReading([...this.#publishers, ...this.#consumers, this.#subscriber][this.#below(5)]!);
     else if (dice < 840) this.#connect(consumer, this.#below(2) === 0);
     else if (dice < 870) this.#connectPublisher(publisher, this.#below(2) === 0);
-    else if (dice < 876) await this.#beginAgain(publisher);
+    else if (dice < 876) this.#beginAgain(publisher);
     else if (dice < 890) this.#connect(this.#subscriber, this.#below(2) === 0);
     else if (dice < 900) this.#kick(consumer);
     else if (dice < 960) this.#acknowledgeAsSubscriber(this.#below(5) + 1);
@@ -177,12 +176,10 @@ export class Ordeal {
     await this.rig.pass(ms);
     await this.rig.settle();
     this.#recent.length = 0;
-    this.#failedAtRest = this.rig.failedCommits;
   }
 
   /** The process ends between two steps; of each commit under way, all may be on disk or nothing. */
   async #crash(): Promise<void> {
-    if (this.rig.failedCommits > this.#failedAtRest) await this.#rest(0); // What failed has been repeated: decision 0005.
     this.counts.crashes += 1;
     this.#look();
     for (const log of this.rig.logs) if (log.isCommitting && this.#below(2) === 0) log.succeed(false);
@@ -195,7 +192,6 @@ export class Ordeal {
       if ("holding" in each) each.holding.length = 0;
     }
     this.rig = this.#start(this.rig.nowMs);
-    this.#failedAtRest = 0;
   }
 
   // Publishers.
@@ -207,17 +203,12 @@ export class Ordeal {
     publisher.client = this.rig.open(publisher.id, { version: publisher.version, ...lasting });
   }
 
-  /**
-   * It has lost its state, and says so with clean start until it is heard. Nothing of it is under way: see decision 0005 for what a
-   * crash can still do then.
-   */
-  async #beginAgain(publisher: Publisher): Promise<void> {
-    await this.#rest(0);
+  /** It has lost its state, and says so with clean start until it is heard. */
+  #beginAgain(publisher: Publisher): void {
     publisher.open.clear();
     publisher.released.clear();
     publisher.isNew = true;
     this.#connectPublisher(publisher, false);
-    await this.#rest(0);
   }
 
   #publish(publisher: Publisher): void {
