@@ -30,12 +30,13 @@ export function sendNextRetained(session: Session, attendance: Attendance, more:
     }
     const [recall] = recalls;
     if (recall === undefined) return false;
-    if (session.subscriptions.get(recall.subscription.filter) !== recall.subscription) {
+    const subscription = recall.subscription.current; // One that was made again is given them again [MQTT-3.8.4-4].
+    if (subscription === undefined) {
       recall.close();
       recalls.shift();
       continue;
     }
-    if (sendOne(session, attendance, recall, more)) return true;
+    if (sendOne(session, attendance, recall, subscription, more)) return true;
     recalls.shift();
     if (!recall.isDone) waitingRecalls.add(recall);
   }
@@ -55,8 +56,13 @@ function beginRecall(
   return recall;
 }
 
-function sendOne(session: Session, attendance: Attendance, recall: Recall, more: (session: Session) => void): boolean {
-  const { options, identifiers } = recall.subscription;
+function sendOne(
+  session: Session,
+  attendance: Attendance,
+  recall: Recall,
+  { options, identifiers }: Subscription,
+  more: (session: Session) => void,
+): boolean {
   const message = recall.next();
   if (message === undefined) return false;
   if (options.noLocal && clientIdOf(message, 0) === session.clientId) return true; // [MQTT-3.8.3-3]

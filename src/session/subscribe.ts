@@ -115,6 +115,7 @@ function establish(
     subscription.attachment = new Attachment(subscription, qos);
   }
   session.subscriptions.set(filter, subscription);
+  if (previous !== undefined) previous.successor = subscription;
   if (previous?.attachment !== undefined) session.host.unsubscribe(previous);
   noteIdentifiers(session);
   session.host.subscribe(subscription, previous?.attachment === undefined ? previous : undefined, done);

@@ -19,6 +19,16 @@ export class Subscription {
   options: SubscriptionOptions;
   /** Present for a subscription to a queue. */
   attachment: Attachment | undefined = undefined;
+  /** What took its place [MQTT-3.8.4-3]. */
+  successor: Subscription | undefined = undefined;
+
+  /** Itself, or what stands in its place now; undefined when it was deleted. */
+  get current(): Subscription | undefined {
+    let newest: Subscription = this;
+    while (newest.successor !== undefined) newest = newest.successor;
+    if (newest !== this) this.successor = newest; // So that the way is not gone twice.
+    return this.session.subscriptions.get(this.filter) === newest ? newest : undefined;
+  }
 
   /** Its identifier, in the form deliveries take; undefined = none. */
   get identifiers(): readonly number[] | undefined {

@@ -8,6 +8,7 @@ import { connect } from "node:net";
 import type { IConnectPacket, IPublishPacket } from "mqtt-packet";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { Broker } from "../harness/broker.ts";
+import { expectNothingMore } from "../harness/fence.ts";
 import { connectBytes, packet, properties, u16, u32 } from "../harness/raw-bytes.ts";
 import { RawClient, type Version } from "../harness/raw-mqtt.ts";
 import { describeWorkers, unique } from "../harness/servers.ts";
@@ -45,15 +46,7 @@ describeWorkers("state", (workers) => {
     await client.subscribe(filter, { qos: 2, rap: true });
     return client;
   };
-  /** Proves that nothing (more) has come for `client` by something that comes after it. */
-  const expectNothing = async (client: RawClient): Promise<void> => {
-    const fence = unique("fence");
-    await client.subscribe(fence, { qos: 1 });
-    const sender = await open();
-    await sender.publishSettled(fence, "fence", { qos: 1 });
-    expect(await client.receiveTexts(1)).toEqual(["fence"]);
-    await sender.end();
-  };
+  const expectNothing = (client: RawClient): Promise<void> => expectNothingMore(broker.mqttPort, client);
 
   // Wills
   it("[MQTT-3.1.2-8] publishes the will when the keep alive time is over, after the broker closed", async () => {
