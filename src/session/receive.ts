@@ -87,9 +87,9 @@ function receiveAcknowledgement(
 
 function receiveRare(session: Session, attendance: Attendance, region: Region, start: number, end: number): void {
   const type = packetTypeOf(region.bytes, start);
-  const isAllowed = type === PacketType.subscribe || type === PacketType.unsubscribe || type === PacketType.disconnect;
-  if (!isAllowed) {
-    disconnect(session, attendance, ReasonCode.protocolError); // [MQTT-3.1.0-2]; no AUTH without a method.
+  const isKnown = type === PacketType.subscribe || type === PacketType.unsubscribe || type >= PacketType.disconnect;
+  if (!isKnown) {
+    disconnect(session, attendance, ReasonCode.protocolError); // [MQTT-3.1.0-2]
     return;
   }
   const decoded = decodeRare(region.bytes, start, end, attendance.protocolLevel as 3 | 4 | 5);
@@ -101,4 +101,5 @@ function receiveRare(session: Session, attendance: Attendance, region: Region, s
   if (packet.kind === "subscribe") onSubscribe(session, attendance, packet);
   else if (packet.kind === "unsubscribe") onUnsubscribe(session, attendance, packet);
   else if (packet.kind === "disconnect") onDisconnectPacket(session, attendance, packet);
+  else disconnect(session, attendance, ReasonCode.protocolError); // No AUTH without a method [MQTT-4.12.0-7].
 }
