@@ -6,7 +6,7 @@
 import { Region } from "../base/region.ts";
 import { batchOf, type Position, RECORDS_PER_BATCH_MAX } from "../log/contract.ts";
 import { IN_FLIGHT, LEAVING, NO_HOLDER, NO_SLOT, RETURNED } from "./aside.ts";
-import { counterOf, enforceLimits, isWaitingState, leave } from "./depart.ts";
+import { counterOf, depart, enforceLimits, isWaitingState, leave } from "./depart.ts";
 import { noteAsideExpiry } from "./expire.ts";
 import { NO_POSITION } from "./last-values.ts";
 import { DROPPED_REASON, type LeavingReason, SUPERSEDED_REASON } from "./leaving.ts";
@@ -81,27 +81,6 @@ function note(state: QueueState, high: number, low: number, position: number): v
   if (known !== NO_POSITION) {
     leave(state, Math.min(known, position), Math.max(known, position), SUPERSEDED_REASON);
   }
-}
-
-/** The successor is on disk: its elder goes, wherever it is now. */
-function depart(state: QueueState, old: number, reason: LeavingReason): void {
-  const { aside } = state;
-  const slot = aside.find(old);
-  if (slot === NO_SLOT) return; // Settled meanwhile.
-
-  if (aside.states[slot] === IN_FLIGHT) {
-    if (aside.overwritten[slot] === 1) return;
-    // The record goes now, in a batch behind its successor's: after a crash the old value must not follow the new one.
-    aside.overwritten[slot] = 1;
-    state.overwrittenCount += 1;
-  } else {
-    // It may have left for another reason since: what it was counted as is what counts.
-    if (aside.states[slot] === LEAVING) state.leavingCounts[aside.holders[slot]!]! -= 1;
-    else state.ledger.count(counterOf(reason), 1); // Was in flight when it was overwritten, and came back.
-    aside.remove(slot);
-  }
-  state.settleRecord(old);
-  state.events.onChanged();
 }
 
 /** Undoes the pairs of which one message never existed or is lost; a successor that is kept counts as if it were stored. */

@@ -37,6 +37,39 @@ export function leave(state: QueueState, old: number, successor: number, reason:
   state.leavingCounts[reason]! += 1;
 }
 
+/** Its successor is on disk, or done with: a message that left goes, wherever it is now. */
+export function depart(state: QueueState, old: number, reason: LeavingReason): void {
+  const { aside } = state;
+  const slot = aside.find(old);
+  if (slot === NO_SLOT) return; // Settled meanwhile.
+
+  if (aside.states[slot] === IN_FLIGHT) {
+    if (aside.overwritten[slot] === 1) return;
+    // The record goes now, in a batch behind its successor's: after a crash the old value must not follow the new one.
+    aside.overwritten[slot] = 1;
+    state.overwrittenCount += 1;
+  } else {
+    // It may have left for another reason since: what it was counted as is what counts.
+    if (aside.states[slot] === LEAVING) state.leavingCounts[aside.holders[slot]!]! -= 1;
+    else state.ledger.count(counterOf(reason), 1); // Was in flight when it was overwritten, and came back.
+    aside.remove(slot);
+  }
+  state.settleRecord(old);
+  state.events.onChanged();
+}
+
+/**
+ * A message is done with. One of a memory queue may not be on disk yet: then what left for it, and for those before it, goes with
+ * the same commit, or a crash behind that would bring an older value back.
+ */
+export function departBefore(state: QueueState, position: number): void {
+  const { leaving } = state;
+  while (leaving.count > 0 && leaving.successor() <= position && state.isMemoryAt(leaving.successor())) {
+    const reason = leaving.reason();
+    depart(state, leaving.shift(), reason);
+  }
+}
+
 /** Lets the oldest message that waits go for `successor`; false when none waits. */
 export function dropOldest(state: QueueState, successor: number, reason: LeavingReason): boolean {
   const oldest = oldestWaiting(state);
@@ -65,6 +98,7 @@ export function removeWaiting(state: QueueState, position: number, counter: numb
   else if (line.find(position)) line.remove();
   else return;
   state.settleRecord(position);
+  departBefore(state, position);
   state.ledger.count(counter, 1);
   state.events.onChanged();
 }

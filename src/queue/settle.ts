@@ -2,7 +2,7 @@
  * Settle: the end of a hand-out. Its holder acknowledges it, rejects it, or is gone.
  */
 import { HELD, IN_FLIGHT, NO_HOLDER, NO_SLOT, RETURNED } from "./aside.ts";
-import { enforceLimits } from "./depart.ts";
+import { departBefore, enforceLimits } from "./depart.ts";
 import { noteAsideExpiry } from "./expire.ts";
 import { ACKNOWLEDGED, SUPERSEDED } from "./ledger.ts";
 import type { QueueState } from "./queue-state.ts";
@@ -25,7 +25,7 @@ export function settle(
   }
   if (!isAccepted) {
     state.metrics.rejected += 1;
-    if (aside.overwritten[slot] === 1) finish(state, slot, SUPERSEDED);
+    if (isReplaced(state, slot)) finish(state, slot, SUPERSEDED);
     else hold(state, slot, nowMs);
     enforceLimits(state); // Only in flight may there be more than the limits, when these were lowered.
     return "rejected";
@@ -40,8 +40,8 @@ export function giveBack(state: QueueState, holder: number): number {
   const { aside } = state;
   let count = 0;
   for (let slot = aside.newestOf(holder); slot !== NO_SLOT; slot = aside.newestOf(holder)) {
-    if (aside.overwritten[slot] === 1) {
-      finish(state, slot, SUPERSEDED); // A newer value was stored meanwhile: an old one never follows it.
+    if (isReplaced(state, slot)) {
+      finish(state, slot, SUPERSEDED); // An old value never follows a newer one.
       continue;
     }
     aside.move(slot, RETURNED);
@@ -54,6 +54,15 @@ export function giveBack(state: QueueState, holder: number): number {
   enforceLimits(state);
   if (count > 0) state.events.onAvailable();
   return count;
+}
+
+/** Whether a newer value was stored meanwhile; in a memory queue it is enough that it was accepted. */
+function isReplaced(state: QueueState, slot: number): boolean {
+  const { aside, lastValues } = state;
+  if (aside.overwritten[slot] === 1) return true;
+  if (lastValues === undefined) return false;
+  const newest = lastValues.find(aside.highs[slot]!, aside.lows[slot]!);
+  return newest > aside.positions[slot]! && state.isMemoryAt(newest);
 }
 
 /** A rejected message goes to another holder at once, or after the redispatch interval to anybody. */
@@ -88,6 +97,7 @@ function finish(state: QueueState, slot: number, counter: number): void {
   else state.settleRecord(position);
   lastValues?.forget(aside.highs[slot]!, aside.lows[slot]!, position);
   aside.remove(slot);
+  departBefore(state, position);
   state.ledger.count(counter, 1);
   state.events.onChanged();
 }

@@ -75,7 +75,7 @@ it.each(Array.from({ length: STORES }, (_, store) => testSeed + store))(
     const random = randomOf(seed);
     const script = writeScript(place.directory, "fault-point-child.mjs", CHILD);
     const directory = join(place.directory, "store");
-    const model = new StoreModel();
+    const model = new StoreModel(lastValueKeyOf);
     const kills = new Map<string, number>();
     for (const [point, comings, turns] of shuffled(random)) {
       // A life that ends before it gets there is one more clean start.
@@ -132,6 +132,7 @@ async function live(
   model.endLife(reports, Number(Buffer.from(stored.get("meta/last") ?? "", "base64")));
   expect(model.faults, what).toEqual([]);
   expect(stored, what).toEqual(model.values);
+  expect(model.stale(), what).toEqual([]);
   const { findings, records } = checkPartition(directory, 0);
   expect([findings, records], what).toEqual([[], model.live.size]);
   checkRecords(log, model, what);
@@ -222,6 +223,8 @@ function drain(queue: Queue, nowMs: number): number[] {
 
 const timeOf = (number: number): number => 1_000_000_000_000 + number;
 const keyOf = (number: number): string => `k${(number * 7) % 23}`;
+const lastValueKeyOf = (target: number, number: number): string | undefined =>
+  target === 2 || target === 5 ? `${target}/${keyOf(number)}` : undefined;
 const expiryOf = (number: number): number => (number % 4 === 0 ? timeOf(number) + 40 + (number % 50) : 0);
 const isExpired = (number: number, nowMs: number): boolean => number % 4 === 0 && expiryOf(number) <= nowMs;
 

@@ -33,8 +33,16 @@ export class StoreModel {
   number = 0;
   /** Batches on disk so far. */
   batches = 0;
+  /** By queue and key: the newest value that was ever on disk. */
+  readonly newest = new Map<string, number>();
+  /** The key of a message of a last-value queue. */
+  readonly #keyOf: (target: number, number: number) => string | undefined;
   /** The newest position that must not be given again. */
   #taken = -1;
+
+  constructor(keyOf: (target: number, number: number) => string | undefined) {
+    this.#keyOf = keyOf;
+  }
 
   /** A life has ended; its store says that `last` is the newest batch on disk. */
   endLife(reports: readonly Report[], last: number): void {
@@ -59,13 +67,28 @@ export class StoreModel {
     if (isAnyStored) this.#taken = Math.max(given, ...reports.map((report) => report.given ?? 0));
   }
 
+  /** Values of last-value queues that would follow a newer one. */
+  stale(): string[] {
+    const newestLive = new Map<string, number>();
+    for (const { target, number } of this.records()) {
+      const key = this.#keyOf(target, number);
+      if (key !== undefined) newestLive.set(key, number);
+    }
+    const isStale = ([key, number]: [string, number]): boolean => number < this.newest.get(key)!;
+    return [...newestLive].filter(isStale).map(([key, number]) => `${key}: ${number} behind ${this.newest.get(key)}`);
+  }
+
   /** What is live, in order of position. */
   records(): { readonly position: number; readonly target: number; readonly number: number }[] {
     return [...this.live.values()].sort((one, other) => one.position - other.position);
   }
 
   #apply({ added, target, number, settled, key, value }: Change): void {
-    if (added !== undefined) this.live.set(added, { position: added, target: target!, number: number! });
+    if (added !== undefined) {
+      this.live.set(added, { position: added, target: target!, number: number! });
+      const key = this.#keyOf(target!, number!);
+      if (key !== undefined) this.newest.set(key, number!);
+    }
     if (settled !== undefined) this.live.delete(settled);
     if (key === undefined) return;
     if (value === undefined) this.values.delete(key);

@@ -123,3 +123,93 @@ test("changed to fsync, what came before is served and kept as before, what come
   bench.log.fail();
   expect(bench.dispatcher.status(0)).toMatchObject({ stored: 1, in_flight: 1, waiting: 0, dropped: 0, difference: 0 });
 });
+
+/**
+ * What a start after a kill serves of a last-value queue in memory whose key "k" had "old" on disk. `after` says how the newest
+ * value went; the commits that end then are told to nobody: the kill comes first.
+ */
+function servedAfterKill(
+  values: readonly string[],
+  after: (bench: Bench) => void,
+  commits: (bench: Bench) => void,
+): string[] {
+  const fields = { durability: "memory", is_lastvalue: true, key_expression: "message.topic" } as const;
+  const bench = new Bench(fields);
+  bench.publish(1, { topic: "k", payload: "old" });
+  for (const payload of values) bench.offer(1, { topic: "k", payload });
+  after(bench);
+  commits(bench);
+  const again = new Bench(fields, bench.disk);
+  again.attach();
+  again.pump();
+  expect(again.dispatcher.status(0)).toMatchObject({ difference: 0 });
+  return again.handed.map(({ payload }) => payload);
+}
+
+const consumed = (bench: Bench): void => {
+  bench.attach();
+  bench.pump();
+  bench.settleAll();
+};
+const oneCommit = (bench: Bench): void => {
+  bench.log.flush();
+  bench.log.succeed(false);
+};
+
+test("a value that was consumed before its commit is not followed by an older one after a kill", () => {
+  expect(servedAfterKill(["new"], consumed, oneCommit)).not.toContain("old");
+  expect(servedAfterKill(["newer", "new"], consumed, oneCommit)).not.toContain("old");
+  expect(servedAfterKill(["newer", "new"], consumed, oneCommit)).not.toContain("newer");
+});
+
+test("nor one that was consumed while its commit was under way", () => {
+  const whileCommitting = (bench: Bench): void => {
+    bench.log.flush();
+    consumed(bench);
+    bench.log.succeed();
+  };
+  for (const values of [["new"], ["newer", "new"]]) {
+    const served = servedAfterKill(values, whileCommitting, oneCommit);
+    expect(served).toEqual([]);
+  }
+});
+
+test("nor when the batch behind is sealed before the commit is told", () => {
+  for (const values of [["new"], ["newer", "new"]]) {
+    const served = servedAfterKill(
+      values,
+      (bench) => {
+        bench.log.flush();
+        consumed(bench);
+      },
+      (bench) => {
+        bench.log.succeedSealingNext();
+        bench.log.succeed(false);
+      },
+    );
+    expect(served).not.toContain("old");
+    expect(served).not.toContain("newer");
+  }
+});
+
+test("nor one that was purged before its commit", () => {
+  const purged = (bench: Bench): void => {
+    const purge = bench.dispatcher.queue.beginPurge();
+    while (!purge.step(10));
+  };
+  expect(servedAfterKill(["new"], purged, oneCommit)).not.toContain("old");
+});
+
+test("what was consumed before a commit that failed is gone, and so is what it superseded", () => {
+  const bench = new Bench({ durability: "memory", is_lastvalue: true, key_expression: "message.topic" });
+  bench.publish(1, { topic: "k", payload: "old" });
+  bench.offer(1, { topic: "k", payload: "new" });
+  consumed(bench);
+  bench.log.flush();
+  bench.log.fail();
+  bench.pump();
+  expect(bench.dispatcher.status(0)).toMatchObject({ stored: 2, acknowledged: 1, superseded: 1, difference: 0 });
+  bench.log.flush();
+  bench.log.succeed();
+  expect(bench.log.durableRecords).toBe(0);
+});

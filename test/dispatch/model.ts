@@ -143,8 +143,11 @@ export class Model {
 
   /** What left for messages up to this batch goes. */
   #depart(batch: number): void {
-    const due = this.#pairs.filter((pair) => pair.successor.acceptedBatch <= batch);
-    this.#pairs = this.#pairs.filter((pair) => pair.successor.acceptedBatch > batch);
+    this.#end(this.#pairs.filter((pair) => pair.successor.acceptedBatch <= batch));
+  }
+
+  #end(due: readonly Pair[]): void {
+    this.#pairs = this.#pairs.filter((pair) => !due.includes(pair));
     for (const { old, reason } of due) {
       if (old.state === "inFlight") {
         if (!old.isOverwritten) old.doneBatch = this.gathering;
@@ -219,7 +222,7 @@ export class Model {
 
   settle(message: ModelMessage, isAccepted: boolean, nowMs: number): void {
     if (isAccepted) this.finish(message, "acknowledged");
-    else if (message.isOverwritten) this.finish(message, "superseded");
+    else if (this.#isOutdated(message)) this.finish(message, "superseded");
     else {
       message.state = "waiting";
       message.rejecter = message.holder;
@@ -234,7 +237,7 @@ export class Model {
       if (message.rejecter === holder) message.rejecter = undefined;
       if (message.state !== "inFlight" || message.holder !== holder) continue;
       message.holder = undefined;
-      if (message.isOverwritten) this.finish(message, "superseded");
+      if (this.#isOutdated(message)) this.finish(message, "superseded");
       else message.state = "waiting";
     }
     this.#enforceLimits();
@@ -262,6 +265,8 @@ export class Model {
     message.state = "done";
     message.reason = reason;
     message.holder = undefined;
+    // Also one that is not on disk: what left for it, or for one before it, does not outlive it.
+    if (this.settings.isMemory) this.#end(this.#pairs.filter((pair) => pair.successor.position <= message.position));
   }
 
   counts(): Record<string, number> {
@@ -311,6 +316,14 @@ export class Model {
       message.batch = Number.POSITIVE_INFINITY;
       message.recordPosition = undefined;
     }
+  }
+
+  /** Whether it is not to be offered again: a newer value is on disk, or its publisher was told so without. */
+  #isOutdated(message: ModelMessage): boolean {
+    const { isLastValue, isMemory } = this.settings;
+    if (message.isOverwritten || !isLastValue || !isMemory) return message.isOverwritten;
+    const newest = this.messages.filter(({ key, state }) => key === message.key && state !== "done").at(-1)!;
+    return newest !== message && newest.state !== "leaving"; // One that was dropped stands for its key no more.
   }
 
   /** Whether a newer value is on disk or about to be, whatever becomes of that one. */

@@ -133,6 +133,14 @@ export class MemoryLog implements PartitionLog {
     this.gathering += 1;
   }
 
+  /** As `succeed`, but the next batch is sealed before the owner hears of it. */
+  succeedSealingNext(): void {
+    const { batch } = this.#committing!;
+    this.succeed(false);
+    this.flush();
+    this.#events.onCommitted(batch);
+  }
+
   /** Ends the commit under way: on disk. `isAnnounced` false: the crash comes before the owner hears of it. */
   succeed(isAnnounced = true): void {
     const committing = this.#committing;
