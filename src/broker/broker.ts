@@ -89,6 +89,7 @@ export async function startBroker({ settings, apiKeys, dataDirectory, logger }: 
     fail,
   );
   const http = await Promise.race([control.opened, failed]);
+  threads.serve();
   const mqtt = await Promise.race([listen(acceptor, settings), failed]);
   control.ready();
   const memoryReturn = setInterval(returnFreeMemory, MEMORY_RETURN_MS).unref();

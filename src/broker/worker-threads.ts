@@ -97,6 +97,11 @@ export class WorkerThreads {
     await Promise.all(begun);
   }
 
+  /** Every queue is known to all: what a start has found may go on. */
+  serve(): void {
+    this.#tellAll({ kind: "serve" });
+  }
+
   /** Gives a connection to its worker. */
   send(worker: number, message: Extract<ToWorker, { kind: "connection" }>): void {
     this.#threads[worker]!.postMessage(message, [message.handOver.head.buffer]);
@@ -105,10 +110,17 @@ export class WorkerThreads {
   /** Disconnects all clients, commits and ends every worker. */
   async stop(graceMs: number): Promise<void> {
     this.#isStopping = true;
+    const left = this.#threads.map((_, worker) => this.#next(worker, "left"));
+    this.#tellAll({ kind: "stop", graceMs });
+    await Promise.all(left);
     const stopped = this.#threads.map((_, worker) => this.#next(worker, "stopped"));
-    for (const thread of this.#threads) thread.postMessage({ kind: "stop", graceMs } satisfies ToWorker);
+    this.#tellAll({ kind: "close" });
     await Promise.all(stopped);
     await Promise.all(this.#threads.map((thread) => thread.terminate()));
+  }
+
+  #tellAll(message: ToWorker): void {
+    for (const thread of this.#threads) thread.postMessage(message);
   }
 
   #next(worker: number, kind: FromWorker["kind"]): Promise<FromWorker> {

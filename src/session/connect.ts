@@ -51,7 +51,7 @@ export function onConnect(
   const session = present ?? host.begin(clientId);
   host.cancelWill(session);
   session.expiryS = expiryOf(host, packet);
-  session.will = packet.will;
+  session.will = packet.will === undefined ? undefined : { ...packet.will, protocolLevel: packet.protocolLevel };
   session.awaySinceMs = 0;
   const attendance = attend(session, connection, packet);
   attended(session, attendance);
@@ -94,9 +94,7 @@ function takeOver(host: SessionHost, clientId: string, isCleanStart: boolean): S
   if (attendance !== undefined) {
     disconnect(session, attendance, ReasonCode.sessionTakenOver); // [MQTT-3.1.4-3]
     leave(session, attendance);
-    if (will !== undefined && (isCleanStart || will.delayS === 0 || session.expiryS === 0)) {
-      host.scheduleWill(session, will, attendance.protocolLevel, 0);
-    }
+    if (isCleanStart || will?.delayS === 0 || session.expiryS === 0) host.scheduleWill(session, 0);
     session.will = undefined;
   }
   if (!isCleanStart && session.expiryS > 0) return session;

@@ -48,9 +48,7 @@ export function onClosed(session: Session, attendance: Attendance): void {
   if (session.attendance !== attendance) return; // Taken over: the session has gone on.
   leave(session, attendance);
   const { host, will } = session;
-  session.will = undefined;
-  if (will !== undefined)
-    host.scheduleWill(session, will, attendance.protocolLevel, Math.min(will.delayS, session.expiryS));
+  if (will !== undefined) host.scheduleWill(session, Math.min(will.delayS, session.expiryS));
   if (session.expiryS === 0) host.end(session);
   else host.save(session, undefined);
 }

@@ -3,7 +3,6 @@
  * a host that knows all the others. The worker room ties these to transport, log, router and queues.
  */
 import type { Region } from "../base/region.ts";
-import type { Will } from "../mqtt/packets.ts";
 import type { AcknowledgementLine } from "./acknowledgement-line.ts";
 import type { Attachment } from "./attachment.ts";
 import type { RELEASED, SENT_QOS2 } from "./outgoing.ts";
@@ -149,8 +148,8 @@ export interface SessionHost {
   whenForgotten(clientId: string, done: (fault: "stored" | "failed") => void): void;
   /** Calls back once. */
   after(afterMs: number, callback: () => void): void;
-  /** Publishes a will after a delay, at the latest when the session ends. */
-  scheduleWill(session: Session, will: Will, protocolLevel: number, delayS: number): void;
+  /** Publishes the session's will, if it has one, after a delay, at the latest when the session ends. */
+  scheduleWill(session: Session, delayS: number): void;
   cancelWill(session: Session): void;
   watchKeepAlive(session: Session, attendance: Attendance): void;
   unwatchKeepAlive(attendance: Attendance): void;

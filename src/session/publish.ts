@@ -16,14 +16,13 @@ import { EXACTLY_ONCE, MAY_BE_KNOWN, ROUTED_BEFORE } from "../frame/kinds.ts";
 import { messageBytesOf, topicOffset, writeMessageHeader } from "../frame/message.ts";
 import { writePubcomp } from "../mqtt/acks.ts";
 import { LEVEL_5 } from "../mqtt/packet-type.ts";
-import type { Will } from "../mqtt/packets.ts";
 import { PublishView } from "../mqtt/publish.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
 import { publishPolicy, publishPolicyOf } from "../mqtt/topics.ts";
 import { OWES_PUBACK, OWES_PUBREC } from "./acknowledgement-line.ts";
 import { ORPHANED, PENDING, RESTORED, STORED, UNKNOWN } from "./inbound.ts";
 import { NO_ROOM_NOW } from "./ports.ts";
-import type { Attendance, Session } from "./session.ts";
+import type { Attendance, Session, SessionWill } from "./session.ts";
 
 /** What became of a packet: done, or to be given again later; else the reason code to disconnect with. */
 export type Taken = "taken" | "later" | number;
@@ -179,8 +178,14 @@ function sendPubcomp(attendance: Attendance, packetId: number, reasonCode: numbe
   writePubcomp(connection.output, at, packetId, protocolLevel, reasonCode);
 }
 
-/** Publishes a will: nobody waits for an answer. */
-export function publishWill(session: Session, will: Will, protocolLevel: number): void {
+/** Publishes a session's will, if it has one: nobody waits for an answer [MQTT-3.1.2-10]. */
+export function publishWill(session: Session): void {
+  const { will } = session;
+  session.will = undefined;
+  if (will !== undefined) publishOnce(session, will);
+}
+
+function publishOnce(session: Session, will: SessionWill): void {
   const { host } = session;
   if (publishPolicy(will.topic) === "refused") {
     host.counters.droppedReservedTopic += 1;
@@ -197,14 +202,14 @@ export function publishWill(session: Session, will: Will, protocolLevel: number)
   const messageBytes = messageBytesOf(parts);
   if (messageBytes > scratch.bytes.length) scratch = Region.allocate(messageBytes * 2);
   const expiresAtMs = will.messageExpiryIntervalS < 0 ? 0 : nowMs + will.messageExpiryIntervalS * 1000;
-  writeMessageHeader(scratch, 0, parts, will.qos, will.isRetain, protocolLevel, nowMs, expiresAtMs);
+  writeMessageHeader(scratch, 0, parts, will.qos, will.isRetain, will.protocolLevel, nowMs, expiresAtMs);
   let at = topicOffset(0);
   for (const part of [topic, will.properties, will.payload, session.clientIdBytes]) {
     scratch.bytes.set(part, at);
     at += part.length;
   }
   const isTaken = host.publish(scratch, 0, session, -1, 0, 0) !== NO_ROOM_NOW;
-  if (!isTaken) host.after(WILL_RETRY_MS, () => publishWill(session, will, protocolLevel)); // Whoever connects meanwhile.
+  if (!isTaken) host.after(WILL_RETRY_MS, () => publishOnce(session, will)); // Whoever connects meanwhile.
 }
 
 /** A will that found no room is tried again after so long. */

@@ -59,6 +59,11 @@ export interface Attendance {
   isClosing: boolean;
 }
 
+/** A will, and the MQTT version of the client that made it. */
+export interface SessionWill extends Will {
+  readonly protocolLevel: number;
+}
+
 export class Session {
   readonly clientId: string;
   readonly clientIdBytes: Buffer;
@@ -77,7 +82,8 @@ export class Session {
   /** When the connection ended, milliseconds since the epoch; 0 while connected. */
   awaySinceMs = 0;
   attendance: Attendance | undefined = undefined;
-  will: Will | undefined = undefined;
+  /** Until it is published or taken back, also while the client is away and the will's delay has not passed. */
+  will: SessionWill | undefined = undefined;
   /** Any of its subscriptions has an identifier: deliveries must look for it. */
   hasIdentifiers = false;
 

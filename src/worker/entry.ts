@@ -75,11 +75,17 @@ main.on("message", (message: ToWorker) => {
       worker.begin(message.routes, message.inbound);
       tell({ kind: "begun" });
       break;
+    case "serve":
+      worker.serve();
+      break;
     case "connection":
       onConnection(message);
       break;
     case "stop":
       void stop(message.graceMs);
+      break;
+    case "close":
+      void close();
       break;
   }
 });
@@ -113,7 +119,7 @@ function onConnection(message: Extract<ToWorker, { kind: "connection" }>): void 
   }
 }
 
-/** Disconnects, waits for the sockets to take it, commits and closes. */
+/** Disconnects, and waits for the sockets to take it. */
 async function stop(graceMs: number): Promise<void> {
   isStopping = true;
   worker.disconnectAll();
@@ -121,6 +127,13 @@ async function stop(graceMs: number): Promise<void> {
   while (transport.connectionCount > 0 && Date.now() < endMs) await new Promise((resolve) => setTimeout(resolve, 10));
   transport.destroy();
   while (transport.connectionCount > 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  worker.wake();
+  for (let rounds = 0; rounds < 2; rounds += 1) await new Promise((resolve) => setImmediate(resolve)); // A turn has sent their wills.
+  tell({ kind: "left" });
+}
+
+/** Nobody publishes any more: commits and closes. */
+async function close(): Promise<void> {
   commands.close();
   await worker.close();
   for (const doorbell of doorbells) doorbell.close();

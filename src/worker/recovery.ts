@@ -54,7 +54,6 @@ export function recoverPartition(partition: Partition, parts: RecoveryParts): Qu
   partition.queues.recover((record) => recoverRecord(partition, record, inFlight, nobodys));
   // Not while the log is being read; and not when damage may have taken the definition that says whose they are.
   if (!partition.log.hasDamage) for (const position of nobodys) partition.log.settle(position);
-  for (const session of records.keys()) parts.desk.watchExpiry(session);
   return queues;
 }
 
@@ -68,6 +67,7 @@ function restoreSession(partition: Partition, record: SessionRecord, parts: Reco
   session.expiryS = record.expiryS ?? Number.POSITIVE_INFINITY;
   // Who was connected when the broker ended has been away since then at the latest.
   session.awaySinceMs = record.awaySinceMs === 0 ? parts.nowMs : record.awaySinceMs;
+  session.will = record.will ?? undefined;
   partition.sessions.set(record.target, session);
   for (const [filter, options] of record.subscriptions) {
     const subscription = new Subscription(session, filter, options);

@@ -5,7 +5,6 @@ import { homePartitionOf } from "../base/hash.ts";
 import { PACKET_ID_MEMORIES_MAX, PACKET_ID_MEMORY_MS } from "../base/limits.ts";
 import type { Region } from "../base/region.ts";
 import type { TimerWheel } from "../base/timer-wheel.ts";
-import type { Will } from "../mqtt/packets.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
 import type { FilterIndex } from "../router/filter-index.ts";
 import type { AcknowledgementLine } from "../session/acknowledgement-line.ts";
@@ -248,7 +247,7 @@ export class SessionDesk implements SessionHost {
           .map((packetId) => [packetId, outgoing.stateOf(packetId), outgoing.positionOf(packetId)] as const)
           .filter(([, state, position]) => state === SENT_QOS1 && position !== IN_MEMORY);
     const record = encodeSession({
-      version: 1,
+      version: 2,
       clientId: session.clientId,
       target: session.target,
       expiryS: session.expiryS === Number.POSITIVE_INFINITY ? null : session.expiryS,
@@ -256,6 +255,7 @@ export class SessionDesk implements SessionHost {
       lastPacketId: outgoing.lastPacketId,
       subscriptions: [...session.subscriptions.values()].map(({ filter, options }) => [filter, options] as const),
       inFlight,
+      will: session.will ?? null,
     });
     partition.put("sessions", session.clientId, record);
     if (done !== undefined) partition.company.afterCommit(done);
@@ -291,8 +291,7 @@ export class SessionDesk implements SessionHost {
     if (attendance !== undefined) {
       disconnect(session, attendance, ReasonCode.administrativeAction);
       leave(session, attendance);
-      if (session.will !== undefined) this.scheduleWill(session, session.will, attendance.protocolLevel, 0);
-      session.will = undefined;
+      publishWill(session);
     }
     this.end(session);
     return true;
@@ -302,7 +301,8 @@ export class SessionDesk implements SessionHost {
     if (this.#sessions.get(session.clientId) !== session) return;
     this.#sessions.delete(session.clientId);
     this.#parked.delete(session);
-    this.#timers.end(session);
+    this.#timers.cancel(session);
+    publishWill(session); // At the latest now [MQTT-3.1.3-9].
     for (const subscription of session.subscriptions.values()) {
       if (subscription.attachment === undefined) this.unsubscribe(subscription);
     }
@@ -340,9 +340,27 @@ export class SessionDesk implements SessionHost {
     this.#ended.whenForgotten(clientId, done);
   }
 
-  scheduleWill(session: Session, will: Will, protocolLevel: number, delayS: number): void {
-    if (delayS <= 0) publishWill(session, will, protocolLevel);
-    else this.#timers.scheduleWill(session, delayS, () => publishWill(session, will, protocolLevel));
+  scheduleWill(session: Session, delayS: number): void {
+    if (delayS <= 0) publishWill(session);
+    else this.#timers.scheduleWill(session, delayS, () => this.#onWillDue(session));
+  }
+
+  #onWillDue(session: Session): void {
+    publishWill(session);
+    if (session.isDurable) this.save(session, undefined); // So that a start does not publish it again.
+  }
+
+  /** Sessions that a start has found: what time does to them begins to count. */
+  watchFound(): void {
+    for (const session of this.sessions) {
+      const { will, awaySinceMs } = session;
+      if (awaySinceMs === 0) continue;
+      if (will !== undefined) {
+        const dueMs = awaySinceMs + Math.min(will.delayS, session.expiryS) * 1000;
+        this.#timers.scheduleWill(session, (dueMs - this.nowMs()) / 1000, () => this.#onWillDue(session));
+      }
+      this.watchExpiry(session);
+    }
   }
 
   cancelWill(session: Session): void {

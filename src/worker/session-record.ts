@@ -6,10 +6,11 @@
  * with a value of the old form.
  */
 import { decodeStructured, encodeStructured } from "../base/structured.ts";
+import type { SessionWill } from "../session/session.ts";
 import type { SubscriptionOptions } from "../session/subscription.ts";
 
 export interface SessionRecord {
-  readonly version: 1;
+  readonly version: 2;
   readonly clientId: string;
   readonly target: number;
   /** Seconds; null = for ever. */
@@ -23,10 +24,20 @@ export interface SessionRecord {
    * table "outbound" at any time.
    */
   readonly inFlight: readonly (readonly [packetId: number, state: number, position: number])[];
+  /** Not published and not taken back. */
+  readonly will: SessionWill | null;
+}
+
+/** What was written before wills were. */
+interface SessionRecord1 extends Omit<SessionRecord, "version" | "will"> {
+  readonly version: 1;
 }
 
 export const encodeSession = (record: SessionRecord): Buffer => encodeStructured(record);
-export const decodeSession = (bytes: Uint8Array): SessionRecord => decodeStructured<SessionRecord>(bytes);
+export function decodeSession(bytes: Uint8Array): SessionRecord {
+  const record = decodeStructured<SessionRecord | SessionRecord1>(bytes);
+  return record.version === 1 ? { ...record, version: 2, will: null } : record;
+}
 
 /** The key of a QoS 2 identifier in use: received and not yet released, table "inbound"; given and not yet free, "outbound". */
 export const packetKeyOf = (clientId: string, packetId: number): string => `${packetId}/${clientId}`;

@@ -47,21 +47,13 @@ export class SessionTimers {
     this.#wheel.schedule(timers.will, this.#nowMs() + delayS * 1000); // [MQTT-3.1.3-9]
   }
 
-  /** The client is back. */
+  /** The client is back, or the session ends. */
   cancel(session: Session): void {
     const timers = this.#bySession.get(session);
     if (timers === undefined) return;
     this.#bySession.delete(session);
     if (timers.expiry !== undefined) this.#wheel.cancel(timers.expiry);
     if (timers.will !== undefined) this.#wheel.cancel(timers.will);
-  }
-
-  /** The session ends, and its will is due at the latest now [MQTT-3.1.2-10]. */
-  end(session: Session): void {
-    const will = this.#bySession.get(session)?.will;
-    const isDue = will?.isScheduled === true;
-    this.cancel(session);
-    if (isDue) will!.onDue(this.#nowMs());
   }
 
   /** Calls `close` when a connection has been silent for too long [MQTT-3.1.2-22]. */

@@ -7,9 +7,12 @@
  *                          ◄── opened ──── its routes, its QoS 2 identifiers
  *   begin (all others' routes) ──────────► knows the whole index
  *                          ◄── begun ─────
+ *   serve ───────────────────────────────► knows every queue, too: wills may be published
  *   connection (descriptor, head) ───────►  …
  *                          ◄── closed ──── one connection less
- *   stop ────────────────────────────────► disconnects, commits, closes
+ *   stop ────────────────────────────────► disconnects, publishes wills
+ *                          ◄── left ──────
+ *   close (all have left) ───────────────► takes what others published, commits, closes
  *                          ◄── stopped ───
  * ```
  */
@@ -52,10 +55,13 @@ export type ToWorker =
       /** For a client that sent no client ID. */
       readonly assignedClientId: string;
     }
-  | { readonly kind: "stop"; readonly graceMs: number };
+  | { readonly kind: "serve" }
+  | { readonly kind: "stop"; readonly graceMs: number }
+  | { readonly kind: "close" };
 
 export type FromWorker =
   | { readonly kind: "opened"; readonly routes: readonly RouteSummary[]; readonly inbound: readonly string[] }
   | { readonly kind: "begun" }
   | { readonly kind: "closed" }
+  | { readonly kind: "left" }
   | { readonly kind: "stopped" };

@@ -262,6 +262,12 @@ export class BrokerWorker implements PartnerHandler {
     this.wake();
   }
 
+  /** Every worker routes to every queue: clients may come, and wills be published. */
+  serve(): void {
+    this.desk.watchFound();
+    this.wake();
+  }
+
   // Clients.
 
   /** A client for a connection; the caller ties it to the connection's events. */
@@ -371,15 +377,15 @@ export class BrokerWorker implements PartnerHandler {
     for (const session of this.desk.sessions) {
       const { attendance } = session;
       if (attendance === undefined) continue;
-      session.will = undefined; // A planned stop is no reason for wills.
       disconnect(session, attendance, ReasonCode.serverShuttingDown);
     }
     this.wake();
   }
 
-  /** After the last connection is gone. */
+  /** After the last connection of every worker is gone. */
   async close(): Promise<void> {
     this.#turns.stop();
+    while (this.#rings.some((ring) => ring.drain(FRAMES_PER_TURN) > 0)); // The wills of others' clients.
     for (const { queues } of this.partitions.values()) {
       queues.writeKept();
       queues.keepLedgers();

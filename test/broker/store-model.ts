@@ -134,7 +134,7 @@ async function fill(
     const subscriptions = [[`a/${clientId}/#`, options] as const];
     const lastPacketId = 1 + Math.floor(random() * 65_535);
     const record = {
-      version: 1,
+      version: 2,
       clientId,
       target,
       expiryS: null,
@@ -142,6 +142,7 @@ async function fill(
       lastPacketId,
       subscriptions,
       inFlight,
+      will: null,
     };
     log.put("sessions", clientId, encodeSession(record as Parameters<typeof encodeSession>[0]));
     if (random() < 0.5) log.put("inbound", packetKeyOf(clientId, 1 + Math.floor(random() * 9)), Buffer.alloc(1));

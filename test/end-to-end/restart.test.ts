@@ -116,4 +116,46 @@ describe.skipIf(isMissing("broker"))("restart", () => {
     },
     60_000,
   );
+
+  /** Clients on all workers: some whose session ends with the connection, some whose session lasts, without and with a will delay. */
+  it.each(rounds)(
+    "publishes wills, with %j workers by %s",
+    async (workers, end) => {
+      const broker = await Broker.start({ workers: workers[0]! });
+      try {
+        await createQueue(broker, { name: "wills", topic_filter: "wills", is_lastvalue: false });
+        for (const at of numbers(9)) {
+          const [sessionExpiryInterval, willDelayInterval] = (
+            [
+              [0, 0],
+              [600, 0],
+              [600, 2],
+            ] as const
+          )[at % 3]!;
+          await RawClient.connected(broker.mqttPort, `dying-${at}`, {
+            properties: { sessionExpiryInterval },
+            will: {
+              topic: "wills",
+              payload: Buffer.from("x"),
+              qos: 1,
+              retain: false,
+              properties: { willDelayInterval },
+            },
+          });
+        }
+        if (end === "stop") await broker.stop();
+        else await broker.kill();
+        await broker.restart(workers.at(-1)!);
+        const expected = end === "stop" ? 9 : 6; // A session that ends with its connection ends with the broker that is killed.
+        await eventually("the wills are stored", async () => (await ledgerOf(broker, "wills")).stored === expected);
+        await broker.stop();
+        await broker.restart();
+        expect((await ledgerOf(broker, "wills")).stored).toBe(expected);
+        await broker.stop();
+      } finally {
+        await broker.remove();
+      }
+    },
+    60_000,
+  );
 });

@@ -134,6 +134,7 @@ export class Rig {
         for (const worker of this.workers) worker.queueRoutes.announce(record, () => {});
       }
     }
+    for (const worker of this.workers) worker.serve();
   }
 
   #push(worker: number, run: () => void): void {
