@@ -14,11 +14,12 @@ import { Region } from "../base/region.ts";
 import { publishedAtMsOf, totalBytes } from "../frame/message.ts";
 import type { DispatchStrategy, QueueRecord } from "../queue/definition.ts";
 import type { Offer } from "../queue/hand-out.ts";
-import type { QueueCounters, QueueLatencies } from "../queue/metrics.ts";
-import type { Queue, QueueCounts } from "../queue/queue.ts";
+import type { Queue } from "../queue/queue.ts";
 import type { SettleResult } from "../queue/settle.ts";
-import type { Consumer, PauseReason } from "./consumer.ts";
+import type { Consumer } from "./consumer.ts";
+import { type DispatcherMetrics, type DispatcherStatus, metricsOf, statusOf } from "./dispatcher-report.ts";
 import { publishPacketBytes } from "./packet-size.ts";
+import { ParkedOffers } from "./parked-offers.ts";
 import type { ReadyQueues } from "./ready-queues.ts";
 import { newStrategy, type Strategy } from "./strategy.ts";
 
@@ -30,34 +31,6 @@ export interface ConsumerLink {
    * Must not settle, attach or detach before it returns.
    */
   deliver(consumer: Consumer, position: number, message: Region, offset: number, isRedelivered: boolean): boolean;
-}
-
-export interface DispatcherStatus extends QueueCounts {
-  readonly name: string;
-  readonly topic_filter: string;
-  readonly consumers: readonly {
-    readonly clientid: string;
-    readonly in_flight: number;
-    readonly window: number;
-    readonly delivered: number;
-    readonly acknowledged: number;
-    readonly rejected: number;
-    readonly paused: PauseReason;
-  }[];
-}
-
-export interface DispatcherMetrics {
-  readonly name: string;
-  readonly topic_filter: string;
-  readonly counters: QueueCounters;
-  readonly gauges: {
-    readonly waiting: number;
-    readonly waiting_bytes: number;
-    readonly oldest_waiting_ms: number;
-    readonly in_flight: number;
-    readonly consumers: number;
-  };
-  readonly latency_ms: QueueLatencies;
 }
 
 const NOTHING = Region.allocate(0);
@@ -81,17 +54,13 @@ export class Dispatcher {
   };
   #kind: DispatchStrategy;
   #strategy: Strategy;
-  /** No parked message makes a smaller packet. */
-  #smallestParked = Number.POSITIVE_INFINITY;
-  /** Parked messages that those with room have not been offered. */
-  #unofferedParked = 0;
-  /** No message parked since these were counted makes a smaller packet. */
-  #smallestParkedSince = Number.POSITIVE_INFINITY;
+  readonly #parked: ParkedOffers;
   #isClosed = false;
 
   /** The queue's `onAvailable` event must call `onAvailable` here. */
   constructor(queue: Queue, ready: ReadyQueues) {
     this.queue = queue;
+    this.#parked = new ParkedOffers(queue);
     this.#ready = ready;
     this.#kind = queue.record.definition.dispatch_strategy;
     this.#strategy = newStrategy(this.#kind);
@@ -215,7 +184,7 @@ export class Dispatcher {
   pump(nowMs: number, random: () => number, link: ConsumerLink, bound: number): number {
     if (this.#isClosed) return 0;
     let handed = this.queue.heldCount > 0 ? this.#pumpHeld(nowMs, random, link, bound) : 0;
-    if (this.#unofferedParked > 0) this.#unpark();
+    if (this.#parked.isWanted) this.#parked.unpark(this.#consumers);
 
     const offer = this.#offer;
     for (let parked = 0; handed < bound && parked < ASIDE_LOOK_MAX && this.#strategy.count > 0; ) {
@@ -224,11 +193,11 @@ export class Dispatcher {
       if (consumer !== undefined) {
         if (this.#deliver(consumer, link, nowMs)) handed += 1;
       } else {
-        this.#park();
+        this.#parked.park(offer.position, offer.region, offer.offset);
         parked += 1;
       }
     }
-    const isMore = this.queue.hasAvailable || this.#unofferedParked > 0 || (handed > 0 && this.queue.heldCount > 0);
+    const isMore = this.queue.hasAvailable || this.#parked.isWanted || (handed > 0 && this.queue.heldCount > 0);
     if (isMore && this.#strategy.count > 0) this.#ready.add(this);
     return handed;
   }
@@ -302,39 +271,6 @@ export class Dispatcher {
     return publishPacketBytes(region, offset, qos, subscriptionIdentifierBytes) <= packetBytesMax; // [MQTT-3.1.2-24]
   }
 
-  #park(): void {
-    const { position, region, offset } = this.#offer;
-    const packetBytes = publishPacketBytes(region, offset, 0, 0);
-    this.#smallestParked = Math.min(this.#smallestParked, packetBytes);
-    this.#smallestParkedSince = Math.min(this.#smallestParkedSince, packetBytes);
-    this.queue.park(position);
-  }
-
-  /** A consumer that may take something of what is parked has room: all of it will be offered again, some in each pump. */
-  #wantUnpark(): void {
-    this.#unofferedParked = this.queue.parkedCount;
-    this.#smallestParkedSince = Number.POSITIVE_INFINITY;
-    if (this.#unofferedParked === 0) this.#smallestParked = Number.POSITIVE_INFINITY;
-  }
-
-  #unpark(): void {
-    if (!this.#isRoomForParked()) {
-      this.#unofferedParked = 0; // Until somebody who takes it has room again.
-      return;
-    }
-    const count = Math.min(this.#unofferedParked, ASIDE_LOOK_MAX);
-    this.queue.unpark(count);
-    this.#unofferedParked -= count;
-    if (this.#unofferedParked === 0) this.#smallestParked = this.#smallestParkedSince;
-  }
-
-  #isRoomForParked(): boolean {
-    for (const { room, packetBytesMax } of this.#consumers) {
-      if (room !== -1 && packetBytesMax >= this.#smallestParked) return true;
-    }
-    return false;
-  }
-
   /** Puts a consumer where its room and its count say. */
   #place(consumer: Consumer): void {
     const isIn = consumer.room !== -1;
@@ -347,45 +283,19 @@ export class Dispatcher {
       return;
     }
     this.#strategy.add(consumer);
-    if (consumer.packetBytesMax >= this.#smallestParked) this.#wantUnpark();
+    this.#parked.want(consumer);
     this.onAvailable();
   }
 
   #hasWork(): boolean {
-    return this.queue.hasAvailable || this.queue.heldCount > 0 || this.#unofferedParked > 0;
+    return this.queue.hasAvailable || this.queue.heldCount > 0 || this.#parked.isWanted;
   }
 
-  /** What `GET …/:name/metrics` answers. */
   metrics(nowMs: number): DispatcherMetrics {
-    const { definition } = this.queue.record;
-    const { waiting, waiting_bytes, oldest_waiting_ms, in_flight } = this.queue.counts(nowMs);
-    return {
-      name: definition.name,
-      topic_filter: definition.topic_filter,
-      counters: this.queue.counters(nowMs),
-      gauges: { waiting, waiting_bytes, oldest_waiting_ms, in_flight, consumers: this.#consumers.size },
-      latency_ms: this.queue.latencies(),
-    };
+    return metricsOf(this.queue, this.#consumers, nowMs);
   }
 
-  /** What `GET …/:name/status` answers. */
   status(nowMs: number): DispatcherStatus {
-    const { definition } = this.queue.record;
-    const counts = this.queue.counts(nowMs);
-    const isAllParked = counts.waiting > 0 && this.queue.parkedCount === counts.waiting;
-    return {
-      name: definition.name,
-      topic_filter: definition.topic_filter,
-      ...counts,
-      consumers: [...this.#consumers].map((consumer) => ({
-        clientid: consumer.clientId,
-        in_flight: consumer.inFlight,
-        window: consumer.window,
-        delivered: consumer.delivered,
-        acknowledged: consumer.acknowledged,
-        rejected: consumer.rejected,
-        paused: consumer.pauseReason(isAllParked && consumer.packetBytesMax < this.#smallestParked),
-      })),
-    };
+    return statusOf(this.queue, this.#consumers, this.#parked.smallestBytes, nowMs);
   }
 }

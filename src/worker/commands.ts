@@ -22,7 +22,7 @@
  * The other way a worker asks for one thing, a queue that a subscription wants; the answer says that it is there, or will not be.
  */
 import type { PlainError } from "../base/errors.ts";
-import type { DispatcherMetrics } from "../dispatch/dispatcher.ts";
+import type { DispatcherMetrics } from "../dispatch/dispatcher-report.ts";
 import type { PublishProperties } from "../mqtt/publish-properties.ts";
 import type { QueueDefinition, QueueRecord } from "../queue/definition.ts";
 import type { QueueCounts } from "../queue/queue.ts";

@@ -10,11 +10,9 @@ import type { FilterIndex } from "../router/filter-index.ts";
 import type { AcknowledgementLine } from "../session/acknowledgement-line.ts";
 import type { Attachment } from "../session/attachment.ts";
 import { disconnect, leave } from "../session/disconnect.ts";
-import { IN_MEMORY } from "../session/inbox.ts";
-import { SENT_QOS1 } from "../session/outgoing.ts";
 import type { Recall, SessionCounters, SessionHost, SessionLimits } from "../session/ports.ts";
 import { publishWill } from "../session/publish.ts";
-import { type Attendance, FROM_INBOX, Session } from "../session/session.ts";
+import { type Attendance, Session } from "../session/session.ts";
 import type { Subscription } from "../session/subscription.ts";
 import type { Attachments } from "./attachments.ts";
 import type { CommitOutcome } from "./batch-company.ts";
@@ -27,8 +25,9 @@ import type { Partner } from "./partner.ts";
 import type { Publishing, RoutedQueue } from "./publishing.ts";
 import type { RetainedMessages } from "./retained-messages.ts";
 import type { RouteAnnouncer } from "./route-announcer.ts";
-import { encodeOutbound, encodeSession, packetKeyOf, parsePacketKey } from "./session-record.ts";
+import { parsePacketKey } from "./session-record.ts";
 import { SessionTimers } from "./session-timers.ts";
+import { StoredSessions } from "./stored-sessions.ts";
 import type { WantedQueues } from "./wanted-queues.ts";
 
 export interface SessionDeskParts {
@@ -67,6 +66,7 @@ export class SessionDesk implements SessionHost {
   readonly #parked = new ParkedSessions();
   readonly #releases: InboundReleases;
   readonly #timers: SessionTimers;
+  readonly #stored: StoredSessions;
   readonly #ended = new EndedSessions();
   /** The last packet identifier of clients without a lasting session, and until when it is kept. */
   readonly #packetIds = new Map<string, { readonly last: number; readonly untilMs: number }>();
@@ -75,6 +75,7 @@ export class SessionDesk implements SessionHost {
     this.#parts = parts;
     this.#timers = new SessionTimers(parts.wheel, parts.nowMs);
     this.#releases = new InboundReleases(parts);
+    this.#stored = new StoredSessions(parts.partitions);
     this.limits = parts.limits;
   }
 
@@ -143,15 +144,12 @@ export class SessionDesk implements SessionHost {
     position: number,
     done: (outcome: "stored" | "failed") => void,
   ): void {
-    const partition = this.#homeOf(session);
-    const flags = session.outgoing.flagsOf(packetId);
-    partition.put("outbound", packetKeyOf(session.clientId, packetId), encodeOutbound(state, flags, position));
-    partition.company.afterCommit(done);
+    this.#stored.keepOutbound(session, packetId, state, position, done);
     this.wake();
   }
 
   forgetOutbound(session: Session, packetId: number): void {
-    this.#homeOf(session).put("outbound", packetKeyOf(session.clientId, packetId), undefined);
+    this.#stored.forgetOutbound(session, packetId);
   }
 
   openOrigin(line: AcknowledgementLine): number {
@@ -232,43 +230,19 @@ export class SessionDesk implements SessionHost {
     return session;
   }
 
-  #homeOf(session: Session): Partition {
-    return this.#parts.partitions.get(session.homePartition)!;
-  }
-
   save(session: Session, done: ((outcome: "stored" | "failed") => void) | undefined): void {
-    const partition = this.#homeOf(session);
-    if (session.target === 0) this.#makeDurable(session, partition);
-    const { outgoing } = session;
-    const inFlight = session.isConnected
-      ? []
-      : outgoing
-          .inOrder()
-          .map((packetId) => [packetId, outgoing.stateOf(packetId), outgoing.positionOf(packetId)] as const)
-          .filter(([, state, position]) => state === SENT_QOS1 && position !== IN_MEMORY);
-    const record = encodeSession({
-      version: 2,
-      clientId: session.clientId,
-      target: session.target,
-      expiryS: session.expiryS === Number.POSITIVE_INFINITY ? null : session.expiryS,
-      awaySinceMs: session.awaySinceMs,
-      lastPacketId: outgoing.lastPacketId,
-      subscriptions: [...session.subscriptions.values()].map(({ filter, options }) => [filter, options] as const),
-      inFlight,
-      will: session.will ?? null,
-    });
-    partition.put("sessions", session.clientId, record);
-    if (done !== undefined) partition.company.afterCommit(done);
+    if (session.target === 0) {
+      this.#stored.takeIn(session);
+      this.#routeDurable(session);
+    }
+    this.#stored.save(session, done);
     if (session.awaySinceMs !== 0) this.watchExpiry(session);
     this.wake();
   }
 
-  /** From now on the session's messages are stored. */
-  #makeDurable(session: Session, partition: Partition): void {
+  /** From now on the session's messages are stored: its routes say so. */
+  #routeDurable(session: Session): void {
     const { index, announcer } = this.#parts;
-    session.target = partition.takeTarget();
-    session.store = partition.log;
-    partition.sessions.set(session.target, session);
     for (const subscription of session.subscriptions.values()) {
       if (subscription.attachment !== undefined) continue;
       index.addSubscriber(subscription.filter, subscription, true);
@@ -314,26 +288,12 @@ export class SessionDesk implements SessionHost {
     this.wake();
   }
 
-  /** Removes everything of a session from its partition, in one batch. */
   #forgetStored(session: Session): void {
-    const partition = this.#homeOf(session);
-    const { outgoing } = session;
-    session.inbox.forEach((position) => {
-      if (position !== IN_MEMORY) partition.log.settle(position);
-    });
-    for (const packetId of outgoing.inOrder()) {
-      const position = outgoing.positionOf(packetId);
-      if (outgoing.ownerOf(packetId) === FROM_INBOX && position !== IN_MEMORY) partition.log.settle(position);
-      if (outgoing.isExactlyOnce(packetId)) this.forgetOutbound(session, packetId);
-    }
-    partition.put("sessions", session.clientId, undefined);
-    this.#ended.addRemoval(session.clientId, partition);
-    partition.sessions.delete(session.target);
     const { clientId } = session;
+    this.#ended.addRemoval(clientId, this.#stored.remove(session));
     for (const packetId of session.inbound.packetIds) {
       this.#releases.releaseForCertain(clientId, packetId, this.#ended.add(clientId));
     }
-    session.target = 0;
   }
 
   whenForgotten(clientId: string, done: (outcome: CommitOutcome) => void): void {

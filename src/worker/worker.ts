@@ -13,66 +13,37 @@
 import { FRAMES_PER_TURN, PURGE_MESSAGES_PER_TURN, TIMERS_PER_TURN } from "../base/limits.ts";
 import type { Region } from "../base/region.ts";
 import { TimerWheel } from "../base/timer-wheel.ts";
-import { partitionDirectoryOf, partitionsOf } from "../log/partitions.ts";
+import { partitionsOf } from "../log/partitions.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
-import type { QueueRecord } from "../queue/definition.ts";
 import { QueueRegistry } from "../queue/registry.ts";
 import { FilterIndex } from "../router/filter-index.ts";
-import { Attachment } from "../session/attachment.ts";
 import { Client } from "../session/client.ts";
 import { deliverFromQueue } from "../session/consume.ts";
-import { deliverStored, pump } from "../session/deliver.ts";
+import { pump } from "../session/deliver.ts";
 import { disconnect } from "../session/disconnect.ts";
-import type { ClientConnection, SessionLimits } from "../session/ports.ts";
+import type { ClientConnection } from "../session/ports.ts";
 import type { Session } from "../session/session.ts";
-import { consumerQosOf } from "../session/subscribe.ts";
 import type { Subscription } from "../session/subscription.ts";
 import { Attachments } from "./attachments.ts";
-import type { WantedQueue } from "./commands.ts";
 import { ControlFrames } from "./control-frames.ts";
 import { LocalPartner } from "./local-partner.ts";
 import { Origins } from "./origins.ts";
-import { type OpenLog, Partition, type PartitionEvents } from "./partition.ts";
-import { type Notice, partitionNotices } from "./partition-notices.ts";
+import type { Partition } from "./partition.ts";
+import { openPartition, type PartitionOwner } from "./partition-opening.ts";
 import type { Partner, PartnerHandler } from "./partner.ts";
 import { Publishing, type RoutedQueue } from "./publishing.ts";
 import { QueueOwner } from "./queue-owner.ts";
 import { QueueRoutes } from "./queue-routes.ts";
-import { recoverPartition } from "./recovery.ts";
 import { RetainedMessages } from "./retained-messages.ts";
 import type { RingPartner } from "./ring-partner.ts";
 import { RouteAnnouncer, type RouteSummary } from "./route-announcer.ts";
 import { SessionDesk } from "./session-desk.ts";
-import { type EventLoop, NODE_EVENT_LOOP, Turns } from "./turns.ts";
+import { NODE_EVENT_LOOP, Turns } from "./turns.ts";
 import { Upkeep } from "./upkeep.ts";
-import { JOIN, Joins } from "./waiters.ts";
+import { Joins } from "./waiters.ts";
 import { WantedQueues } from "./wanted-queues.ts";
-
-export interface WorkerOptions {
-  readonly worker: number;
-  readonly workers: number;
-  readonly partitions: number;
-  readonly dataDirectory: string;
-  readonly limits: SessionLimits;
-  /** Makes the partner of another worker. */
-  readonly connect: (other: number, handler: PartnerHandler) => RingPartner;
-  /** Credit of this worker's consumers at other workers' queues, by queue's worker; and of others' consumers here. */
-  readonly creditOut: readonly ArrayBufferLike[];
-  readonly creditIn: readonly ArrayBufferLike[];
-  readonly nowMs: () => number;
-  readonly random: () => number;
-  /** Node's own unless given (simulation). */
-  readonly loop?: EventLoop;
-  /** LMDB unless given (simulation). */
-  readonly openLog?: OpenLog;
-  /** Sends what connections have reserved. */
-  readonly flushOutput: () => void;
-  /** Asks control for a queue that a subscription wants; `wanted.onAnswer` hears what came of it. */
-  readonly ask: (queue: WantedQueue) => void;
-  /** For the log of the process: what is wrong, and what is worth knowing. */
-  readonly onFault: Notice;
-  readonly onNotice: Notice;
-}
+import type { WorkerOptions } from "./worker-options.ts";
+import { type Recovered, WorkerStart } from "./worker-start.ts";
 
 export class BrokerWorker implements PartnerHandler {
   readonly desk: SessionDesk;
@@ -93,6 +64,7 @@ export class BrokerWorker implements PartnerHandler {
   readonly #controlFrames: ControlFrames;
   readonly #joins = new Joins();
   readonly #wheel: TimerWheel;
+  readonly #start: WorkerStart;
   readonly #upkeep: Upkeep;
   readonly #toPump = new Set<Session>();
   readonly #turns: Turns;
@@ -113,8 +85,15 @@ export class BrokerWorker implements PartnerHandler {
     const nowMs = (): number => this.nowMs();
     const wake = (): void => this.wake();
     this.#wheel = new TimerWheel(options.nowMs());
+    const owner: PartitionOwner = {
+      options,
+      joins: this.#joins,
+      answer: (to, origin, sequence, reason) => this.#answer(to, origin, sequence, reason),
+      toPump: (session) => this.#toPump.add(session),
+      wake,
+    };
     for (const number of partitionsOf(worker, workers, options.partitions)) {
-      this.partitions.set(number, this.#openPartition(number));
+      this.partitions.set(number, openPartition(number, owner));
     }
     for (let other = 0; other < workers; other += 1) {
       if (other === worker) {
@@ -187,34 +166,20 @@ export class BrokerWorker implements PartnerHandler {
       random: options.random,
       wake,
     });
+    this.#start = new WorkerStart({
+      worker,
+      partitions: this.partitions,
+      desk: this.desk,
+      queueRoutes: this.queueRoutes,
+      retained: this.#retained,
+      index: this.#index,
+      announcer: this.#announcer,
+      random: options.random,
+    });
     this.#upkeep = new Upkeep(this.#wheel, this.owner, (now) => {
       this.desk.keepHouse(now);
       this.#index.trim();
     });
-  }
-
-  #openPartition(number: number): Partition {
-    const directory = partitionDirectoryOf(this.#options.dataDirectory, number);
-    const { openLog, random, nowMs, onFault, onNotice } = this.#options;
-    const events: PartitionEvents = {
-      onAnswer: (worker, origin, sequence, outcome) => {
-        const reason = outcome === "stored" ? ReasonCode.success : ReasonCode.implementationSpecificError;
-        if (worker !== JOIN) this.#answer(worker, origin, sequence, reason);
-        else this.#joins.resolve(origin, reason, (to, from, at, worst) => this.#answer(to, from, at, worst));
-      },
-      onDelivery: (session, position, messageBytes, flags) => {
-        if (!session.isDurable) {
-          this.partitions.get(number)?.log.settle(position); // The session ended while its message was on its way to the disk.
-          return;
-        }
-        deliverStored(session, position, messageBytes, flags);
-        this.#toPump.add(session);
-      },
-      onCommit: () => this.wake(),
-      ...partitionNotices(onFault, onNotice),
-    };
-    const share = { partitions: this.#options.partitions, partition: number };
-    return new Partition(share, directory, random, nowMs, events, openLog);
   }
 
   #answer(worker: number, origin: number, sequence: number, reason: number): void {
@@ -223,42 +188,15 @@ export class BrokerWorker implements PartnerHandler {
   }
 
   /** Reads everything back; returns its queues, and what to tell the other workers: its routes, and the QoS 2 identifiers it has. */
-  recover(): { queues: QueueRecord[]; routes: RouteSummary[]; inbound: string[] } {
-    const queues: QueueRecord[] = [];
-    for (const partition of this.partitions.values()) {
-      const found = recoverPartition(partition, {
-        desk: this.desk,
-        openQueue: (record) => this.queueRoutes.restore(record),
-        route: (subscription) => this.#restoreRoute(subscription),
-        nowMs: this.nowMs(),
-        random: this.#options.random,
-      });
-      queues.push(...found);
-      this.#retained.recover(partition);
-    }
+  recover(): Recovered {
+    const found = this.#start.recover(this.nowMs());
     this.#upkeep.start(this.nowMs());
-    const inbound = [...this.partitions.values()].flatMap((partition) => [...partition.inbound.keys()]);
-    return { queues, routes: this.#announcer.start(), inbound };
-  }
-
-  #restoreRoute(subscription: Subscription): void {
-    const { filter, options } = subscription;
-    const qos = consumerQosOf(filter, options);
-    if (qos !== undefined) {
-      subscription.attachment = new Attachment(subscription, qos); // Bound when the client is back.
-      return;
-    }
-    this.#index.addSubscriber(filter, subscription, true);
-    this.#announcer.tell(filter, this.#index.stateOf(filter), () => {});
+    return found;
   }
 
   /** The routes and QoS 2 identifiers of all workers, by worker: this one's own routes are passed over. */
   begin(routes: readonly (readonly RouteSummary[])[], inbound: readonly (readonly string[])[]): void {
-    for (const [worker, summaries] of routes.entries()) {
-      if (worker === this.#options.worker) continue;
-      for (const { filter, state } of summaries) this.#index.setRemote(filter, worker, state);
-    }
-    for (const key of new Set(inbound.flat())) this.desk.restoreInbound(key);
+    this.#start.begin(routes, inbound);
     this.wake();
   }
 

@@ -1,0 +1,86 @@
+/** What this worker's sessions have in the store: their records, and the deliveries of QoS 2 that are under way. */
+import { IN_MEMORY } from "../session/inbox.ts";
+import { SENT_QOS1 } from "../session/outgoing.ts";
+import { FROM_INBOX, type Session } from "../session/session.ts";
+import type { CommitOutcome } from "./batch-company.ts";
+import type { Partition } from "./partition.ts";
+import { encodeOutbound, encodeSession, packetKeyOf } from "./session-record.ts";
+
+export class StoredSessions {
+  readonly #partitions: ReadonlyMap<number, Partition>;
+
+  constructor(partitions: ReadonlyMap<number, Partition>) {
+    this.#partitions = partitions;
+  }
+
+  #homeOf(session: Session): Partition {
+    return this.#partitions.get(session.homePartition)!;
+  }
+
+  /** A session that outlives its connection from now on. */
+  takeIn(session: Session): void {
+    const partition = this.#homeOf(session);
+    session.target = partition.takeTarget();
+    session.store = partition.log;
+    partition.sessions.set(session.target, session);
+  }
+
+  save(session: Session, done: ((outcome: CommitOutcome) => void) | undefined): void {
+    const partition = this.#homeOf(session);
+    const { outgoing } = session;
+    const inFlight = session.isConnected
+      ? []
+      : outgoing
+          .inOrder()
+          .map((packetId) => [packetId, outgoing.stateOf(packetId), outgoing.positionOf(packetId)] as const)
+          .filter(([, state, position]) => state === SENT_QOS1 && position !== IN_MEMORY);
+    const record = encodeSession({
+      version: 2,
+      clientId: session.clientId,
+      target: session.target,
+      expiryS: session.expiryS === Number.POSITIVE_INFINITY ? null : session.expiryS,
+      awaySinceMs: session.awaySinceMs,
+      lastPacketId: outgoing.lastPacketId,
+      subscriptions: [...session.subscriptions.values()].map(({ filter, options }) => [filter, options] as const),
+      inFlight,
+      will: session.will ?? null,
+    });
+    partition.put("sessions", session.clientId, record);
+    if (done !== undefined) partition.company.afterCommit(done);
+  }
+
+  keepOutbound(
+    session: Session,
+    packetId: number,
+    state: number,
+    position: number,
+    done: (outcome: CommitOutcome) => void,
+  ): void {
+    const partition = this.#homeOf(session);
+    const flags = session.outgoing.flagsOf(packetId);
+    partition.put("outbound", packetKeyOf(session.clientId, packetId), encodeOutbound(state, flags, position));
+    partition.company.afterCommit(done);
+  }
+
+  forgetOutbound(session: Session, packetId: number): void {
+    this.#homeOf(session).put("outbound", packetKeyOf(session.clientId, packetId), undefined);
+  }
+
+  /** Removes everything of a session that has ended, with one batch of the partition returned. */
+  remove(session: Session): Partition {
+    const partition = this.#homeOf(session);
+    const { outgoing } = session;
+    session.inbox.forEach((position) => {
+      if (position !== IN_MEMORY) partition.log.settle(position);
+    });
+    for (const packetId of outgoing.inOrder()) {
+      const position = outgoing.positionOf(packetId);
+      if (outgoing.ownerOf(packetId) === FROM_INBOX && position !== IN_MEMORY) partition.log.settle(position);
+      if (outgoing.isExactlyOnce(packetId)) this.forgetOutbound(session, packetId);
+    }
+    partition.put("sessions", session.clientId, undefined);
+    partition.sessions.delete(session.target);
+    session.target = 0;
+    return partition;
+  }
+}
