@@ -115,8 +115,9 @@ describe("README.md", () => {
 
   it("uses no option that its program does not have", () => {
     const known = new Set(["--config", "--version", ...FLAGS.map(({ flag }) => flag)]);
-    for (const [, name] of read("perf/bench/main.ts").matchAll(/^ {4}(\w+): \{ type: "string"/gm))
-      known.add(`--${name}`);
+    for (const program of ["perf/bench/main.ts", "test/fuzz/main.ts"]) {
+      for (const [, name] of read(program).matchAll(/^ {4}(\w+): \{ type: "string"/gm)) known.add(`--${name}`);
+    }
     for (const file of ["client.py", "consumer.py", "producer.py"]) {
       const source = read(`docs/examples/job-queue/${file}`);
       for (const [, option] of source.matchAll(/add_argument\("(--[a-z-]+)"/g)) known.add(option!);

@@ -1,5 +1,5 @@
 /**
- * Goal: names that mean something to JavaScript mean nothing to the broker, and connections that go wrong leave nothing behind in its
+ * Goal: names that mean something to JavaScript mean nothing to the broker, names of one hash are two, and connections that go wrong leave nothing behind in its
  * memory, however many there are.
  * Method: client IDs, topics, queues and user properties called like members of objects, through a session that lasts and a restart;
  * thousands of broken first packets, with the process's anonymous memory looked at before and after.
@@ -8,6 +8,7 @@ import { readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { generate } from "mqtt-packet";
 import { expect, it } from "vitest";
+import { hashBytes } from "../../src/base/hash.ts";
 import { Broker } from "../harness/broker.ts";
 import { RawClient } from "../harness/raw-mqtt.ts";
 import { createQueue, ledgerOf, request } from "../harness/rest.ts";
@@ -23,6 +24,19 @@ const GROWTH_BYTES_MAX = 24 * 1024 * 1024;
 
 const anonymousBytes = (pid: number): number =>
   Number(/RssAnon:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]) * 1024;
+
+/** Two client IDs that hash to the same 32 bits, with which a broker that looks no further would mistake them. */
+function namesOfOneHash(): [string, string] {
+  const byHash = new Map<number, string>();
+  for (let number = 0; ; number += 1) {
+    const name = `client-${number}`;
+    const bytes = Buffer.from(name);
+    const hash = hashBytes(bytes, 0, bytes.length);
+    const other = byHash.get(hash);
+    if (other !== undefined) return [other, name];
+    byHash.set(hash, name);
+  }
+}
 
 describeWorkers("what is hostile", (workers) => {
   it("by its name, is a name", async () => {
@@ -67,6 +81,35 @@ describeWorkers("what is hostile", (workers) => {
         });
         expect((await request(broker, "DELETE", `/api/v5/clients/${name}`)).status).toBe(204);
         expect((await request(broker, "DELETE", `/api/v5/clients/${name}`)).status).toBe(404);
+      }
+      await broker.stop();
+    } finally {
+      await broker.remove();
+    }
+  });
+
+  it("by the hash of its client ID, gets no other client's session", async () => {
+    const [one, other] = namesOfOneHash();
+    const lasting = { clean: false, properties: { sessionExpiryInterval: 600 } };
+    const broker = await Broker.start({ workers });
+    try {
+      for (const clientId of [one, other]) {
+        const client = await RawClient.connected(broker.mqttPort, clientId, lasting);
+        expect(client.connack.sessionPresent).toBe(false);
+        await client.subscribe(`to/${clientId}`, { qos: 1 });
+        await client.end();
+      }
+      const publisher = await RawClient.connected(broker.mqttPort, "publisher");
+      for (const clientId of [one, other]) await publisher.publishSettled(`to/${clientId}`, clientId, { qos: 1 });
+      await publisher.end();
+      await broker.stop();
+      await broker.restart();
+      const clients = [];
+      for (const clientId of [one, other]) clients.push(await RawClient.connected(broker.mqttPort, clientId, lasting));
+      for (const [at, clientId] of [one, other].entries()) {
+        expect((await clients[at]!.receive()).payload.toString()).toBe(clientId);
+        await clients[at]!.expectQuiet(50); // Nothing of the other, and no takeover.
+        await clients[at]!.end();
       }
       await broker.stop();
     } finally {
