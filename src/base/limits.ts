@@ -104,6 +104,10 @@ export const LOG_ARENA_BYTES_MIN = 1024 * 1024;
 export const LOG_BATCH_BYTES_MAX = 8 * 1024 * 1024;
 /** Batches kept in memory for reading, per partition: three full ones, so that what was just stored is not read from disk. */
 export const LOG_READ_CACHE_BYTES_DEFAULT = 24 * 1024 * 1024;
+/** Values from here on are read into memory that is used again; what is smaller is left to the collector. */
+export const LOG_READ_MEMORY_BYTES_MIN = 64 * 1024;
+/** Kept free for the next reads, each of at most one batch: one is read while another leaves the cache. */
+export const LOG_READ_MEMORIES_FREE_MAX = 2;
 /** Of one commit, for rewriting mostly dead batches, or as much as the batch it comes with if that is more. */
 export const LOG_REWRITE_BYTES_MIN = 1024 * 1024;
 /** Nothing is rewritten below so many dead bytes: batches that drain in order free themselves soon. */

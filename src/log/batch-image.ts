@@ -1,5 +1,5 @@
 /** A whole batch value in memory, from the arena that wrote it or from the disk, ready to be read. */
-import { Region } from "../base/region.ts";
+import type { Region } from "../base/region.ts";
 import type { Arena } from "./arena.ts";
 import {
   BATCH_MAGIC,
@@ -32,15 +32,14 @@ export class BatchImage {
     this.#isWhole = this.entries === recordsOf(region);
   }
 
-  /** Checks and wraps a loaded value; what is wrong with it instead when it is damaged. */
-  static of(batch: number, value: Buffer): BatchImage | string {
-    const region = Region.over(value);
+  /** Checks and wraps a value that was read; what is wrong with it instead when it is damaged. */
+  static of(batch: number, region: Region): BatchImage | string {
     return faultOf(region, BATCH_MAGIC, batch) ?? new BatchImage(batch, region, undefined);
   }
 
   /** Memory that the image holds. */
   get heldBytes(): number {
-    return this.arena?.heldBytes ?? this.region.bytes.length;
+    return this.arena?.heldBytes ?? this.region.memory.byteLength;
   }
 
   /** Where the record's entry lies in the value; 0 when it has none. */

@@ -3,15 +3,17 @@
  *
  * ```
  *   arena ──stored──► kept in memory ──pushed out──► arena is free, the value is on disk
+ *   disk ──load──► read memory ──pushed out──► free for the next load
  * ```
  */
-import { Region } from "../base/region.ts";
+import type { Region } from "../base/region.ts";
 import { Arena } from "./arena.ts";
 import { BatchImage } from "./batch-image.ts";
 import type { BatchTable } from "./batch-table.ts";
 import type { DamageReport } from "./damage-report.ts";
 import type { Environment } from "./environment.ts";
 import { ReadCache } from "./read-cache.ts";
+import { ReadMemory } from "./read-memory.ts";
 
 /** Arenas kept for the next batches: one gathers while one commits. */
 const FREE_ARENAS_MAX = 2;
@@ -27,13 +29,16 @@ export class BatchImages {
   readonly #parts: BatchImagesParts;
   readonly #cache: ReadCache;
   readonly #freeArenas: Arena[] = [];
+  readonly #readMemory = new ReadMemory();
+  readonly #takeReadMemory = (byteLength: number): Region => this.#readMemory.take(byteLength);
   /** Values read from the disk because no memory held them. */
   loads = 0;
 
   constructor(parts: BatchImagesParts) {
     this.#parts = parts;
     this.#cache = new ReadCache(parts.cacheBytes, (image) => {
-      if (image.arena !== undefined) this.release(image.arena);
+      if (image.arena === undefined) this.#readMemory.giveBack(image.region);
+      else this.release(image.arena);
     });
   }
 
@@ -64,7 +69,7 @@ export class BatchImages {
       this.#cache.put(image);
       return;
     }
-    const copy = Region.allocate(image.valueBytes);
+    const copy = this.#readMemory.take(image.valueBytes);
     image.region.bytes.copy(copy.bytes, 0, 0, image.valueBytes);
     this.#cache.put(new BatchImage(batch, copy, undefined));
     this.release(arena);
@@ -77,14 +82,14 @@ export class BatchImages {
     if (kept !== undefined) return kept;
     if (table.isDamaged) return undefined;
     this.loads += 1;
-    const value = environment.getBatch("batches", batch);
+    const value = environment.readBatch(batch, this.#takeReadMemory);
     const image = value === undefined ? "the value is missing" : BatchImage.of(batch, value);
     if (image instanceof BatchImage) {
       this.#cache.put(image);
       return image;
     }
     table.markDamaged();
-    damage.add({ what: "batch", batch, records: table.live, reason: image }, value);
+    damage.add({ what: "batch", batch, records: table.live, reason: image }, value?.bytes);
     return undefined;
   }
 }

@@ -15,6 +15,7 @@ import { existsSync, mkdirSync, statfsSync } from "node:fs";
 import { join } from "node:path";
 import { type Database, open, type RootDatabase } from "lmdb";
 import { LOG_EMPTY_STORE_BYTES, LOG_KEY_BYTES_MAX, LOG_SCAN_BYTES, LOG_SCAN_VALUES } from "../base/limits.ts";
+import type { Region } from "../base/region.ts";
 import type { Table } from "./contract.ts";
 import { StoreFault } from "./store-fault.ts";
 
@@ -140,6 +141,16 @@ export class Environment implements Changes {
   /** A copy of a batch value. */
   getBatch(store: BatchStore, batch: number): Buffer | undefined {
     return asBuffer(this.#store(store).getBinary(this.#keyOf(batch)));
+  }
+
+  /** Copies a batch value into the region that `take` gives for its length; undefined when there is none. */
+  readBatch(batch: number, take: (byteLength: number) => Region): Region | undefined {
+    // lmdb's own memory, good until its next read: no copy is made for us to keep.
+    const value = this.#store("batches").getBinaryFast(this.#keyOf(batch));
+    if (value === undefined) return undefined;
+    const region = take(value.length);
+    region.bytes.set(value.subarray(0, value.length));
+    return region;
   }
 
   /** A copy of a keyed value. */
