@@ -238,6 +238,7 @@ const LIMITS: SessionLimits = {
   packetBytesMax: 1024 * 1024,
   queuedMessagesMax: 1_000,
   queuedBytesMax: 1024 * 1024,
+  queuesQos0: false,
   subscriptionsMax: 1_000,
   keepAliveMaxS: 0,
   level3ExpiryS: 0,

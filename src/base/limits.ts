@@ -201,6 +201,11 @@ export const OUTPUT_CONNECTION_BYTES_MAX = 4 * 1024 * 1024;
 export const END_DEADLINE_MS = 2_000;
 
 // Sessions
+/** Topic aliases that one client is sent, however many it takes: they are searched one by one, and 8 KiB hold their topics. */
+export const TOPIC_ALIASES_SENT_MAX = 32;
+/** An alias takes 3 bytes beside the topic it is sent with first: shorter topics gain nothing, longer ones are rare. */
+export const ALIASED_TOPIC_BYTES_MIN = 6;
+export const ALIASED_TOPIC_BYTES_MAX = 256;
 /** A client is gone when nothing came for this many times its Keep Alive [MQTT-3.1.2-22]. */
 export const KEEP_ALIVE_FACTOR = 1.5;
 /** A v3 publisher whose message failed is disconnected after this pause, doubled for each further failure up to the second. */
@@ -208,6 +213,8 @@ export const REFUSAL_PAUSE_MS_MIN = 1_000;
 export const REFUSAL_PAUSE_MS_MAX = 30_000;
 /** Copies of messages that wait in memory are laid side by side in pages of this size. */
 export const INBOX_PAGE_BYTES = 64 * 1024;
+/** The first page of a session that is away: a hundred thousand that wait for one message each take 100 MiB. */
+export const INBOX_PAGE_BYTES_MIN = 1024;
 /** Pages kept for the next inbox, per thread. */
 export const INBOX_PAGES_SPARE_MAX = 64;
 /** Subscriptions of one session: each is an object and a route. */

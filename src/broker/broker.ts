@@ -10,7 +10,7 @@ import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { CodedError } from "../base/errors.ts";
 import { homePartitionOf } from "../base/hash.ts";
-import { MEMORY_RETURN_MS, SUBSCRIPTIONS_PER_SESSION_MAX } from "../base/limits.ts";
+import { MEMORY_RETURN_MS } from "../base/limits.ts";
 import type { Logger } from "../base/logger.ts";
 import { returnFreeMemory } from "../base/posix.ts";
 import { type ApiKey, revealApiKeys } from "../config/api-keys.ts";
@@ -137,7 +137,8 @@ function limitsOf(settings: Settings): SessionLimits {
     packetBytesMax: limits.max_packet_size,
     queuedMessagesMax: session.max_queued_messages,
     queuedBytesMax: session.max_queued_bytes,
-    subscriptionsMax: SUBSCRIPTIONS_PER_SESSION_MAX,
+    queuesQos0: session.queue_qos0_messages,
+    subscriptionsMax: limits.max_subscriptions,
     keepAliveMaxS: Math.floor(limits.max_keepalive / 1000),
     level3ExpiryS:
       session.default_expiry_interval === "infinity"

@@ -7,7 +7,12 @@
 import { availableParallelism } from "node:os";
 import { z } from "zod";
 import { formatBytesize } from "../base/bytesize.ts";
-import { PACKET_BYTES_MAX_DEFAULT, RECEIVE_MAXIMUM_DEFAULT, RINGS_BUDGET_BYTES } from "../base/limits.ts";
+import {
+  PACKET_BYTES_MAX_DEFAULT,
+  RECEIVE_MAXIMUM_DEFAULT,
+  RINGS_BUDGET_BYTES,
+  SUBSCRIPTIONS_PER_SESSION_MAX,
+} from "../base/limits.ts";
 import { LOG_LEVELS } from "../base/logger.ts";
 import {
   bytesize,
@@ -161,6 +166,11 @@ const settingsSchema = z.strictObject({
       "Messages that wait for one session at most; then its oldest are dropped.",
     ),
     max_queued_bytes: setting(bytesize(1024, UNBOUNDED), "256MB", "The same in bytes."),
+    queue_qos0_messages: setting(
+      flagOr(),
+      false,
+      "`true`: messages with QoS 0 wait for a session that outlives its connection, too, within the same bounds; in memory, so a restart loses them.",
+    ),
     max_inflight: setting(
       integer(1, 65_535),
       1000,
@@ -182,6 +192,11 @@ const settingsSchema = z.strictObject({
       integer(1, 65_535),
       RECEIVE_MAXIMUM_DEFAULT,
       "QoS 1 and 2 messages of one publisher that wait for the disk at most; then it is read no further. Announced to MQTT 5 clients; for them it also bounds the QoS 2 messages without PUBCOMP, one more is answered with 0x93.",
+    ),
+    max_subscriptions: setting(
+      integer(1, SUBSCRIPTIONS_PER_SESSION_MAX),
+      SUBSCRIPTIONS_PER_SESSION_MAX,
+      "Subscriptions of one client at a time; one more is answered with 0x97, or 0x80 for MQTT 3.1.1.",
     ),
     max_connections: setting(
       integer(1, 10_000_000),

@@ -2,8 +2,8 @@
  * Writes PUBLISH packets from stored messages (see frame/message.ts), for either protocol.
  *
  * ```
- *   fixed header │ topic │ packet id │ properties length │ expiry, identifiers: of this delivery │ stored properties │ payload
- *                  copy                                                                          └─── one copy ────┘
+ *   fixed header │ topic │ packet id │ properties length │ expiry, alias, identifiers: of this delivery │ stored properties │ payload
+ *                  copy                                                                                 └─── one copy ────┘
  * ```
  *
  * Stored properties and payload lie side by side in the message, so that what belongs to this delivery goes before them
@@ -24,13 +24,16 @@ import { PropertyId } from "./properties.ts";
 import { variableByteIntegerBytes, writeVariableByteInteger } from "./variable-byte-integer.ts";
 
 const EXPIRY_BYTES = 5;
+const ALIAS_BYTES = 3;
+const NO_ALIAS = 0;
 const NO_EXPIRY = -1;
 const DUP_BIT = 0b1000;
 const RETAIN_BIT = 1;
 
 /**
  * Bytes of the PUBLISH packet that `writePublish` makes of a stored message; for MQTT 3 the properties are left out.
- * `remainingExpiryS` is what is left of the message's life in seconds, -1 = it does not expire.
+ * `remainingExpiryS` is what is left of the message's life in seconds, -1 = it does not expire. `topicAlias`: 0 = none; where the
+ * client knows it, the topic is left out.
  */
 export function publishBytesOf(
   message: Region,
@@ -39,11 +42,14 @@ export function publishBytesOf(
   qos: number,
   remainingExpiryS: number,
   subscriptionIdentifiers: readonly number[] | undefined,
+  topicAlias = NO_ALIAS,
+  isAliasKnown = false,
 ): number {
-  let remaining = 2 + topicBytesOf(message, messageOffset) + payloadBytesOf(message, messageOffset);
+  let remaining = 2 + payloadBytesOf(message, messageOffset);
+  if (!isAliasKnown) remaining += topicBytesOf(message, messageOffset);
   if (qos !== 0) remaining += 2;
   if (protocolLevel === LEVEL_5) {
-    const propertiesBytes = listBytesOf(message, messageOffset, remainingExpiryS, subscriptionIdentifiers);
+    const propertiesBytes = listBytesOf(message, messageOffset, remainingExpiryS, subscriptionIdentifiers, topicAlias);
     remaining += variableByteIntegerBytes(propertiesBytes) + propertiesBytes;
   }
   return 1 + variableByteIntegerBytes(remaining) + remaining;
@@ -65,15 +71,17 @@ export function writePublish(
   packetId: number,
   remainingExpiryS: number,
   subscriptionIdentifiers: readonly number[] | undefined,
+  topicAlias = NO_ALIAS,
+  isAliasKnown = false,
 ): number {
   const { bytes } = target;
-  const topicBytes = topicBytesOf(message, messageOffset);
+  const topicBytes = isAliasKnown ? 0 : topicBytesOf(message, messageOffset);
   const payloadBytes = payloadBytesOf(message, messageOffset);
   let remaining = 2 + topicBytes + payloadBytes;
   if (qos !== 0) remaining += 2;
   let propertiesBytes = 0;
   if (protocolLevel === LEVEL_5) {
-    propertiesBytes = listBytesOf(message, messageOffset, remainingExpiryS, subscriptionIdentifiers);
+    propertiesBytes = listBytesOf(message, messageOffset, remainingExpiryS, subscriptionIdentifiers, topicAlias);
     remaining += variableByteIntegerBytes(propertiesBytes) + propertiesBytes;
   }
   const end = targetOffset + 1 + variableByteIntegerBytes(remaining) + remaining;
@@ -98,6 +106,12 @@ export function writePublish(
 
   at = writeVariableByteInteger(bytes, at, propertiesBytes);
   if (remainingExpiryS !== NO_EXPIRY) at = writeExpiry(bytes, at, remainingExpiryS); // [MQTT-3.3.2-6]
+  if (topicAlias !== NO_ALIAS) {
+    bytes[at] = PropertyId.topicAlias;
+    bytes[at + 1] = topicAlias >> 8;
+    bytes[at + 2] = topicAlias;
+    at += ALIAS_BYTES;
+  }
   if (subscriptionIdentifiers !== undefined) at = writeIdentifiers(bytes, at, subscriptionIdentifiers); // [MQTT-3.3.4-3]
   copyBytes(target, at, message, propertiesOffset(message, messageOffset), end - at);
   return end - targetOffset;
@@ -108,8 +122,10 @@ function listBytesOf(
   messageOffset: number,
   remainingExpiryS: number,
   subscriptionIdentifiers: readonly number[] | undefined,
+  topicAlias: number,
 ): number {
   let listBytes = propertiesBytesOf(message, messageOffset);
+  if (topicAlias !== NO_ALIAS) listBytes += ALIAS_BYTES;
   if (remainingExpiryS !== NO_EXPIRY) listBytes += EXPIRY_BYTES;
   if (subscriptionIdentifiers !== undefined) {
     for (let index = 0; index < subscriptionIdentifiers.length; index += 1) {

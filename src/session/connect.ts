@@ -20,6 +20,7 @@ import { disconnect, leave } from "./disconnect.ts";
 import { expirySecondsOf } from "./expiry.ts";
 import type { ClientConnection, SessionHost } from "./ports.ts";
 import type { Attendance, Session } from "./session.ts";
+import { TopicAliases } from "./topic-aliases.ts";
 
 /** Answers CONNACK with an error and closes [MQTT-3.1.4-6]. */
 export function refuse(connection: ClientConnection, protocolLevel: number, reasonCode: number): void {
@@ -134,6 +135,7 @@ function attend(session: Session, connection: ClientConnection, packet: ConnectP
     usernameBytes: Buffer.from(packet.username ?? ""),
     peerBytes: Buffer.from(connection.peer),
     aliases: [],
+    topicAliases: packet.topicAliasMaximum === 0 ? undefined : new TopicAliases(packet.topicAliasMaximum),
     lastReceivedMs: host.nowMs(),
     resend: [],
     toRecall: [],

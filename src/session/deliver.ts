@@ -1,7 +1,7 @@
 /**
  * Server to client: ordinary messages, straight or through the inbox.
  *
- * QoS 0 goes to the connection or nowhere. QoS 1 and 2 share one window of packet identifiers with queue messages; when it opens,
+ * QoS 0 goes to the connection or nowhere, unless it is kept for who is away. QoS 1 and 2 share one window of packet identifiers with queue messages; when it opens,
  * retained messages, the inbox and the attachments take turns.
  */
 import type { Region } from "../base/region.ts";
@@ -31,7 +31,8 @@ export function deliver(
 ): void {
   const { host, audience } = session;
   if (audience === undefined) {
-    host.counters.droppedOffline += 1;
+    if (session.isDurable && host.limits.queuesQos0) keep(session, message, offset, qos, isRetain, true);
+    else host.counters.droppedOffline += 1;
     return;
   }
   if (isExpired(message, offset, host.nowMs())) {
@@ -52,7 +53,20 @@ export function deliver(
     send(session, audience, message, offset, qos, isRetain, false, packetId, identifiers);
     return;
   }
-  session.inbox.pushCopy(message, offset, totalBytes(message, offset), qos | (isRetain ? DELIVERY_RETAIN : 0));
+  keep(session, message, offset, qos, isRetain, false);
+}
+
+/** A copy in memory until the client takes it. */
+function keep(
+  session: Session,
+  message: Region,
+  offset: number,
+  qos: number,
+  isRetain: boolean,
+  isSparing: boolean,
+): void {
+  const flags = qos | (isRetain ? DELIVERY_RETAIN : 0);
+  session.inbox.pushCopy(message, offset, totalBytes(message, offset), flags, isSparing);
   trimInbox(session);
 }
 
@@ -151,7 +165,8 @@ function sendNext(session: Session, attendance: Attendance): void {
     claimExactlyOnce(session, position, flags, undefined, pump);
     return;
   }
-  const packetId = session.outgoing.claim(qos === 1 ? SENT_QOS1 : SENT_QOS2, position, FROM_INBOX, flags);
+  const state = qos === 1 ? SENT_QOS1 : SENT_QOS2;
+  const packetId = qos === 0 ? 0 : session.outgoing.claim(state, position, FROM_INBOX, flags);
   const isRetain = (flags & DELIVERY_RETAIN) !== 0;
   send(session, attendance, found.region, found.offset, qos, isRetain, false, packetId, identifiers);
 }

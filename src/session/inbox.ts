@@ -1,13 +1,13 @@
 /**
- * What waits for one client with QoS 1 or 2: positions in the log for a session that outlives its connection, copies in memory for
- * one that does not. Bounded in messages and bytes; when full, the oldest goes.
+ * What waits for one client: positions in the log for a session that outlives its connection, copies in memory for
+ * one that does not, and of messages with QoS 0 that are kept for one that is away. Bounded in messages and bytes; when full, the oldest goes.
  *
  * ```
  *   head ─► [position · bytes · flags (· page, offset)] … ◄─ tail        a ring that doubles
  *   pages:  │ copy copy copy … │ copy … ─►                              given back when their last copy is gone
  * ```
  */
-import { INBOX_PAGE_BYTES, INBOX_PAGES_SPARE_MAX } from "../base/limits.ts";
+import { INBOX_PAGE_BYTES, INBOX_PAGE_BYTES_MIN, INBOX_PAGES_SPARE_MAX } from "../base/limits.ts";
 import { copyBytes, Region } from "../base/region.ts";
 
 /** Delivery flags of an entry: bits 0-1 QoS, bit 2 RETAIN of the delivery. */
@@ -57,9 +57,9 @@ export class Inbox {
     this.#append(position, messageBytes, flags, undefined, 0);
   }
 
-  /** Appends a copy of a message. */
-  pushCopy(message: Region, offset: number, messageBytes: number, flags: number): void {
-    const page = this.#pageFor(messageBytes);
+  /** Appends a copy of a message. `isSparing`: into pages that grow with what waits, for a session that may be away for long. */
+  pushCopy(message: Region, offset: number, messageBytes: number, flags: number, isSparing = false): void {
+    const page = this.#pageFor(messageBytes, isSparing ? this.#sparingBytes() : INBOX_PAGE_BYTES);
     copyBytes(page.region, page.usedBytes, message, offset, messageBytes);
     this.#append(IN_MEMORY, messageBytes, flags, page, page.usedBytes);
     page.usedBytes += messageBytes;
@@ -114,11 +114,17 @@ export class Inbox {
     this.#totalBytes += messageBytes;
   }
 
-  #pageFor(messageBytes: number): Page {
+  #sparingBytes(): number {
+    return Math.min(INBOX_PAGE_BYTES, Math.max(INBOX_PAGE_BYTES_MIN, this.#totalBytes));
+  }
+
+  #pageFor(messageBytes: number, pageBytes: number): Page {
     const tail = this.#tailPage;
     if (tail !== undefined && tail.usedBytes + messageBytes <= tail.region.bytes.length) return tail;
-    const isLarge = messageBytes > INBOX_PAGE_BYTES;
-    const page = isLarge ? newPage(messageBytes) : (sparePages.pop() ?? newPage(INBOX_PAGE_BYTES));
+    const isOrdinary = messageBytes <= pageBytes && pageBytes === INBOX_PAGE_BYTES;
+    const page = isOrdinary
+      ? (sparePages.pop() ?? newPage(INBOX_PAGE_BYTES))
+      : newPage(Math.max(messageBytes, pageBytes));
     this.#tailPage = page;
     return page;
   }

@@ -51,6 +51,8 @@ export interface SessionLimits {
   readonly packetBytesMax: number;
   readonly queuedMessagesMax: number;
   readonly queuedBytesMax: number;
+  /** Whether messages with QoS 0 wait for a session that outlives its connection, too, in memory. */
+  readonly queuesQos0: boolean;
   /** Subscriptions of one session at most. */
   readonly subscriptionsMax: number;
   /** Seconds; a longer Keep Alive of an MQTT 5 client is lowered to it; 0 = no bound. */

@@ -70,11 +70,23 @@ export function send(
 ): void {
   const { connection, protocolLevel } = attendance;
   const expiryS = protocolLevel === LEVEL_5 ? remainingExpiryS(message, offset, session.host.nowMs()) : NO_EXPIRY;
-  const packetBytes = publishBytesOf(message, offset, protocolLevel, qos, expiryS, identifiers);
+  const { topicAliases } = attendance;
+  let alias = 0;
+  let isKnown = false;
+  if (topicAliases !== undefined) {
+    topicAliases.look(message, offset);
+    ({ alias, isKnown } = topicAliases);
+  }
+  let packetBytes = publishBytesOf(message, offset, protocolLevel, qos, expiryS, identifiers, alias, isKnown);
+  if (alias !== 0 && !isKnown && packetBytes > attendance.packetBytesMax) {
+    alias = 0; // It fits without.
+    packetBytes = publishBytesOf(message, offset, protocolLevel, qos, expiryS, identifiers);
+  }
   if (qos === 0 && packetBytes > attendance.packetBytesMax) {
     session.host.counters.droppedTooLarge += 1;
     return;
   }
+  if (alias !== 0 && !isKnown) topicAliases?.take(message, offset);
   const at = connection.reserve(packetBytes);
   writePublish(
     connection.output,
@@ -88,5 +100,7 @@ export function send(
     packetId,
     expiryS,
     identifiers,
+    alias,
+    isKnown,
   );
 }

@@ -19,6 +19,7 @@ import { Inbox } from "./inbox.ts";
 import { Outgoing } from "./outgoing.ts";
 import type { ClientConnection, Recall, SessionHost, SessionStore } from "./ports.ts";
 import type { Subscription } from "./subscription.ts";
+import type { TopicAliases } from "./topic-aliases.ts";
 
 /** The owner of an in-flight delivery that came from the session's inbox and not from a queue. */
 export const FROM_INBOX = "inbox";
@@ -41,6 +42,8 @@ export interface Attendance {
   readonly peerBytes: Uint8Array;
   /** The topics of the client's aliases [MQTT-3.3.2-7]; they end with the connection. */
   readonly aliases: (Buffer | undefined)[];
+  /** The aliases that the client is sent; undefined when it takes none [MQTT-3.1.2-27]. */
+  readonly topicAliases: TopicAliases | undefined;
   lastReceivedMs: number;
   /** Deliveries of an earlier connection that still have to be sent again, in order, by packet identifier. */
   resend: number[];

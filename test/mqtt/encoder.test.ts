@@ -38,13 +38,17 @@ const deliveries = fc.record({
   identifiers: fc.option(fc.array(fc.integer({ min: 1, max: 268_435_455 }), { maxLength: 40 }), { nil: undefined }),
   kept: fc.record({ contentType: fc.string(), userProperties: userPropertiesArbitrary }, { requiredKeys: [] }),
   offset: fc.nat({ max: 9 }),
+  alias: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 65_535 })),
+  isKnown: fc.boolean(),
 });
 
 test("mqtt-packet reads what is written, and the size is the one foretold", () => {
   fc.assert(
     fc.property(
       deliveries,
-      ({ level, topic, payload, qos, isRetain, isDup, packetId, expiryS, identifiers, kept, offset }) => {
+      ({ level, topic, payload, qos, isRetain, isDup, packetId, expiryS, identifiers, kept, offset, ...aliased }) => {
+        const alias = level === 5 ? aliased.alias : 0;
+        const isKnown = alias !== 0 && aliased.isKnown;
         const bare = generate(
           { cmd: "publish", topic: "t", payload: "", qos: 0, dup: false, retain: false, properties: kept },
           {
@@ -56,7 +60,7 @@ test("mqtt-packet reads what is written, and the size is the one foretold", () =
         const stored = bare.subarray(bare.length - list.passThroughBytes);
         const message = storedMessage(topic, stored, Buffer.from(payload), offset);
 
-        const size = publishBytesOf(message, offset, level, qos, expiryS, identifiers);
+        const size = publishBytesOf(message, offset, level, qos, expiryS, identifiers, alias, isKnown);
         const target = Region.allocate(size + 2);
         target.bytes.fill(0xee);
         const written = writePublish(
@@ -71,17 +75,26 @@ test("mqtt-packet reads what is written, and the size is the one foretold", () =
           packetId,
           expiryS,
           identifiers,
+          alias,
+          isKnown,
         );
         expect(written).toBe(size);
         expect([target.bytes[0], target.bytes.at(-1)]).toEqual([0xee, 0xee]);
 
         const packet = read(target.bytes.subarray(1, 1 + size), level) as IPublishPacket;
-        expect(packet).toMatchObject({ cmd: "publish", topic, qos, retain: isRetain, dup: isDup });
+        expect(packet).toMatchObject({
+          cmd: "publish",
+          topic: isKnown ? "" : topic,
+          qos,
+          retain: isRetain,
+          dup: isDup,
+        });
         expect(packet.messageId).toBe(qos === 0 ? undefined : packetId);
         expect((packet.payload as Buffer).equals(payload)).toBe(true);
         if (level !== 5) return;
         const properties = { ...packet.properties };
         expect(properties.messageExpiryInterval ?? -1).toBe(expiryS);
+        expect(properties.topicAlias ?? 0).toBe(alias);
         expect([properties.subscriptionIdentifier ?? []].flat()).toEqual(identifiers ?? []);
         expect(properties.contentType).toBe(kept.contentType);
         expect({ ...properties.userProperties }).toEqual(kept.userProperties ?? {});

@@ -19,6 +19,7 @@ const step = fc.oneof(
   fc.record({
     kind: fc.constant("copy" as const),
     inbox: inboxes,
+    isSparing: fc.boolean(),
     byteLength: fc.oneof(fc.integer({ min: 1, max: 2_000 }), fc.integer({ min: 1, max: INBOX_PAGE_BYTES * 2 })),
   }),
   fc.record({ kind: fc.constant("position" as const), inbox: inboxes, position: fc.nat() }),
@@ -41,7 +42,7 @@ describe("inboxes", () => {
             const bytes = Buffer.alloc(each.byteLength, serial % 251);
             const source = Region.allocate(each.byteLength + 3);
             bytes.copy(source.bytes, 3);
-            inbox.pushCopy(source, 3, each.byteLength, flags);
+            inbox.pushCopy(source, 3, each.byteLength, flags, each.isSparing);
             source.bytes.fill(0xff); // A copy does not follow its source.
             model.push({ position: IN_MEMORY, bytes, flags });
           } else if (each.kind === "position") {

@@ -26,6 +26,7 @@ const LIMITS: SessionLimits = {
   packetBytesMax: 2 * 1024 * 1024,
   queuedMessagesMax: 1_000,
   queuedBytesMax: 64 * 1024 * 1024,
+  queuesQos0: false,
   subscriptionsMax: 1_000,
   keepAliveMaxS: 0,
   level3ExpiryS: Number.POSITIVE_INFINITY,
