@@ -127,6 +127,7 @@ export function nodesOf(page: Buffer): PageNode[] | string {
   const room = page.length - PAGE_HEADER_BYTES;
   if (lower % 2 !== 0 || lower > upper || upper > room) return "impossible bounds";
   const nodes: PageNode[] = [];
+  let nodeBytes = 0;
   for (let at = PAGE_HEADER_BYTES; at < PAGE_HEADER_BYTES + lower; at += 2) {
     const offset = page.readUInt16LE(at);
     if (offset < upper || offset + NODE_HEADER_BYTES > room) return "a node outside of its page";
@@ -139,6 +140,8 @@ export function nodesOf(page: Buffer): PageNode[] | string {
     const end = keyEnd + (kind === BRANCH ? 0 : isOverflow ? OVERFLOW_REFERENCE_BYTES : low);
     if (end > page.length) return "a node beyond its page";
     if (kind === LEAF && flags > (IN_OVERFLOW | SUB_TREE)) return "unknown flags of a node";
+    if (kind === LEAF && keyEnd === keyStart) return "a node without a key";
+    nodeBytes += (end - start + 1) & ~1;
     nodes.push({
       key: page.subarray(keyStart, keyEnd),
       flags: kind === BRANCH ? 0 : flags,
@@ -147,7 +150,8 @@ export function nodesOf(page: Buffer): PageNode[] | string {
       inline: page.subarray(keyEnd, end),
     });
   }
-  return nodes;
+  // LMDB leaves no gap between nodes: an offset or a length that is wrong shows here, also where it points at what looks like a node.
+  return nodeBytes === room - upper ? nodes : "nodes that do not fill their place";
 }
 
 export const numberOf = (page: Buffer): number => wordAt(page, 0);

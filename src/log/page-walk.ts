@@ -1,9 +1,9 @@
 /**
  * A walk over every page that a store is made of: whether LMDB can be let loose on it, and what can be read where it cannot.
  *
- * Looked at: each meta page; each branch and leaf of each tree with its bounds, numbers and order of keys; the first page of each
- * value that has pages of its own; the list of free pages; that no page has two owners. Not looked at: the values themselves, which
- * have checksums of their own. A value costs a read of 24 bytes, however long it is.
+ * Looked at: each meta page, and that the file reaches to its last page; each branch and leaf of each tree with its bounds, numbers and
+ * order of keys; the first page of each value that has pages of its own; the list of free pages; that no page has two owners. Not
+ * looked at: the values themselves, which have checksums of their own. A value costs a read of 24 bytes, however long it is.
  */
 import {
   BRANCH,
@@ -81,6 +81,8 @@ class Walk implements PageWalk {
   readonly #file: PageFile;
   readonly #visit: VisitEntry;
   #lastPage = 0;
+  /** Pages in the list of free ones that the file does not reach to: they were never written. */
+  #freeBeyondFile = 0;
 
   constructor(file: PageFile, visit: VisitEntry) {
     this.#file = file;
@@ -97,10 +99,21 @@ class Walk implements PageWalk {
     this.#walkTree("main", meta.main, (node, page) => this.#onMainEntry(node, page));
     // Last: a page that is free as well as used is the fault of the list, not of the tree.
     this.#walkTree("free", meta.free, (node, page) => this.#onFreeEntry(node, page));
+    this.#checkEnd();
     return this;
   }
 
-  /** LMDB takes the meta page with the higher transaction, and opens nothing when one of them is bad. */
+  /** LMDB maps the file up to the last page and adds behind it: what the file does not reach to must be free. */
+  #checkEnd(): void {
+    const beyond = this.#lastPage + 1 - this.owners.length;
+    if (beyond <= this.#freeBeyondFile || this.damagedTrees.has("free")) return;
+    this.#fault(this.transaction % 2 === 0 ? 0 : 1, "meta", `its last page, ${this.#lastPage}, is not in the file`);
+  }
+
+  /**
+   * LMDB takes the meta page with the higher transaction, and opens nothing when one of them is bad. Each commit writes the page that its
+   * number's lowest bit names. What makes the newest commit look older than the one before cannot be told from a crash before it.
+   */
   #newestMeta(): Meta | undefined {
     const metas: Meta[] = [];
     for (const which of [0, 1] as const) {
@@ -108,12 +121,14 @@ class Walk implements PageWalk {
       if (typeof meta === "string") this.#fault(which, "meta", meta);
       else if (meta.lastPage < METAS - 1 || meta.lastPage === NO_PAGE)
         this.#fault(which, "meta", "impossible last page");
+      else if (meta.transaction > 0 && meta.transaction % 2 !== which)
+        this.#fault(which, "meta", "its transaction is one of the other page");
       else metas.push(meta);
     }
     const [one, other] = metas;
     if (one === undefined || other === undefined) return one;
     const [newer, older] = one.transaction >= other.transaction ? [one, other] : [other, one];
-    // Each commit writes the page that its number's lowest bit names: what breaks the row is no commit.
+    // What breaks the row is no commit.
     if (newer.transaction - older.transaction > 1)
       this.#fault(newer === one ? 0 : 1, "meta", "its transaction is out of the row");
     return newer;
@@ -271,6 +286,7 @@ class Walk implements PageWalk {
       if (this.owners[page] !== 0) return false;
       this.owners[page] = FREE;
     }
+    this.#freeBeyondFile += Math.max(0, end - Math.max(first, this.owners.length));
     return true;
   }
 
