@@ -6,10 +6,12 @@
  * |---|---|
  * | duplicateDescriptor | fcntl(fd, F_DUPFD_CLOEXEC, 0) |
  * | closeDescriptor | close(fd) |
+ * | openPipe | pipe2(fds, O_CLOEXEC or O_NONBLOCK); pipe(fds) where there is no pipe2 |
  * | tryLockExclusive, tryLockShared | flock(fd, LOCK_EX or LOCK_SH, LOCK_NB) |
  * | tryAllocate | fallocate(fd, FALLOC_FL_KEEP_SIZE, offset, length); Linux only |
  * | returnFreeMemory | malloc_trim(0); glibc only |
  */
+import { constants as fsConstants } from "node:fs";
 import { constants } from "node:os";
 import { getSystemErrorName } from "node:util";
 import koffi from "koffi";
@@ -46,6 +48,19 @@ export function closeDescriptor(fd: number): void {
   const errno = koffi.errno();
   if (errno === constants.errno.EINTR) return; // It is closed all the same; a second close could hit a reused number.
   throw new PosixFault("close", errno);
+}
+
+export interface Pipe {
+  readonly readFd: number;
+  readonly writeFd: number;
+}
+
+/** A pipe within this process, neither end of which blocks. The caller owns both ends. Throws PosixFault (`EMFILE`). */
+export function openPipe(): Pipe {
+  const fds = [-1, -1];
+  const result = process.platform === "darwin" ? pipe(fds) : pipe(fds, O_CLOEXEC | O_NONBLOCK);
+  if (result !== 0) throw new PosixFault("pipe2", koffi.errno());
+  return { readFd: fds[0]!, writeFd: fds[1]! };
 }
 
 /**
@@ -106,7 +121,15 @@ const UNSUPPORTED: readonly number[] = [constants.errno.EOPNOTSUPP, constants.er
 /** <fcntl.h>: the number differs between Linux and the BSDs' descendants. */
 const F_DUPFD_CLOEXEC = process.platform === "darwin" ? 67 : 1030;
 
+const { O_NONBLOCK } = fsConstants;
+/** <fcntl.h>; Node does not name it. */
+const O_CLOEXEC = 0o2000000;
+
 const processLibrary = koffi.load(null);
+const pipe =
+  process.platform === "darwin" // A byte into a pipe that has room does not block there either.
+    ? processLibrary.func("int pipe(_Out_ int *fds)")
+    : processLibrary.func("int pipe2(_Out_ int *fds, int flags)");
 const fcntl = processLibrary.func("int fcntl(int fd, int command, ...)");
 const close = processLibrary.func("int close(int fd)");
 const flock = processLibrary.func("int flock(int fd, int operation)");

@@ -4,7 +4,7 @@
  */
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import { newCreditMemory } from "../dispatch/credit.ts";
-import { createDoorbells } from "../ring/doorbell.ts";
+import { closeDoorbells, createDoorbells, type DoorbellPipes } from "../ring/doorbell.ts";
 import { createMesh } from "../ring/mesh.ts";
 import type { SessionLimits } from "../session/ports.ts";
 import type { RouteSummary } from "../worker/route-announcer.ts";
@@ -29,6 +29,7 @@ export class WorkerThreads {
   /** The control thread's ends of the command ports, by worker. */
   readonly commandPorts: readonly MessagePort[];
   readonly #threads: Worker[] = [];
+  readonly #doorbells: DoorbellPipes;
   readonly #options: WorkerThreadsOptions;
   #waiting: { kind: FromWorker["kind"]; resolve: (message: FromWorker) => void }[][] = [];
   #isStopping = false;
@@ -37,7 +38,7 @@ export class WorkerThreads {
     this.#options = options;
     const { workers } = options;
     const mesh = createMesh(workers, options.ringsBudgetBytes);
-    const doorbells = createDoorbells(workers);
+    this.#doorbells = createDoorbells(workers);
     const creditTables = Array.from(
       { length: workers * workers },
       () => newCreditMemory(true, workers) as SharedArrayBuffer,
@@ -46,7 +47,6 @@ export class WorkerThreads {
     for (let worker = 0; worker < workers; worker += 1) {
       const { port1, port2 } = new MessageChannel();
       commandPorts.push(port1);
-      const row = doorbells[worker]!;
       const data: WorkerData = {
         worker,
         workers,
@@ -57,12 +57,11 @@ export class WorkerThreads {
         inputBudgetBytes: Math.floor(options.memoryBudgetBytes / workers / 2),
         logLevel: options.logLevel,
         mesh,
-        doorbells: row,
+        doorbells: this.#doorbells,
         creditTables,
         commands: port2,
       };
-      const transferList = [port2, ...row.filter((port) => port !== undefined)];
-      this.#start(worker, data, transferList);
+      this.#start(worker, data, [port2]);
     }
     this.commandPorts = commandPorts;
   }
@@ -117,6 +116,7 @@ export class WorkerThreads {
     this.#tellAll({ kind: "close" });
     await Promise.all(stopped);
     await Promise.all(this.#threads.map((thread) => thread.terminate()));
+    closeDoorbells(this.#doorbells);
   }
 
   #tellAll(message: ToWorker): void {

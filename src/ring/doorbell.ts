@@ -1,46 +1,72 @@
 /**
  * Doorbells: how a worker wakes one that sleeps in its event loop. A ring says when (`RingWriter.publish`,
- * `RingReader.takeSpaceBell`); what was rung for is read from the rings, so a ring of the bell carries nothing.
+ * `RingReader.takeSpaceBell`); what was rung for is read from the rings, so a ring of the bell carries nothing and any
+ * worker may ring any other's.
  *
  * ```
- *   worker 0 ── ports[0][1] ═══ channel ═══ ports[1][0] ── worker 1
+ *   worker 0 ──┐
+ *   worker 1 ──┴─ one byte ─► pipe of worker 2 ─► its event loop
  * ```
  */
-import { MessageChannel, type MessagePort } from "node:worker_threads";
+import { writeSync } from "node:fs";
+import { type OnReadOpts, Socket, type SocketConstructorOpts } from "node:net";
+import { closeDescriptor, openPipe, type Pipe } from "../base/posix.ts";
 
-/** Ports by worker, then by peer; a worker's own place is empty. A row is sent to its worker, listed for transfer. */
-export type DoorbellPorts = readonly (readonly (MessagePort | undefined)[])[];
+/** A pipe for every worker, to be closed by `closeDoorbells`; none where nobody else could ring. */
+export type DoorbellPipes = readonly Pipe[];
 
-/** Makes a channel for every pair of workers. */
-export function createDoorbells(workers: number): DoorbellPorts {
-  const ports: (MessagePort | undefined)[][] = Array.from({ length: workers }, () =>
-    new Array(workers).fill(undefined),
-  );
-  for (let one = 0; one < workers; one += 1) {
-    for (let other = one + 1; other < workers; other += 1) {
-      const { port1, port2 } = new MessageChannel();
-      ports[one]![other] = port1;
-      ports[other]![one] = port2;
-    }
-  }
-  return ports;
+/** Throws PosixFault (`EMFILE`). */
+export const createDoorbells = (workers: number): DoorbellPipes =>
+  workers === 1 ? [] : Array.from({ length: workers }, openPipe);
+
+/** Ends what rings; the other ends are the listeners'. After the last of their threads. */
+export function closeDoorbells(pipes: DoorbellPipes): void {
+  for (const { writeFd } of pipes) closeDescriptor(writeFd);
 }
 
-/** One worker's end of the channel to one peer. */
-export class Doorbell {
-  readonly #port: MessagePort;
+const RING = Buffer.alloc(1);
+/** Nobody rings twice before the sleeper has risen, but all may at once. */
+const RINGS_AT_ONCE = 64;
 
-  /** `onRing` is called from the event loop, once per ring of the peer. Keeps the thread alive until `close`. */
-  constructor(port: MessagePort, onRing: () => void) {
-    this.#port = port;
-    port.on("message", onRing);
+/** What rings one worker. */
+export class Doorbell {
+  readonly #writeFd: number;
+
+  constructor(pipe: Pipe) {
+    this.#writeFd = pipe.writeFd;
   }
 
   ring(): void {
-    this.#port.postMessage(0);
+    try {
+      writeSync(this.#writeFd, RING, 0, 1);
+    } catch (error) {
+      // So many rings wait to be heard that this one changes nothing; or the worker has ended.
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== "EAGAIN" && code !== "EPIPE") throw error;
+    }
+  }
+}
+
+/** A worker's own ear. Keeps the thread alive until `close`. */
+export class DoorbellListener {
+  readonly #socket: Socket;
+
+  /** `onRing` is called from the event loop, once for all rings since the last time. */
+  constructor(pipe: Pipe, onRing: () => void) {
+    const callback = (): boolean => {
+      onRing();
+      return true;
+    };
+    const onread: OnReadOpts = { buffer: Buffer.alloc(RINGS_AT_ONCE), callback };
+    const options: SocketConstructorOpts & { readonly onread: OnReadOpts } = {
+      fd: pipe.readFd,
+      writable: false,
+      onread,
+    };
+    this.#socket = new Socket(options);
   }
 
   close(): void {
-    this.#port.close();
+    this.#socket.destroy();
   }
 }

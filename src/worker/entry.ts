@@ -7,7 +7,7 @@ import { createLogger, type LogLevel } from "../base/logger.ts";
 import { closeDescriptor } from "../base/posix.ts";
 import { newCreditMemory } from "../dispatch/credit.ts";
 import { isCommitFailedRejection } from "../log/environment.ts";
-import { Doorbell } from "../ring/doorbell.ts";
+import { Doorbell, DoorbellListener } from "../ring/doorbell.ts";
 import { ringOf } from "../ring/mesh.ts";
 import { Transport } from "../transport/transport.ts";
 import { CommandServer } from "./command-server.ts";
@@ -25,7 +25,8 @@ process.on("unhandledRejection", (reason) => {
 });
 
 const tell = (message: FromWorker): void => main.postMessage(message);
-const doorbells: Doorbell[] = [];
+const ownDoorbell = data.doorbells[data.worker];
+const listener = ownDoorbell && new DoorbellListener(ownDoorbell, () => worker.wake());
 const transport = new Transport({
   wake: () => worker.wake(),
   packetBytesMax: data.limits.packetBytesMax,
@@ -39,8 +40,7 @@ const worker = new BrokerWorker({
   dataDirectory: data.dataDirectory,
   limits: data.limits,
   connect: (other, handler) => {
-    const doorbell = new Doorbell(data.doorbells[other]!, () => worker.wake());
-    doorbells.push(doorbell);
+    const doorbell = new Doorbell(data.doorbells[other]!);
     const out = ringOf(data.mesh, data.worker, other);
     const back = ringOf(data.mesh, other, data.worker);
     return new RingPartner(other, handler, out, back, doorbell, PACKET_BYTES_MAX + ENVELOPE_BYTES_MAX);
@@ -136,7 +136,7 @@ async function stop(graceMs: number): Promise<void> {
 async function close(): Promise<void> {
   commands.close();
   await worker.close();
-  for (const doorbell of doorbells) doorbell.close();
+  listener?.close();
   tell({ kind: "stopped" });
   main.close();
 }

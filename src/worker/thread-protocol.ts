@@ -17,6 +17,7 @@
  * ```
  */
 import type { MessagePort } from "node:worker_threads";
+import type { DoorbellPipes } from "../ring/doorbell.ts";
 import type { Mesh } from "../ring/mesh.ts";
 import type { SessionLimits } from "../session/ports.ts";
 import type { HandOver } from "../transport/hand-over.ts";
@@ -34,8 +35,8 @@ export interface WorkerData {
   readonly inputBudgetBytes: number;
   readonly logLevel: string;
   readonly mesh: Mesh;
-  /** Doorbells to the other workers, by worker. */
-  readonly doorbells: readonly (MessagePort | undefined)[];
+  /** By worker: its own to listen to, the others to ring. */
+  readonly doorbells: DoorbellPipes;
   /** Credit of consumers: `[owner * workers + consumer's worker]`. */
   readonly creditTables: readonly SharedArrayBuffer[];
   /** Commands from the control worker. */

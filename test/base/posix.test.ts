@@ -4,7 +4,7 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, fstatSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeSync } from "node:fs";
 import { createConnection, createServer, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,6 +13,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   closeDescriptor,
   duplicateDescriptor,
+  openPipe,
   PosixFault,
   tryAllocate,
   tryLockExclusive,
@@ -74,6 +75,20 @@ describe("descriptors", () => {
     expect(String((await once(client, "data"))[0])).toBe("pong");
     client.destroy();
     server.close();
+  });
+
+  test("a pipe carries bytes, blocks at neither end, and is closed on exec", () => {
+    const { readFd, writeFd } = openPipe();
+    expect(() => readSync(readFd, Buffer.alloc(1))).toThrow("EAGAIN");
+    for (const fd of [readFd, writeFd]) expect(flagsOf(fd) & O_CLOEXEC).toBe(O_CLOEXEC);
+    const chunk = Buffer.alloc(4_096);
+    expect(() => {
+      for (let written = 0; written < 2 ** 30; written += chunk.length) writeSync(writeFd, chunk);
+    }).toThrow("EAGAIN");
+    expect(readSync(readFd, chunk)).toBe(chunk.length);
+    closeDescriptor(readFd);
+    expect(() => writeSync(writeFd, chunk)).toThrow("EPIPE");
+    closeDescriptor(writeFd);
   });
 
   test("a bad descriptor is a fault that names its errno", () => {

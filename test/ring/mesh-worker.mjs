@@ -6,12 +6,12 @@
  */
 import { parentPort, workerData } from "node:worker_threads";
 
-const { folder, mesh, me, ports, jobs, window, sizes, dawdle, seed, drainLimit } = workerData;
+const { folder, mesh, me, doorbells, jobs, window, sizes, dawdle, seed, drainLimit } = workerData;
 const { RingWriter, RING_FULL } = await import(`${folder}/ring/writer.js`);
 const { RingReader } = await import(`${folder}/ring/reader.js`);
 const { ChunkedWrite, ChunkAssembly } = await import(`${folder}/ring/chunks.js`);
 const { ringOf } = await import(`${folder}/ring/mesh.js`);
-const { Doorbell } = await import(`${folder}/ring/doorbell.js`);
+const { Doorbell, DoorbellListener } = await import(`${folder}/ring/doorbell.js`);
 const { Region } = await import(`${folder}/base/region.js`);
 
 const JOB = 1;
@@ -57,7 +57,7 @@ class Peer {
     this.reader = new RingReader(ringOf(mesh, id, me));
     this.chunked = new ChunkedWrite(this.writer, CHUNK);
     this.assembly = new ChunkAssembly(BODY_BYTES_MAX);
-    this.bell = new Doorbell(ports[id], onBell);
+    this.bell = new Doorbell(doorbells[id]);
     this.source = Region.allocate(BODY_BYTES_MAX);
     this.nextIn = 0;
     this.nextOut = 0;
@@ -168,7 +168,7 @@ function turn() {
   }
   if (peers.every((peer) => peer.isDone)) {
     parentPort.postMessage({ me, ...counts });
-    for (const peer of peers) peer.bell.close();
+    listener.close();
     return;
   }
   for (const peer of peers) if (!peer.reader.armSleep()) again = true;
@@ -182,5 +182,6 @@ function turn() {
 }
 
 const peers = [];
+const listener = new DoorbellListener(doorbells[me], onBell);
 for (let id = 0; id < mesh.workers; id += 1) if (id !== me) peers.push(new Peer(id));
 turn();

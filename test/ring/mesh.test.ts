@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { afterAll, describe, expect, test } from "vitest";
 import { RING_BYTES_MIN } from "../../src/base/limits.ts";
-import { createDoorbells } from "../../src/ring/doorbell.ts";
+import { closeDoorbells, createDoorbells } from "../../src/ring/doorbell.ts";
 import { createMesh } from "../../src/ring/mesh.ts";
 import { testSeed } from "../random.ts";
 import { compileRing } from "./compiled.ts";
@@ -46,10 +46,8 @@ async function run(scenario: Scenario): Promise<Report[]> {
   const threads: Worker[] = [];
   try {
     const reports = Array.from({ length: scenario.workers }, (_, me) => {
-      const ports = doorbells[me]!;
       const thread = new Worker(join(import.meta.dirname, "mesh-worker.mjs"), {
-        workerData: { ...scenario, folder: compiled.folder, mesh, me, ports, seed: testSeed },
-        transferList: ports.filter((port) => port !== undefined),
+        workerData: { ...scenario, folder: compiled.folder, mesh, me, doorbells, seed: testSeed },
       });
       threads.push(thread);
       return new Promise<Report>((resolve, reject) => {
@@ -63,6 +61,7 @@ async function run(scenario: Scenario): Promise<Report[]> {
     return done;
   } finally {
     await Promise.all(threads.map((thread) => thread.terminate()));
+    closeDoorbells(doorbells);
   }
 }
 
