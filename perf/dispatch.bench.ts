@@ -129,7 +129,9 @@ class Heart implements ConsumerLink {
 
   pump(): void {
     this.#reader.refresh();
-    for (const dispatcher of this.#ready.take()) dispatcher.pump(0, Math.random, this, BURST);
+    this.#ready.beginRound();
+    for (let one = this.#ready.next(); one !== undefined; one = this.#ready.next())
+      one.pump(0, Math.random, this, BURST);
   }
 
   deliver(consumer: Consumer, position: number): boolean {

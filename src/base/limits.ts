@@ -66,10 +66,14 @@ export const LINE_CHUNK_MESSAGES_MIN = 32;
 /** Expired messages leave a queue's counts within this time; they are never handed out, whatever the sweep does. */
 export const EXPIRY_SWEEP_MS = 1_000;
 /**
- * Steps of sweeps that a partition's queues take together in one tick, each of up to two chunks of a line: some 16,000 messages in 5 to
- * 10 ms. A million that expire at one moment have left after three seconds, and the worker serves meanwhile.
+ * Expired messages that a partition's queues take out together in one tick, in 5 to 10 ms. A million that expire at one moment have left
+ * after three seconds, and the worker serves meanwhile.
  */
-export const EXPIRY_STEPS_PER_TICK = 8;
+export const EXPIRIES_PER_TICK = 16_384;
+/** What a queue's sweep counts as beside its messages: ten thousand queues with one expired message each have swept after five ticks. */
+export const SWEEP_COST_EXPIRIES = 8;
+/** Steps of a sweep that make room for a message that a full queue is offered, each of up to two chunks of a line. */
+export const EXPIRY_STEPS_PER_ACCEPT = 8;
 /**
  * Hand-outs of one message after which a rejection no longer sends it on at once: consumers that all reject it would hand it to each other
  * as fast as their connections carry it.
@@ -211,6 +215,10 @@ export const KEEP_ALIVE_FACTOR = 1.5;
 /** A v3 publisher whose message failed is disconnected after this pause, doubled for each further failure up to the second. */
 export const REFUSAL_PAUSE_MS_MIN = 1_000;
 export const REFUSAL_PAUSE_MS_MAX = 30_000;
+/** Clients whose pause is remembered; beyond it the one refused longest ago begins again with the first pause. */
+export const REFUSALS_REMEMBERED_MAX = 65_536;
+/** Messages of one session looked at in one pump: an inbox in which everything has expired is emptied in steps. */
+export const SESSION_SENDS_PER_PUMP = 2_048;
 /** Copies of messages that wait in memory are laid side by side in pages of this size. */
 export const INBOX_PAGE_BYTES = 64 * 1024;
 /** The first page of a session that is away: a hundred thousand that wait for one message each take 100 MiB. */
@@ -227,8 +235,15 @@ export const PACKET_ID_MEMORY_MS = 5 * 60_000;
 // Worker
 /** Frames taken from one ring in one turn, before the other rings and the sockets get theirs. */
 export const FRAMES_PER_TURN = 2_048;
-/** Messages handed out by one queue in one turn. */
-export const HAND_OUTS_PER_TURN = 1_024;
+/** Messages handed out by one queue in one turn, and by all; those that were not reached come first in the next. */
+export const HAND_OUTS_OF_QUEUE_PER_TURN = 1_024;
+export const HAND_OUTS_PER_TURN = 8_192;
+/** What looking at a ready queue counts as, in hand-outs: a thousand queues that are ready for one message each make a turn. */
+export const PUMP_COST_HAND_OUTS = 4;
+/** Sessions that get what a commit has stored for them, in one turn: a batch may hold one message for each of 65,536. */
+export const SESSIONS_PUMPED_PER_TURN = 2_048;
+/** Stored messages of sessions that have ended, removed in one turn: a full inbox takes 50. */
+export const ENDED_MESSAGES_PER_TURN = 2_048;
 
 /** SUBACK waits no longer for a queue that subscribing creates: far above a commit, below the patience of clients. */
 export const WANTED_QUEUE_DEADLINE_MS = 5_000;

@@ -1,16 +1,22 @@
 /**
  * The dispatchers that have something to do, in the order in which they got it: a turn visits these and no other, so
  * that a thousand idle queues cost nothing.
+ *
+ * ```
+ *   add ──► ready ──beginRound──► round ──next──► pumped, and added again if there is more
+ * ```
  */
 import type { Dispatcher } from "./dispatcher.ts";
 
 export class ReadyQueues {
+  /** Ready since the round began; those of the round, and how many of them had their turn. */
   #ready: Dispatcher[] = [];
-  #taken: Dispatcher[] = [];
+  #round: Dispatcher[] = [];
+  #begun = 0;
   readonly #blocked = new Set<Dispatcher>();
 
   get count(): number {
-    return this.#ready.length;
+    return this.#ready.length + this.#round.length - this.#begun;
   }
 
   /** Dispatchers with a consumer whose link refused a message. */
@@ -24,17 +30,23 @@ export class ReadyQueues {
     this.#ready.push(dispatcher);
   }
 
-  /**
-   * Takes all that are ready; each is ready again only when something changes, or when its pump stopped at its bound. The
-   * array is valid until the next call.
-   */
-  take(): readonly Dispatcher[] {
-    const taken = this.#ready;
-    this.#ready = this.#taken;
+  /** Begins a round of all that are ready now, unless one is under way: what a turn leaves of it comes first in the next. */
+  beginRound(): void {
+    if (this.#begun < this.#round.length) return;
+    const round = this.#ready;
+    this.#ready = this.#round;
     this.#ready.length = 0;
-    this.#taken = taken;
-    for (const dispatcher of taken) dispatcher.isReady = false;
-    return taken;
+    this.#round = round;
+    this.#begun = 0;
+  }
+
+  /** The next of the round; it is ready again only when something changes, or when its pump stopped at its bound. */
+  next(): Dispatcher | undefined {
+    const dispatcher = this.#round[this.#begun];
+    if (dispatcher === undefined) return undefined;
+    this.#begun += 1;
+    dispatcher.isReady = false;
+    return dispatcher;
   }
 
   /** A dispatcher's link refused; `retryBlocked` lets it try again. */
@@ -51,7 +63,6 @@ export class ReadyQueues {
   forget(dispatcher: Dispatcher): void {
     this.#blocked.delete(dispatcher);
     const index = this.#ready.indexOf(dispatcher);
-    if (index >= 0) this.#ready.splice(index, 1);
-    dispatcher.isReady = true; // A removed dispatcher is never added again.
+    if (index >= 0) this.#ready.splice(index, 1); // In a round that is under way it does nothing more.
   }
 }

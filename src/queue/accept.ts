@@ -4,7 +4,7 @@
  * Nothing that depends on the message's commit is done before that commit: what it supersedes or pushes out only leaves
  * (see `leaving.ts`).
  */
-import { EXPIRY_STEPS_PER_TICK } from "../base/limits.ts";
+import { EXPIRY_STEPS_PER_ACCEPT } from "../base/limits.ts";
 import type { Region } from "../base/region.ts";
 import { expiresAtMsOf, publishedAtMsOf, totalBytes } from "../frame/message.ts";
 import { NO_ROOM as LOG_NO_ROOM } from "../log/contract.ts";
@@ -50,7 +50,7 @@ export function accept(
   if (state.maxCount !== Number.POSITIVE_INFINITY || state.maxBytes !== Number.POSITIVE_INFINITY) {
     isOver = isOverWith(state, bytes, high, low);
     // What has expired makes room. Steps that free nothing only look at messages whose retention has become longer.
-    let steps = earliestExpiryMs(state) <= nowMs ? EXPIRY_STEPS_PER_TICK : 0;
+    let steps = earliestExpiryMs(state) <= nowMs ? EXPIRY_STEPS_PER_ACCEPT : 0;
     for (; isOver && steps > 0; steps -= 1) {
       if (!sweepStep(state, nowMs)) steps = 0;
       isOver = isOverWith(state, bytes, high, low);

@@ -3,7 +3,7 @@
  * a batch touched are visited when it is sealed and when it ends.
  */
 import { assert } from "../base/assert.ts";
-import { EXPIRY_STEPS_PER_TICK } from "../base/limits.ts";
+import { EXPIRIES_PER_TICK, SWEEP_COST_EXPIRIES } from "../base/limits.ts";
 import type { PartitionLog, RecordSummary } from "../log/contract.ts";
 import type { QueueRecord } from "./definition.ts";
 import { KeptBudget } from "./kept.ts";
@@ -145,13 +145,13 @@ export class PartitionQueues {
   }
 
   onDeadline(nowMs: number): void {
-    let stepsLeft = EXPIRY_STEPS_PER_TICK;
+    let left = EXPIRIES_PER_TICK;
     for (const entry of [...this.#occupied]) {
       const { queue } = entry;
       if (queue.nextDeadlineMs > nowMs) continue;
-      const steps = queue.onDeadline(nowMs, stepsLeft);
-      stepsLeft -= steps;
-      if (steps === 0) continue;
+      const swept = queue.onDeadline(nowMs, left);
+      if (swept === 0) continue;
+      left -= swept + SWEEP_COST_EXPIRIES;
       this.#occupied.delete(entry); // Who has swept goes to the end: no queue keeps the others from it.
       this.#occupied.add(entry);
     }

@@ -189,8 +189,8 @@ export class Queue {
     return Math.min(heldEarliestMs, keptMs, Math.max(earliestExpiryMs(this.#state), nextSweepMs));
   }
 
-  /** Sweeps in up to `stepsMax` steps; returns how many it took. */
-  onDeadline(nowMs: number, stepsMax: number): number {
+  /** Takes out what has expired, in steps while that is below `bound`; returns how many messages, plus one for each step. */
+  onDeadline(nowMs: number, bound: number): number {
     const state = this.#state;
     releaseHeld(state, nowMs);
     if (state.kept.unwritten > 0 && state.nextKeptMs <= nowMs) {
@@ -198,11 +198,15 @@ export class Queue {
       writeKept(state);
     }
     if (state.nextSweepMs > nowMs || earliestExpiryMs(state) > nowMs) return 0;
-    let steps = 0;
+    const before = state.ledger.get(EXPIRED);
+    let work = 0;
     let isMore = true;
-    for (; isMore && steps < stepsMax; steps += 1) isMore = sweepStep(state, nowMs);
+    for (let steps = 1; isMore && work < bound; steps += 1) {
+      isMore = sweepStep(state, nowMs);
+      work = state.ledger.get(EXPIRED) - before + steps;
+    }
     if (!isMore) state.nextSweepMs = nowMs + EXPIRY_SWEEP_MS;
-    return steps;
+    return work;
   }
 
   /** Takes out some of what has expired; says whether more may have. For those who want exact counts and wait for them. */

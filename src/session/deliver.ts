@@ -4,6 +4,7 @@
  * QoS 0 goes to the connection or nowhere, unless it is kept for who is away. QoS 1 and 2 share one window of packet identifiers with queue messages; when it opens,
  * retained messages, the inbox and the attachments take turns.
  */
+import { SESSION_SENDS_PER_PUMP } from "../base/limits.ts";
 import type { Region } from "../base/region.ts";
 import { totalBytes } from "../frame/message.ts";
 import { endPauses, sendNextHeld } from "./consume.ts";
@@ -95,7 +96,10 @@ export function pump(session: Session): void {
   while (resend.length > 0 && canSend(session, audience)) repeat(session, audience, resend.shift()!);
   if (resend.length > 0) return;
 
-  while (canSend(session, audience) && sendInTurn(session, audience)) {} // Each may end the window, or the connection's room.
+  // Each may end the window, or the connection's room.
+  let left = SESSION_SENDS_PER_PUMP;
+  while (left > 0 && canSend(session, audience) && sendInTurn(session, audience)) left -= 1;
+  if (left === 0) session.host.pumpSoon(session);
   endPauses(session, audience);
 }
 

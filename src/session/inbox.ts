@@ -95,13 +95,6 @@ export class Inbox {
     if (page.copies === 0) this.#giveBack(page);
   }
 
-  /** Every position that waits, oldest first. */
-  forEach(visit: (position: number) => void): void {
-    for (let index = 0; index < this.#length; index += 1) {
-      visit(this.#positions[(this.#head + index) & (this.#positions.length - 1)]!);
-    }
-  }
-
   #append(position: number, messageBytes: number, flags: number, page: Page | undefined, offset: number): void {
     if (this.#length === this.#positions.length) this.#grow();
     const place = (this.#head + this.#length) & (this.#positions.length - 1);

@@ -98,6 +98,8 @@ export interface SessionHost {
   /** Something happened outside a turn: let one come. */
   wake(): void;
 
+  /** One pump has sent or dropped as much as it may: the session goes on in the next turn. */
+  pumpSoon(session: Session): void;
   /** The session's reading is paused for want of room: resume it when there is some. */
   park(session: Session): void;
   /**

@@ -42,6 +42,7 @@ export function onSubscribe(session: Session, attendance: Attendance, packet: Su
     const wantsRetained = options.retainHandling === 0 || (options.retainHandling === 1 && isNew); // [MQTT-3.3.1-10]
     if (wantsRetained && subscription.attachment === undefined) recalls.push(subscription);
   }
+  noteIdentifiers(session);
   if (session.isDurable) {
     session.host.save(session, (fault) => {
       failed = fault === "failed";
@@ -117,14 +118,15 @@ function establish(
   session.subscriptions.set(filter, subscription);
   if (previous !== undefined) previous.successor = subscription;
   if (previous?.attachment !== undefined) session.host.unsubscribe(previous);
-  noteIdentifiers(session);
+  session.hasIdentifiers ||= options.identifier !== 0; // Exact when the packet is through: this may have taken the last one away.
   session.host.subscribe(subscription, previous?.attachment === undefined ? previous : undefined, done);
   return { subscription, isNew: previous === undefined };
 }
 
 function noteIdentifiers(session: Session): void {
+  if (!session.hasIdentifiers) return;
+  for (const { options } of session.subscriptions.values()) if (options.identifier !== 0) return;
   session.hasIdentifiers = false;
-  for (const { options } of session.subscriptions.values()) session.hasIdentifiers ||= options.identifier !== 0;
 }
 
 export function onUnsubscribe(session: Session, attendance: Attendance, packet: UnsubscribePacket): void {

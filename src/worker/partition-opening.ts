@@ -14,11 +14,11 @@ export interface PartitionOwner {
   /** Says to a publisher of that worker what became of its message. */
   readonly answer: (worker: number, origin: number, sequence: number, reason: number) => void;
   /** A session has got messages: they are sent in the next turn. */
-  readonly toPump: (session: Session) => void;
+  readonly pumpSoon: (session: Session) => void;
   readonly wake: () => void;
 }
 
-export function openPartition(number: number, { options, joins, answer, toPump, wake }: PartitionOwner): Partition {
+export function openPartition(number: number, { options, joins, answer, pumpSoon, wake }: PartitionOwner): Partition {
   const { dataDirectory, partitions, openLog, random, nowMs, onFault, onNotice } = options;
   const events: PartitionEvents = {
     onAnswer: (worker, origin, sequence, outcome) => {
@@ -32,7 +32,7 @@ export function openPartition(number: number, { options, joins, answer, toPump, 
         return;
       }
       deliverStored(session, position, messageBytes, flags);
-      toPump(session);
+      pumpSoon(session);
     },
     onCommit: wake,
     ...partitionNotices(onFault, onNotice),

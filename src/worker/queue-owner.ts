@@ -5,7 +5,7 @@
  *   ATTACH, SETTLE, DETACH ─► consumer by worker and slot ─► its dispatcher ─► ready ─pump─► DELIVER
  * ```
  */
-import { HAND_OUTS_PER_TURN } from "../base/limits.ts";
+import { HAND_OUTS_OF_QUEUE_PER_TURN, HAND_OUTS_PER_TURN, PUMP_COST_HAND_OUTS } from "../base/limits.ts";
 import type { Region } from "../base/region.ts";
 import { Consumer } from "../dispatch/consumer.ts";
 import { CreditTable } from "../dispatch/credit.ts";
@@ -123,13 +123,16 @@ export class QueueOwner {
     reader.dispatcherOf(slot)?.settle(consumer, position, accepted, nowMs);
   }
 
-  /** Hands out what can be handed out, each queue up to a bound; true when some queue is ready again at once. */
+  /** Hands out what can be handed out, each queue and all together up to a bound; true when some queue is ready at once. */
   pump(nowMs: number, random: () => number): boolean {
     for (const reader of this.#readers) reader.refresh();
     if (this.#ready.blockedCount > 0) this.#ready.retryBlocked();
     if (this.#ready.count === 0) return false;
-    for (const dispatcher of this.#ready.take()) {
-      dispatcher.pump(nowMs, random, this.#link, HAND_OUTS_PER_TURN);
+    this.#ready.beginRound();
+    for (let left = HAND_OUTS_PER_TURN; left > 0; left -= PUMP_COST_HAND_OUTS) {
+      const dispatcher = this.#ready.next();
+      if (dispatcher === undefined) break;
+      left -= dispatcher.pump(nowMs, random, this.#link, HAND_OUTS_OF_QUEUE_PER_TURN);
     }
     return this.#ready.count > 0;
   }

@@ -47,6 +47,7 @@ export interface SessionDeskParts {
   readonly nowMs: () => number;
   readonly random: () => number;
   readonly wake: () => void;
+  readonly pumpSoon: (session: Session) => void;
 }
 
 export class SessionDesk implements SessionHost {
@@ -95,6 +96,11 @@ export class SessionDesk implements SessionHost {
     this.#parts.wake();
   }
 
+  pumpSoon(session: Session): void {
+    this.#parts.pumpSoon(session);
+    this.wake();
+  }
+
   park(session: Session): void {
     this.#parked.add(session);
   }
@@ -102,6 +108,11 @@ export class SessionDesk implements SessionHost {
   /** Tries what waits for room again, a bounded part per turn; true when some were not tried yet. */
   retryParked(): boolean {
     return this.#parked.retry();
+  }
+
+  /** Removes some of what waited for sessions that have ended; true when there is more. */
+  removeSome(): boolean {
+    return this.#stored.removeSome();
   }
 
   after(afterMs: number, callback: () => void): void {

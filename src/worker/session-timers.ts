@@ -6,7 +6,7 @@
  *   refused (MQTT 3) ──1 s, 2 s, … 30 s──► closed
  * ```
  */
-import { REFUSAL_PAUSE_MS_MAX, REFUSAL_PAUSE_MS_MIN } from "../base/limits.ts";
+import { REFUSAL_PAUSE_MS_MAX, REFUSAL_PAUSE_MS_MIN, REFUSALS_REMEMBERED_MAX } from "../base/limits.ts";
 import { TimerEntry, type TimerWheel } from "../base/timer-wheel.ts";
 import type { Attendance, Session } from "../session/session.ts";
 
@@ -20,7 +20,7 @@ export class SessionTimers {
   readonly #wheel: TimerWheel;
   readonly #nowMs: () => number;
   readonly #bySession = new Map<Session, Timers>();
-  /** Of MQTT 3 clients whose publishes were refused: the last pause, and how long it counts. */
+  /** Of MQTT 3 clients whose publishes were refused: the last pause, and how long it counts. Refused longest ago first. */
   readonly #refusals = new Map<string, { readonly pauseMs: number; readonly untilMs: number }>();
 
   constructor(wheel: TimerWheel, nowMs: () => number) {
@@ -82,10 +82,17 @@ export class SessionTimers {
     const last = this.#refusals.get(clientId);
     const isFirst = last === undefined || last.untilMs <= nowMs;
     const pauseMs = isFirst ? REFUSAL_PAUSE_MS_MIN : Math.min(last.pauseMs * 2, REFUSAL_PAUSE_MS_MAX);
+    this.#refusals.delete(clientId);
+    if (this.#refusals.size === REFUSALS_REMEMBERED_MAX) this.#refusals.delete(this.#refusals.keys().next().value!);
     this.#refusals.set(clientId, { pauseMs, untilMs: nowMs + pauseMs + REFUSAL_PAUSE_MS_MAX });
     attendance.isClosing = true;
     attendance.connection.pauseReading();
     this.after(pauseMs, () => attendance.connection.destroy());
+  }
+
+  /** Clients whose pause is remembered. */
+  get refusalCount(): number {
+    return this.#refusals.size;
   }
 
   /** Forgets refusals that count no more. */

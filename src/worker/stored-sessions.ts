@@ -1,5 +1,10 @@
-/** What this worker's sessions have in the store: their records, and the deliveries of QoS 2 that are under way. */
-import { IN_MEMORY } from "../session/inbox.ts";
+/**
+ * What this worker's sessions have in the store: their records, and the deliveries of QoS 2 that are under way. A session that has
+ * ended is forgotten with one batch; the messages that waited for it are nobody's from then on, and go in steps.
+ */
+import { ENDED_MESSAGES_PER_TURN } from "../base/limits.ts";
+import type { PartitionLog } from "../log/contract.ts";
+import { IN_MEMORY, type Inbox } from "../session/inbox.ts";
 import { SENT_QOS1 } from "../session/outgoing.ts";
 import { FROM_INBOX, type Session } from "../session/session.ts";
 import type { CommitOutcome } from "./batch-company.ts";
@@ -8,6 +13,8 @@ import { encodeOutbound, encodeSession, packetKeyOf } from "./session-record.ts"
 
 export class StoredSessions {
   readonly #partitions: ReadonlyMap<number, Partition>;
+  /** Of sessions that have ended, with the log they are in. */
+  readonly #inboxes: { readonly inbox: Inbox; readonly log: PartitionLog }[] = [];
 
   constructor(partitions: ReadonlyMap<number, Partition>) {
     this.#partitions = partitions;
@@ -66,13 +73,11 @@ export class StoredSessions {
     this.#homeOf(session).put("outbound", packetKeyOf(session.clientId, packetId), undefined);
   }
 
-  /** Removes everything of a session that has ended, with one batch of the partition returned. */
+  /** Removes a session that has ended, with one batch of the partition returned; its inbox goes with `removeSome`. */
   remove(session: Session): Partition {
     const partition = this.#homeOf(session);
     const { outgoing } = session;
-    session.inbox.forEach((position) => {
-      if (position !== IN_MEMORY) partition.log.settle(position);
-    });
+    this.#inboxes.push({ inbox: session.inbox, log: partition.log });
     for (const packetId of outgoing.inOrder()) {
       const position = outgoing.positionOf(packetId);
       if (outgoing.ownerOf(packetId) === FROM_INBOX && position !== IN_MEMORY) partition.log.settle(position);
@@ -82,5 +87,22 @@ export class StoredSessions {
     partition.sessions.delete(session.target);
     session.target = 0;
     return partition;
+  }
+
+  /** Settles some of what waited for sessions that have ended; true when there is more. A crash before that leaves it to the next start. */
+  removeSome(): boolean {
+    let left = ENDED_MESSAGES_PER_TURN;
+    for (let first = this.#inboxes[0]; first !== undefined && left > 0; left -= 1) {
+      const { inbox, log } = first;
+      if (inbox.length === 0) {
+        this.#inboxes.shift();
+        first = this.#inboxes[0];
+        continue;
+      }
+      const position = inbox.headPosition;
+      inbox.shift();
+      if (position !== IN_MEMORY) log.settle(position);
+    }
+    return this.#inboxes.length > 0;
   }
 }

@@ -10,7 +10,7 @@
  * A turn is bounded and awaits nothing. It runs once after the sockets of a poll were read (setImmediate), again while there
  * is work, and then the worker sleeps until a socket, a bell, a commit or a timer wakes it.
  */
-import { FRAMES_PER_TURN, PURGE_MESSAGES_PER_TURN, TIMERS_PER_TURN } from "../base/limits.ts";
+import { FRAMES_PER_TURN, PURGE_MESSAGES_PER_TURN, SESSIONS_PUMPED_PER_TURN, TIMERS_PER_TURN } from "../base/limits.ts";
 import type { Region } from "../base/region.ts";
 import { TimerWheel } from "../base/timer-wheel.ts";
 import { partitionsOf } from "../log/partitions.ts";
@@ -84,12 +84,13 @@ export class BrokerWorker implements PartnerHandler {
     });
     const nowMs = (): number => this.nowMs();
     const wake = (): void => this.wake();
+    const pumpSoon = (session: Session): void => void this.#toPump.add(session);
     this.#wheel = new TimerWheel(options.nowMs());
     const owner: PartitionOwner = {
       options,
       joins: this.#joins,
       answer: (to, origin, sequence, reason) => this.#answer(to, origin, sequence, reason),
-      toPump: (session) => this.#toPump.add(session),
+      pumpSoon,
       wake,
     };
     for (const number of partitionsOf(worker, workers, options.partitions)) {
@@ -165,6 +166,7 @@ export class BrokerWorker implements PartnerHandler {
       nowMs,
       random: options.random,
       wake,
+      pumpSoon,
     });
     this.#start = new WorkerStart({
       worker,
@@ -274,13 +276,10 @@ export class BrokerWorker implements PartnerHandler {
     for (const ring of this.#rings) if (ring.drain(FRAMES_PER_TURN) > 0) isBusy = true;
     if (this.#wheel.advance(nowMs, TIMERS_PER_TURN) === TIMERS_PER_TURN) isBusy = true;
     if (this.desk.retryParked()) isBusy = true;
-    if (this.#toPump.size > 0) {
-      const sessions = [...this.#toPump];
-      this.#toPump.clear();
-      for (const session of sessions) pump(session);
-    }
+    if (this.#pumpSessions()) isBusy = true;
     if (this.owner.pump(nowMs, this.#options.random)) isBusy = true;
     if (this.#retained.turn()) isBusy = true;
+    if (this.desk.removeSome()) isBusy = true;
     for (const { log, queues } of this.partitions.values()) {
       if (queues.removeSome(PURGE_MESSAGES_PER_TURN)) isBusy = true;
       log.flush("mayWait");
@@ -289,6 +288,18 @@ export class BrokerWorker implements PartnerHandler {
     this.#options.flushOutput();
     for (const partner of this.#partners) partner.endTurn();
     this.#turns.end(isBusy);
+  }
+
+  /** Sends what waits for sessions that have got messages; true when there is more to do. */
+  #pumpSessions(): boolean {
+    let left = Math.min(SESSIONS_PUMPED_PER_TURN, this.#toPump.size); // Who is there again goes on in the next turn.
+    for (const session of this.#toPump) {
+      if (left === 0) break;
+      left -= 1;
+      this.#toPump.delete(session);
+      pump(session);
+    }
+    return this.#toPump.size > 0;
   }
 
   /** Arms the bells; false when something came meanwhile. */

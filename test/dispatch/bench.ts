@@ -95,7 +95,10 @@ export class Bench implements ConsumerLink {
   pump(): void {
     this.reader.refresh();
     while (this.ready.count > 0) {
-      for (const dispatcher of this.ready.take()) dispatcher.pump(this.nowMs, this.random, this, 1_000);
+      this.ready.beginRound();
+      for (let one = this.ready.next(); one !== undefined; one = this.ready.next()) {
+        one.pump(this.nowMs, this.random, this, 1_000);
+      }
     }
   }
 

@@ -150,7 +150,8 @@ test("an idle queue is not visited; one at its bound is visited again", () => {
   expect(bench.ready.count).toBe(0);
   bench.attach();
   expect(bench.ready.count).toBe(1);
-  const [dispatcher] = bench.ready.take();
+  bench.ready.beginRound();
+  const dispatcher = bench.ready.next();
   expect(dispatcher!.pump(0, bench.random, bench, 4)).toBe(4);
   expect(bench.ready.count).toBe(1);
   bench.pump();
@@ -273,7 +274,8 @@ describe("retention", () => {
     other.publish(10);
     other.nowMs = 1_000;
     other.attach();
-    const [dispatcher] = other.ready.take();
+    other.ready.beginRound();
+    const dispatcher = other.ready.next();
     expect(dispatcher!.pump(other.nowMs, other.random, other, 1_000), "others get their turn first").toBe(0);
     expect(other.ready.count).toBe(1);
     other.pump();

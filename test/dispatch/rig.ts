@@ -213,7 +213,10 @@ export class Rig implements ConsumerLink {
     this.#reader.refresh();
     for (let rounds = 0; this.#ready.count > 0; rounds += 1) {
       expect(rounds).toBeLessThan(1_000);
-      for (const dispatcher of this.#ready.take()) dispatcher.pump(this.nowMs, this.#options.random, this, 3);
+      this.#ready.beginRound();
+      for (let one = this.#ready.next(); one !== undefined; one = this.#ready.next()) {
+        one.pump(this.nowMs, this.#options.random, this, 3);
+      }
     }
     this.#checkNobodyWaitsInVain();
   }

@@ -67,9 +67,7 @@ describe("inboxes", () => {
         }
         for (const [number, inbox] of all.entries()) {
           const positions: number[] = [];
-          inbox.forEach((position) => {
-            positions.push(position);
-          });
+          for (; inbox.length > 0; inbox.shift()) positions.push(inbox.headPosition);
           expect(positions).toEqual(models[number]!.map(({ position }) => position));
         }
       }),
