@@ -153,6 +153,8 @@ class Heart implements ConsumerLink {
 
 class CountingLog implements PartitionLog {
   readonly hasDamage = false;
+  readonly storedRecords = 0;
+  readonly storedBytes = 0;
   gathering = 1;
   committed = 0;
   gatheringBytes = 0;

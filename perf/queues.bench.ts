@@ -183,6 +183,8 @@ class OneWorker {
 
 class CountingLog implements PartitionLog {
   readonly hasDamage = false;
+  readonly storedRecords = 0;
+  readonly storedBytes = 0;
   gathering = 1;
   committed = 0;
   readonly gatheringBytes = 0;

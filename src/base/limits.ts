@@ -311,6 +311,11 @@ export const RETAINED_MESSAGES_MAX = 10_000_000;
 export const RETAINED_BYTES_MAX = 4 * 1024 * 1024 * 1024;
 /** Topic levels looked at in one step of a scan of retained messages. */
 export const RETAINED_SCAN_STEPS = 4_096;
+/** Topics below `$SYS`, and bytes of each with its value: written by the broker alone. */
+export const SYSTEM_TOPICS_MAX = 256;
+export const SYSTEM_MESSAGE_BYTES_MAX = 512;
+/** Sessions and subscriptions that one turn counts for `$SYS`: below a millisecond. */
+export const COUNTED_PER_TURN = 10_000;
 /** Retained messages of another worker that one subscription has waiting at most. */
 export const RECALL_WINDOW = 32;
 /** Subscriptions of one client that are given their retained messages at a time; the others wait. */

@@ -84,6 +84,7 @@ export async function startBroker({ settings, apiKeys, dataDirectory, logger }: 
       queuesConfig: settings.queues,
       nodeName: `restante@${hostname()}`,
       payloadBytesMax: settings.limits.max_packet_size,
+      systemIntervalMs: settings.sys.interval,
       logLevel: settings.log.level,
     },
     fail,

@@ -219,6 +219,13 @@ const settingsSchema = z.strictObject({
       "Bytes that wait in memory for slow connections (one half) and that are not yet whole packets (the other), shared by the workers.",
     ),
   }),
+  sys: section({
+    interval: setting(
+      duration(0, TIMER_MS_MAX),
+      "10s",
+      "Time between two updates of the topics below `$SYS/broker`, at whole multiples of it by the clock. `0s`: there are none.",
+    ),
+  }),
   shutdown: section({
     grace_period: setting(
       duration(0, MS_PER_HOUR),

@@ -33,6 +33,7 @@ import { queuesConfigRoutes } from "./queues-config-routes.ts";
 import { Registry } from "./registry.ts";
 import { type Route, RouteTable } from "./route.ts";
 import { type StatusRouteOptions, statusRoute } from "./status-route.ts";
+import { SystemBroadcast } from "./system-broadcast.ts";
 
 export interface ControlOptions {
   readonly workers: Workers;
@@ -43,6 +44,8 @@ export interface ControlOptions {
   readonly nodeName: string;
   /** The largest message REST may publish. */
   readonly payloadBytesMax: number;
+  /** How often `$SYS` is brought up to date; 0 or undefined: never, and there is none. */
+  readonly systemIntervalMs?: number;
   /** Milliseconds since the epoch. */
   readonly nowMs: () => number;
   readonly log: ControlLog;
@@ -90,6 +93,7 @@ export function createControl(options: ControlOptions): Control {
     log,
   });
   const server = createNodeHttpServer({ handler, onFault, bounds: { ...BOUNDS, ...options.bounds } });
+  const systemBroadcast = new SystemBroadcast(options);
   const repairing = setInterval(() => {
     if (registry.isIncomplete) registry.repair().catch(onFault);
   }, REGISTRY_REPAIR_MS);
@@ -109,9 +113,12 @@ export function createControl(options: ControlOptions): Control {
     setReady(ready) {
       assert(!ready || hasRecovered, "the registry is loaded before requests are served");
       isReady = ready;
+      if (ready) systemBroadcast.start();
+      else systemBroadcast.stop();
     },
     async close(graceMs = CLOSE_GRACE_MS) {
       isReady = false;
+      systemBroadcast.stop();
       clearInterval(repairing);
       await server.close(graceMs);
     },

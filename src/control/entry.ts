@@ -18,6 +18,7 @@ const control = createControl({
   queuesConfig: data.queuesConfig,
   nodeName: data.nodeName,
   payloadBytesMax: data.payloadBytesMax,
+  systemIntervalMs: data.systemIntervalMs,
   nowMs: () => Date.now(),
   log,
   onFault: (fault) => {

@@ -25,6 +25,7 @@ export interface ControlData {
   readonly queuesConfig: QueuesConfig;
   readonly nodeName: string;
   readonly payloadBytesMax: number;
+  readonly systemIntervalMs: number;
   readonly logLevel: string;
 }
 

@@ -129,6 +129,9 @@ export interface PartitionLog {
   readonly gatheringBytes: number;
   readonly gatheringRecords: number;
   readonly isCommitting: boolean;
+  /** Records on disk that are not settled, and the bytes of the values that hold them; settled ones beside them still count there. */
+  readonly storedRecords: number;
+  readonly storedBytes: number;
   /** Whether damage was ever found in it: then the records may be fewer, or more, than their owners have counted. After `recover`. */
   readonly hasDamage: boolean;
 

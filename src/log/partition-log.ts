@@ -199,6 +199,14 @@ class LmdbPartitionLog implements PartitionLog {
     visitTable(this.#environment, table, this.#damage, visit);
   }
 
+  get storedRecords(): number {
+    return this.#table.liveRecords;
+  }
+
+  get storedBytes(): number {
+    return this.#table.valueBytes;
+  }
+
   stats(): LogStatistics {
     return {
       batches: this.#table.batches,

@@ -32,6 +32,9 @@ export class Client {
       this.#host.wake();
       return;
     }
+    const { counters } = this.#host;
+    counters.packetsReceived += 1;
+    counters.bytesReceived += end - start;
     const decoded = decodeRare(region.bytes, start, end, LEVEL_3_1_1);
     if (decoded.fault !== undefined) {
       if (decoded.answerLevel === 0) this.#connection.destroy();
@@ -39,6 +42,7 @@ export class Client {
     } else if (decoded.packet.kind !== "connect") {
       this.#connection.destroy(); // [MQTT-3.1.0-1]
     } else {
+      counters.connects += 1;
       onConnect(this.#host, this.#connection, decoded.packet, this.#assignedClientId, (session, attendance) => {
         this.#session = session;
         this.#attendance = attendance;

@@ -5,6 +5,7 @@
 import type { Region } from "../base/region.ts";
 import type { AcknowledgementLine } from "./acknowledgement-line.ts";
 import type { Attachment } from "./attachment.ts";
+import type { SessionCounters } from "./counters.ts";
 import type { RELEASED, SENT_QOS2 } from "./outgoing.ts";
 import type { Attendance, Session } from "./session.ts";
 import type { Subscription } from "./subscription.ts";
@@ -59,21 +60,6 @@ export interface SessionLimits {
   readonly keepAliveMaxS: number;
   /** How long a session of an MQTT 3 client with clean session 0 outlives its connection; seconds, Infinity = for ever. */
   readonly level3ExpiryS: number;
-}
-
-/** What a worker counts of its sessions; all since the start. */
-export interface SessionCounters {
-  /** Deliveries given up, by reason. */
-  droppedNotWritable: number;
-  droppedInboxFull: number;
-  droppedExpired: number;
-  droppedTooLarge: number;
-  droppedOffline: number;
-  droppedDamaged: number;
-  /** Publishes to a reserved root by MQTT 3 clients, acknowledged and dropped, and wills to one. */
-  droppedReservedTopic: number;
-  /** PUBACK, PUBREC or PUBCOMP for an identifier that this client was not sent. */
-  unknownAcknowledgements: number;
 }
 
 /** An answer of `publish`. */

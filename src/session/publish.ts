@@ -39,6 +39,10 @@ export function onPublish(session: Session, attendance: Attendance, region: Regi
   const { host } = session;
   const fault = view.parse(region, start, end, attendance.protocolLevel);
   if (fault !== 0) return fault;
+  if (attendance.deferred === undefined) {
+    host.counters.publishesReceived += 1;
+    host.counters.publishBytesReceived += view.payloadBytes;
+  }
   const { line } = attendance;
   if (view.qos !== 0 && line.isFull) return "later";
 

@@ -17,7 +17,10 @@ const acknowledgement = new AckView();
 /** Takes one whole packet. Called by the connection; the bytes are its own. */
 export function onPacket(session: Session, attendance: Attendance, region: Region, start: number, end: number): void {
   if (attendance.isClosing) return;
-  attendance.lastReceivedMs = session.host.nowMs();
+  const { host } = session;
+  host.counters.packetsReceived += 1;
+  host.counters.bytesReceived += end - start;
+  attendance.lastReceivedMs = host.nowMs();
   const type = packetTypeOf(region.bytes, start);
   if (type === PacketType.publish) {
     receivePublish(session, attendance, region, start, end);

@@ -2,7 +2,7 @@
  * PUBLISH to a client: whether it may be sent now, what it takes, and its bytes.
  */
 import type { Region } from "../base/region.ts";
-import { expiresAtMsOf, topicOf } from "../frame/message.ts";
+import { expiresAtMsOf, payloadBytesOf, topicOf } from "../frame/message.ts";
 import { publishBytesOf, writePublish } from "../mqtt/encoder.ts";
 import { LEVEL_5 } from "../mqtt/packet-type.ts";
 import { isMatch } from "../mqtt/topics.ts";
@@ -87,6 +87,9 @@ export function send(
     return;
   }
   if (alias !== 0 && !isKnown) topicAliases?.take(message, offset);
+  const { counters } = session.host;
+  counters.publishesSent += 1;
+  counters.publishBytesSent += payloadBytesOf(message, offset);
   const at = connection.reserve(packetBytes);
   writePublish(
     connection.output,

@@ -101,6 +101,7 @@ export class OutputQueue {
   }
 
   reserve(byteLength: number): number {
+    this.#outputs.packetsReserved += 1;
     const offset = this.#at;
     if (offset + byteLength <= this.#end) {
       this.#at = offset + byteLength;
@@ -218,6 +219,7 @@ export class OutputQueue {
   #forgetSent(): void {
     this.#outputs.arena.giveBack(this.#sent);
     this.#writtenBytes += this.#sentBytes;
+    this.#outputs.bytesWritten += this.#sentBytes;
     this.#sent = null;
     this.#sentBytes = 0;
   }

@@ -11,6 +11,9 @@ export class Outputs {
   readonly arena: OutputArena;
   /** Takes what is written to connections that are gone. */
   readonly scratch = Region.allocate(OUTPUT_CHUNK_BYTES);
+  /** Packets that connections have reserved room for, and bytes that the kernel has taken; since the start. */
+  packetsReserved = 0;
+  bytesWritten = 0;
   readonly #wake: () => void;
   readonly #queues = new Set<OutputQueue>();
   #listed: OutputQueue[] = [];

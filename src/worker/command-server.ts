@@ -10,6 +10,7 @@ import type { QueueRecord } from "../queue/definition.ts";
 import { layOutCommand } from "./command-message.ts";
 import type { Command, CommandReply, CommandRequest, PublishCommand, ReplyTo, WantedAnswer } from "./commands.ts";
 import { CONFIG_KEY, encodeConfigChanges, readConfigChanges } from "./config-record.ts";
+import { countsOf, tellSystem } from "./counts.ts";
 import type { Partition } from "./partition.ts";
 import { lookIntoQueue } from "./queue-look.ts";
 import { purgeQueue } from "./queue-purge.ts";
@@ -101,6 +102,11 @@ export class CommandServer {
       }
       case "health":
         return [...worker.partitions.values()].map(({ health }) => health);
+      case "counts":
+        return countsOf(worker);
+      case "tellSystem":
+        tellSystem(worker, command.values);
+        return null;
       case "allowCreation":
         worker.wanted.isAllowed = command.isAllowed;
         return null;

@@ -13,6 +13,8 @@
  * | lookIntoQueue | the partition's worker | a page of what waits |
  * | purgeQueue | the partition's worker | how many messages went, once that is on disk |
  * | health | every worker | whether its partitions can store |
+ * | counts | every worker | what it has counted, for `$SYS` |
+ * | tellSystem | every worker | nothing, once its subscribers have what the broker says about itself |
  * | kickClient | the worker of the client ID | nothing, once its session has ended; CLIENTID_NOT_FOUND |
  * | publish | the worker of the client ID `http_api` | the worst reason code of all who store it |
  * | allowCreation | every worker | nothing, once it asks, or asks no more, for queues that its subscribers want |
@@ -97,6 +99,35 @@ export interface PartitionHealth {
   readonly damagedRecords: number;
 }
 
+/** What a worker counts, since the start or as it is now. */
+export interface WorkerCounts {
+  readonly clientsConnected: number;
+  /** Sessions without a connection. */
+  readonly clientsAway: number;
+  readonly clientsExpired: number;
+  /** CONNECT packets. */
+  readonly connects: number;
+  readonly packetsReceived: number;
+  readonly packetsSent: number;
+  readonly bytesReceived: number;
+  readonly bytesSent: number;
+  readonly publishesReceived: number;
+  readonly publishesSent: number;
+  readonly publishesDropped: number;
+  /** Of payloads. */
+  readonly publishBytesReceived: number;
+  readonly publishBytesSent: number;
+  readonly subscriptions: number;
+  readonly sharedSubscriptions: number;
+  readonly retainedMessages: number;
+  readonly storedMessages: number;
+  readonly storedBytes: number;
+  readonly heapBytes: number;
+}
+
+/** A topic below `$SYS` and its value. */
+export type SystemValue = readonly [topic: string, value: string];
+
 /** What PUT has changed of the queues' configuration: by key, the value and the setting that it replaces, as JSON. */
 export type ConfigChanges = Readonly<Record<string, { readonly value: unknown; readonly setting: string }>>;
 
@@ -129,6 +160,8 @@ export type Command =
   | LookCommand
   | { readonly kind: "purgeQueue"; readonly record: QueueRecord }
   | { readonly kind: "health" }
+  | { readonly kind: "counts" }
+  | { readonly kind: "tellSystem"; readonly values: readonly SystemValue[] }
   | { readonly kind: "allowCreation"; readonly isAllowed: boolean }
   | { readonly kind: "keepConfig"; readonly changes: ConfigChanges }
   | { readonly kind: "kickClient"; readonly clientId: string }
@@ -152,6 +185,8 @@ export interface Replies {
   readonly lookIntoQueue: QueueLook;
   readonly purgeQueue: { readonly purged: number };
   readonly health: readonly PartitionHealth[];
+  readonly counts: WorkerCounts;
+  readonly tellSystem: null;
   readonly allowCreation: null;
   readonly keepConfig: null;
   readonly kickClient: null;

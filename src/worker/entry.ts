@@ -49,6 +49,7 @@ const worker = new BrokerWorker({
   nowMs: () => Date.now(),
   random: () => Math.random(),
   flushOutput: () => transport.flush(),
+  sent: transport.outputs,
   ask: (queue) => data.commands.postMessage(queue),
   onFault: (fields, message) => log.error(fields, message),
   onNotice: (fields, message) => log.info(fields, message),

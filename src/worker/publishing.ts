@@ -121,6 +121,14 @@ export class Publishing {
     return true;
   }
 
+  /** Gives a message of the broker about itself to subscribers here, at QoS 0: nothing of it is stored, and no queue takes it. */
+  tell(message: Region): void {
+    const bytes = totalBytes(message, 0);
+    const match = this.#parts.index.match(message, topicOffset(0), topicBytesOf(message, 0));
+    this.#isRoutedBefore = false;
+    this.#toSubscribers(match, message, 0, bytes, undefined);
+  }
+
   /** Forgets a QoS 2 identifier in every partition here; `from` is answered when that is on disk. */
   release(from: number, origin: number, sequence: number, clientId: string, packetId: number): void {
     const key = packetKeyOf(clientId, packetId);

@@ -7,11 +7,20 @@
  *              RECALL ─► each other worker ─ RECALLED … end ─┘
  * ```
  */
+
+import { assert } from "../base/assert.ts";
 import { homePartitionOf } from "../base/hash.ts";
-import { RETAINED_BYTES_MAX, RETAINED_MESSAGES_MAX, RETAINED_SCAN_STEPS } from "../base/limits.ts";
+import {
+  RETAINED_BYTES_MAX,
+  RETAINED_MESSAGES_MAX,
+  RETAINED_SCAN_STEPS,
+  SYSTEM_MESSAGE_BYTES_MAX,
+  SYSTEM_TOPICS_MAX,
+} from "../base/limits.ts";
 import { Region } from "../base/region.ts";
 import { RECALLED, type RecallBody, type RecalledBody } from "../frame/kinds.ts";
 import { payloadBytesOf, topicBytesOf, topicOf, topicOffset } from "../frame/message.ts";
+import { isSystemFilter } from "../mqtt/topics.ts";
 import { RetainedIndex } from "../router/retained.ts";
 import type { RetainedScan } from "../router/retained-scan.ts";
 import type { Recall } from "../session/ports.ts";
@@ -33,6 +42,8 @@ interface Answering {
 
 export class RetainedMessages {
   readonly #index: RetainedIndex<Region>;
+  /** What the broker says about itself: the same on every worker, and not in the store. */
+  readonly #system: RetainedIndex<Region>;
   readonly #partners: readonly Partner[];
   readonly #worker: number;
   readonly #partitionCount: number;
@@ -50,15 +61,27 @@ export class RetainedMessages {
     this.#partners = partners;
     this.#nowMs = nowMs;
     this.#index = new RetainedIndex(RETAINED_MESSAGES_MAX, RETAINED_BYTES_MAX, seed);
+    this.#system = new RetainedIndex(SYSTEM_TOPICS_MAX, SYSTEM_TOPICS_MAX * SYSTEM_MESSAGE_BYTES_MAX, seed);
   }
 
   /** Subscriptions that are being given theirs. */
   get openRecalls(): number {
-    return this.#recalls.size + this.#answering.size + this.#index.openScans;
+    return this.#recalls.size + this.#answering.size + this.#index.openScans + this.#system.openScans;
   }
 
   get count(): number {
     return this.#index.count;
+  }
+
+  get bytes(): number {
+    return this.#index.bytes;
+  }
+
+  /** Keeps a message of the broker about itself for those who subscribe later. */
+  keepSystem(message: Region): void {
+    const { length } = message.bytes;
+    const isKept = this.#system.set(message, topicOffset(0), topicBytesOf(message, 0), message, length);
+    assert(isKept, "what the broker says about itself is within its bound");
   }
 
   /** Reads a partition's retained messages back, at the start. */
@@ -89,15 +112,18 @@ export class RetainedMessages {
   /** Begins to give a subscription what matches it. */
   recall(subscription: Subscription, more: () => void): Recall {
     const { filter } = subscription;
+    const isSystem = isSystemFilter(filter);
     const isExact = !filter.includes("+") && !filter.includes("#");
     const home = isExact ? homePartitionOf(filter, this.#partitionCount) % this.#partners.length : -1;
-    const asked = this.#partners.filter(({ worker }) => worker !== this.#worker && (!isExact || worker === home));
+    const others = isSystem ? [] : this.#partners.filter(({ worker }) => worker !== this.#worker);
+    const asked = isExact ? others.filter(({ worker }) => worker === home) : others;
+    const ownIndex = isSystem ? this.#system : isExact && home !== this.#worker ? undefined : this.#index;
     this.#token = (this.#token + 1) >>> 0;
     const token = this.#token;
     const recall = new OpenRecall({
       subscription,
       token,
-      scan: isExact && home !== this.#worker ? undefined : this.#index.scan(filter),
+      scan: ownIndex?.scan(filter),
       asked,
       nowMs: this.#nowMs,
       more,

@@ -9,8 +9,9 @@ import { ReasonCode } from "../mqtt/reason-codes.ts";
 import type { FilterIndex } from "../router/filter-index.ts";
 import type { AcknowledgementLine } from "../session/acknowledgement-line.ts";
 import type { Attachment } from "../session/attachment.ts";
+import { SessionCounters } from "../session/counters.ts";
 import { disconnect, leave } from "../session/disconnect.ts";
-import type { Recall, SessionCounters, SessionHost, SessionLimits } from "../session/ports.ts";
+import type { Recall, SessionHost, SessionLimits } from "../session/ports.ts";
 import { publishWill } from "../session/publish.ts";
 import { type Attendance, Session } from "../session/session.ts";
 import type { Subscription } from "../session/subscription.ts";
@@ -52,16 +53,7 @@ export interface SessionDeskParts {
 
 export class SessionDesk implements SessionHost {
   readonly limits: SessionLimits;
-  readonly counters: SessionCounters = {
-    droppedNotWritable: 0,
-    droppedInboxFull: 0,
-    droppedExpired: 0,
-    droppedTooLarge: 0,
-    droppedOffline: 0,
-    droppedDamaged: 0,
-    droppedReservedTopic: 0,
-    unknownAcknowledgements: 0,
-  };
+  readonly counters = new SessionCounters();
   readonly #parts: SessionDeskParts;
   readonly #sessions = new Map<string, Session>();
   readonly #parked = new ParkedSessions();
@@ -264,7 +256,9 @@ export class SessionDesk implements SessionHost {
   /** The session ends when its time away is over. */
   watchExpiry(session: Session): void {
     this.#timers.watchExpiry(session, () => {
-      if (!session.isConnected) this.end(session);
+      if (session.isConnected) return;
+      this.counters.expiredSessions += 1;
+      this.end(session);
     });
   }
 

@@ -1,6 +1,7 @@
 /** What a worker is made with. */
 import type { SessionLimits } from "../session/ports.ts";
 import type { WantedQueue } from "./commands.ts";
+import type { SentCounts } from "./counts.ts";
 import type { OpenLog } from "./partition.ts";
 import type { Notice } from "./partition-notices.ts";
 import type { PartnerHandler } from "./partner.ts";
@@ -26,6 +27,8 @@ export interface WorkerOptions {
   readonly openLog?: OpenLog;
   /** Sends what connections have reserved. */
   readonly flushOutput: () => void;
+  /** What connections have sent; nothing, without a transport. */
+  readonly sent?: SentCounts;
   /** Asks control for a queue that a subscription wants; `wanted.onAnswer` hears what came of it. */
   readonly ask: (queue: WantedQueue) => void;
   /** For the log of the process: what is wrong, and what is worth knowing. */

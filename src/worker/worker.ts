@@ -26,6 +26,7 @@ import type { Session } from "../session/session.ts";
 import type { Subscription } from "../session/subscription.ts";
 import { Attachments } from "./attachments.ts";
 import { ControlFrames } from "./control-frames.ts";
+import type { SentCounts } from "./counts.ts";
 import { LocalPartner } from "./local-partner.ts";
 import { Origins } from "./origins.ts";
 import type { Partition } from "./partition.ts";
@@ -61,6 +62,7 @@ export class BrokerWorker implements PartnerHandler {
   readonly #announcer: RouteAnnouncer;
   readonly #attachments: Attachments;
   readonly #retained: RetainedMessages;
+  readonly sent: SentCounts;
   readonly #controlFrames: ControlFrames;
   readonly #joins = new Joins();
   readonly #wheel: TimerWheel;
@@ -72,6 +74,7 @@ export class BrokerWorker implements PartnerHandler {
   constructor(options: WorkerOptions) {
     const { worker, workers } = options;
     this.#options = options;
+    this.sent = options.sent ?? { packetsReserved: 0, bytesWritten: 0 };
     this.#turns = new Turns({
       loop: options.loop ?? NODE_EVENT_LOOP,
       nowMs: options.nowMs,
@@ -314,9 +317,8 @@ export class BrokerWorker implements PartnerHandler {
     return true;
   }
 
-  /** Retained messages that are being given, here or to other workers. */
-  get openRecalls(): number {
-    return this.#retained.openRecalls;
+  get retained(): RetainedMessages {
+    return this.#retained;
   }
 
   // The end.

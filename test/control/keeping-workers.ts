@@ -13,10 +13,34 @@ import type {
   PublishCommand,
   QueueStatus,
   ReplyTo,
+  SystemValue,
   WaitingMessage,
   WantedQueue,
+  WorkerCounts,
   Workers,
 } from "../../src/worker/commands.ts";
+
+export const NOTHING_COUNTED: WorkerCounts = {
+  clientsConnected: 0,
+  clientsAway: 0,
+  clientsExpired: 0,
+  connects: 0,
+  packetsReceived: 0,
+  packetsSent: 0,
+  bytesReceived: 0,
+  bytesSent: 0,
+  publishesReceived: 0,
+  publishesSent: 0,
+  publishesDropped: 0,
+  publishBytesReceived: 0,
+  publishBytesSent: 0,
+  subscriptions: 0,
+  sharedSubscriptions: 0,
+  retainedMessages: 0,
+  storedMessages: 0,
+  storedBytes: 0,
+  heapBytes: 0,
+};
 
 export class KeepingWorkers implements Workers {
   readonly count: number;
@@ -39,6 +63,9 @@ export class KeepingWorkers implements Workers {
   readonly calls: { readonly worker: number; readonly kind: Command["kind"] }[] = [];
   /** Of partitions, as far as a test has something to say of them. */
   health: readonly PartitionHealth[] = [];
+  /** What every worker has counted, and what they were told of the sums. */
+  counts: WorkerCounts = { ...NOTHING_COUNTED };
+  readonly told: SystemValue[] = [];
   /** What a publish is answered with. */
   reasonCode = 0;
   /** The same for one message. */
@@ -124,6 +151,11 @@ export class KeepingWorkers implements Workers {
         };
       case "purgeQueue":
         return { purged: this.waiting.splice(0).length };
+      case "counts":
+        return this.counts;
+      case "tellSystem":
+        this.told.push(...command.values);
+        return null;
       case "health":
         return this.health.filter(({ partition }) => partition % this.count === worker);
       case "allowCreation":

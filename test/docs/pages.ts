@@ -9,7 +9,7 @@ export interface Page {
 
 export const read = (path: string): string => readFileSync(path, "utf8");
 
-const pageOf = (path: string): Page => ({ path, text: read(path) });
+export const pageOf = (path: string): Page => ({ path, text: read(path) });
 
 export const readme = pageOf("README.md");
 export const architecture = pageOf("docs/ARCHITECTURE.md");

@@ -67,6 +67,16 @@ export class MemoryLog implements PartitionLog {
     return this.#index;
   }
 
+  get storedRecords(): number {
+    return this.#records.size;
+  }
+
+  get storedBytes(): number {
+    let bytes = 0;
+    for (const { messageBytes } of this.#records.values()) bytes += messageBytes;
+    return bytes;
+  }
+
   get isCommitting(): boolean {
     return this.#committing !== undefined;
   }

@@ -328,7 +328,7 @@ describe("retained messages", () => {
     await rig.settle();
     gone.close();
     await rig.settle();
-    for (const worker of rig.workers) expect(worker.openRecalls).toBe(0);
+    for (const worker of rig.workers) expect(worker.retained.openRecalls).toBe(0);
   });
 });
 
