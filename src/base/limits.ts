@@ -201,6 +201,10 @@ export const OUTPUT_HIGH_BYTES = 256 * 1024;
 export const OUTPUT_LOW_BYTES = 64 * 1024;
 /** A slow reader is cut off when it has this much unwritten and something is to be added. */
 export const OUTPUT_CONNECTION_BYTES_MAX = 4 * 1024 * 1024;
+/** A peer that takes nothing of its output, or sends nothing more of a packet, for so long is cut off. */
+export const STALLED_MS_DEFAULT = 60_000;
+/** How often connections with unfinished packets or unsent output are looked at: a stall ends so much late at most. */
+export const STALL_CHECK_MS = 1_000;
 /** Time for a peer to read the last bytes (CONNACK, DISCONNECT) and to close after our FIN. */
 export const END_DEADLINE_MS = 2_000;
 

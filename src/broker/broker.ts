@@ -60,6 +60,7 @@ export async function startBroker({ settings, apiKeys, dataDirectory, logger }: 
     limits: limitsOf(settings),
     ringsBudgetBytes: settings.limits.ring_budget,
     memoryBudgetBytes: settings.limits.memory_budget,
+    stalledMs: settings.limits.stalled_timeout,
     logLevel: settings.log.level,
     onClosed: () => acceptor.release(),
     onFailure: fail,

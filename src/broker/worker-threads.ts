@@ -19,6 +19,7 @@ export interface WorkerThreadsOptions {
   readonly ringsBudgetBytes: number;
   /** Of all workers together; one half for output, one for unfinished packets. */
   readonly memoryBudgetBytes: number;
+  readonly stalledMs: number;
   readonly logLevel: string;
   /** A connection of some worker is gone. */
   readonly onClosed: () => void;
@@ -55,6 +56,7 @@ export class WorkerThreads {
         limits: options.limits,
         outputBudgetBytes: Math.floor(options.memoryBudgetBytes / workers / 2),
         inputBudgetBytes: Math.floor(options.memoryBudgetBytes / workers / 2),
+        stalledMs: options.stalledMs,
         logLevel: options.logLevel,
         mesh,
         doorbells: this.#doorbells,

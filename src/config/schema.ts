@@ -7,10 +7,12 @@
 import { availableParallelism } from "node:os";
 import { z } from "zod";
 import { formatBytesize } from "../base/bytesize.ts";
+import { formatDuration } from "../base/duration.ts";
 import {
   PACKET_BYTES_MAX_DEFAULT,
   RECEIVE_MAXIMUM_DEFAULT,
   RINGS_BUDGET_BYTES,
+  STALLED_MS_DEFAULT,
   SUBSCRIPTIONS_PER_SESSION_MAX,
 } from "../base/limits.ts";
 import { LOG_LEVELS } from "../base/logger.ts";
@@ -207,6 +209,11 @@ const settingsSchema = z.strictObject({
       duration(1000, 65_535_000),
       "65535s",
       "The longest keep alive. An MQTT 5 client that asks for a longer one, or for none, is told this as Server Keep Alive.",
+    ),
+    stalled_timeout: setting(
+      duration(1000, TIMER_MS_MAX),
+      formatDuration(STALLED_MS_DEFAULT),
+      "A client that takes nothing of what waits for it, or sends nothing more of a packet it has begun, for so long is cut off.",
     ),
     ring_budget: setting(
       bytesize(64 * 1024, UNBOUNDED),

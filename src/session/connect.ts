@@ -137,6 +137,7 @@ function attend(session: Session, connection: ClientConnection, packet: ConnectP
     aliases: [],
     topicAliases: packet.topicAliasMaximum === 0 ? undefined : new TopicAliases(packet.topicAliasMaximum),
     lastReceivedMs: host.nowMs(),
+    silentSinceBytes: -1,
     resend: [],
     toRecall: [],
     recalls: [],

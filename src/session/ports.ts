@@ -22,6 +22,9 @@ export interface ClientConnection {
   readonly bytesReserved: number;
   readonly bytesWritten: number;
   readonly peer: string;
+  /** Bytes that have come, and whether they end in the middle of a packet. */
+  readonly bytesRead: number;
+  readonly hasPartialPacket: boolean;
   pauseReading(): void;
   resumeReading(): void;
   /** One `onWritten` of the handler as soon as bytesWritten reaches the mark. */

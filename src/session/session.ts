@@ -45,6 +45,8 @@ export interface Attendance {
   /** The aliases that the client is sent; undefined when it takes none [MQTT-3.1.2-27]. */
   readonly topicAliases: TopicAliases | undefined;
   lastReceivedMs: number;
+  /** Bytes that had come when the connection was last found silent. */
+  silentSinceBytes: number;
   /** Deliveries of an earlier connection that still have to be sent again, in order, by packet identifier. */
   resend: number[];
   /** Subscriptions that still have to be given their retained messages, and those that are being given them. */

@@ -59,6 +59,11 @@ export interface Connection {
   resumeReading(): void;
   readonly isReadingPaused: boolean;
 
+  /** Bytes that have come; only grows. What a paused connection leaves with the kernel does not count. */
+  readonly bytesRead: number;
+  /** The beginning of a packet has come and its end has not; false while reading is paused. */
+  readonly hasPartialPacket: boolean;
+
   /** Largest packet that is accepted from the peer, fixed header included; a larger one is a fault 0x95. */
   packetBytesMax: number;
 

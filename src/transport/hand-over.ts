@@ -23,9 +23,11 @@ export interface HandOver {
   readonly remoteAddress: string;
 }
 
-/** libuv's handle under a socket: the two members that have no public door (Node 20 to 24). */
+/** libuv's handle under a socket: the members that have no public door (Node 20 to 24). */
 interface SocketHandle {
   readonly fd: number;
+  /** Bytes of writes that the kernel has not taken, also in the middle of one. */
+  readonly writeQueueSize: number;
   readStop(): number;
 }
 
@@ -48,6 +50,11 @@ export function tryTakeDescriptor(socket: Socket): number | null {
   } finally {
     socket.destroy();
   }
+}
+
+/** Bytes given to the socket that the kernel has not taken. */
+export function unsentBytesOf(socket: Socket): number {
+  return handleOf(socket)?.writeQueueSize ?? 0;
 }
 
 function handleOf(socket: Socket): SocketHandle | null {

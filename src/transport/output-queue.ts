@@ -28,6 +28,8 @@ export interface OutputOwner {
    * at once; false when `OutputQueue.onSent` will follow.
    */
   send(first: OutputChunk, count: number): boolean;
+  /** Of the batch that `send` left behind: bytes that the kernel has not taken. Falls while the peer reads, if only slowly. */
+  readonly unsentBytes: number;
   /** The queue has broken a bound and is closed: the connection must go. */
   onCutOff(cause: "slowReader" | "memory"): void;
   onDrained(): void;
@@ -56,6 +58,9 @@ export class OutputQueue {
   #refusedDelivery = false;
   #isEnded = false;
   #isClosed = false;
+  /** While a batch is with the socket: how far it was when it was seen to move, and when. */
+  #progressBytes = -1;
+  #progressMs = 0;
   /** Kept by Outputs: whether this queue is on the list of those to flush. */
   isListed = false;
 
@@ -131,6 +136,7 @@ export class OutputQueue {
   /** The kernel has taken the batch that `send` left behind. */
   onSent(): void {
     if (this.#sent === null || this.#isClosed) return;
+    this.#outputs.onSentAll(this);
     this.#forgetSent();
     this.flush();
   }
@@ -139,6 +145,15 @@ export class OutputQueue {
   end(): void {
     this.#seal();
     this.#isEnded = true;
+  }
+
+  /** Of a queue whose batch the kernel did not take at once: whether nothing of it has left for so long. */
+  isStalled(nowMs: number, stalledMs: number): boolean {
+    const progressBytes = this.#writtenBytes + this.#sentBytes - this.#owner.unsentBytes;
+    if (progressBytes === this.#progressBytes) return nowMs - this.#progressMs >= stalledMs;
+    this.#progressBytes = progressBytes;
+    this.#progressMs = nowMs;
+    return false;
   }
 
   /** Lets go of everything but the batch that the socket may still read, and takes nothing more. */
@@ -213,7 +228,10 @@ export class OutputQueue {
     last.next = null;
     this.#sent = first;
     this.#sentBytes = bytes;
-    return this.#owner.send(first, count);
+    if (this.#owner.send(first, count)) return true;
+    this.#progressBytes = -1;
+    this.#outputs.onSlow(this);
+    return false;
   }
 
   #forgetSent(): void {

@@ -18,6 +18,8 @@ export class Outputs {
   readonly #queues = new Set<OutputQueue>();
   #listed: OutputQueue[] = [];
   #flushing: OutputQueue[] = [];
+  /** Those whose batch the kernel did not take at once. */
+  readonly #slow = new Set<OutputQueue>();
   #closingBytes = 0;
 
   /** `wake` is called when the list of connections to flush begins to fill: the thread must come to a `flush`. */
@@ -64,9 +66,24 @@ export class Outputs {
     this.#queues.add(queue);
   }
 
+  /** The kernel has not taken all of this queue's batch yet; and now it has. */
+  onSlow(queue: OutputQueue): void {
+    this.#slow.add(queue);
+  }
+
+  onSentAll(queue: OutputQueue): void {
+    this.#slow.delete(queue);
+  }
+
+  /** Cuts off connections whose peer has taken nothing for so long although it has something to take. */
+  cutOffStalled(nowMs: number, stalledMs: number): void {
+    for (const queue of this.#slow) if (queue.isStalled(nowMs, stalledMs)) queue.cutOff("slowReader");
+  }
+
   /** `sentBytes` of a closed queue stay in use until its socket is gone. */
   onClosing(queue: OutputQueue, sentBytes: number): void {
     this.#queues.delete(queue);
+    this.#slow.delete(queue);
     this.#closingBytes += sentBytes;
   }
 

@@ -16,7 +16,7 @@ import { READ_BUFFER_BYTES, READ_HEADROOM_BYTES } from "../base/limits.ts";
 import { copyBytes, Region } from "../base/region.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
 import { NEED_MORE, PACKET_TOO_LARGE, packetBytes } from "../mqtt/scanner.ts";
-import type { ReadBuffer } from "./read-buffer.ts";
+import type { InputHolder, ReadBuffer } from "./read-buffer.ts";
 
 /** Takes the packets; see ConnectionHandler. */
 export interface PacketReader {
@@ -24,7 +24,7 @@ export interface PacketReader {
   onFault(reasonCode: number): void;
 }
 
-export class PacketInput {
+export class PacketInput implements InputHolder {
   packetBytesMax: number;
   readonly #readBuffer: ReadBuffer;
   #reader: PacketReader | null = null;
@@ -34,6 +34,10 @@ export class PacketInput {
   #held: Region | null = null;
   #heldStart = 0;
   #heldEnd = 0;
+  #bytesRead = 0;
+  /** While a packet is unfinished: how much had come when it was looked at, and when. */
+  #progressBytes = -1;
+  #progressMs = 0;
 
   constructor(readBuffer: ReadBuffer, packetBytesMax: number) {
     this.#readBuffer = readBuffer;
@@ -53,6 +57,32 @@ export class PacketInput {
     return this.#heldEnd - this.#heldStart;
   }
 
+  /** Bytes that have come. */
+  get bytesRead(): number {
+    return this.#bytesRead;
+  }
+
+  /** The beginning of a packet has come, its end has not, and nothing but the peer keeps it. */
+  get hasPartialPacket(): boolean {
+    return this.#held !== null && !this.#isPaused && !this.#isStopped;
+  }
+
+  /** Gives up when the peer has sent nothing more of a packet for so long. */
+  endStalled(nowMs: number, stalledMs: number): void {
+    if (!this.hasPartialPacket || this.#isSplitting || this.#bytesRead !== this.#progressBytes) {
+      this.#progressBytes = this.#bytesRead;
+      this.#progressMs = nowMs;
+    } else if (nowMs - this.#progressMs >= stalledMs) {
+      this.giveUp();
+    }
+  }
+
+  /** Lets go of an unfinished packet, and of its connection [reason 0x97]. */
+  giveUp(): void {
+    this.#drop();
+    this.#fail("quotaExceeded");
+  }
+
   /** Delivers the packets of `head`, which came before this input existed, to `reader` from now on. */
   start(reader: PacketReader, head: Uint8Array): void {
     assert(this.#reader === null, "an input starts once");
@@ -65,6 +95,7 @@ export class PacketInput {
   /** Takes `byteLength` bytes that a read put into the thread's read buffer. */
   receive(byteLength: number): void {
     if (this.#isStopped) return;
+    this.#bytesRead += byteLength;
     const { region } = this.#readBuffer;
     const end = READ_HEADROOM_BYTES + byteLength;
     let start = READ_HEADROOM_BYTES;
@@ -100,6 +131,7 @@ export class PacketInput {
       const end = this.#heldEnd;
       this.#held = null;
       this.#heldStart = this.#heldEnd = 0;
+      this.#readBuffer.onDropped(this);
       this.#hold(region, at, end);
       this.#readBuffer.release(region);
     }
@@ -165,13 +197,14 @@ export class PacketInput {
     } else {
       const doubled = old === null ? 0 : Math.min(old.bytes.length * 2, this.packetBytesMax + READ_BUFFER_BYTES);
       const wanted = Math.max(byteLength, doubled);
-      const region = this.#readBuffer.tryHold(wanted) ?? this.#readBuffer.tryHold(byteLength);
+      const region = this.#readBuffer.tryHold(wanted, this) ?? this.#readBuffer.tryHold(byteLength, this);
       if (region === null) return false;
       if (old !== null) {
         copyBytes(region, 0, old, this.#heldStart, waiting);
         this.#readBuffer.release(old);
       }
       this.#held = region;
+      this.#readBuffer.onHeld(this);
     }
     this.#heldStart = 0;
     this.#heldEnd = waiting;
@@ -195,7 +228,9 @@ export class PacketInput {
   }
 
   #drop(): void {
-    if (this.#held !== null) this.#readBuffer.release(this.#held);
+    if (this.#held === null) return;
+    this.#readBuffer.release(this.#held);
+    this.#readBuffer.onDropped(this);
     this.#held = null;
     this.#heldStart = this.#heldEnd = 0;
   }

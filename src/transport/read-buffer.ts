@@ -11,6 +11,13 @@
 import { CARRY_SPARE_MAX, INPUT_BUDGET_BYTES, READ_BUFFER_BYTES, READ_HEADROOM_BYTES } from "../base/limits.ts";
 import { Region } from "../base/region.ts";
 
+/** Who holds memory for what came and is not delivered yet. */
+export interface InputHolder {
+  readonly hasPartialPacket: boolean;
+  giveUp(): void;
+  endStalled(nowMs: number, stalledMs: number): void;
+}
+
 export class ReadBuffer {
   readonly region = Region.lasting(READ_HEADROOM_BYTES + READ_BUFFER_BYTES);
   /** The part that a socket reads into; it begins at READ_HEADROOM_BYTES of the region. */
@@ -20,6 +27,8 @@ export class ReadBuffer {
   #resting: (() => void)[] = [];
   #heldBytes = 0;
   readonly #spares: Region[] = [];
+  /** Who has held something for longest comes first. */
+  readonly #holders = new Set<InputHolder>();
 
   /** `wake`: a connection rests, the thread must come to `readOn`. */
   constructor(wake: () => void, budgetBytes = INPUT_BUDGET_BYTES) {
@@ -49,13 +58,39 @@ export class ReadBuffer {
     return this.#heldBytes;
   }
 
-  /** A region of at least `byteLength` for a connection to hold, or null when the budget is used up. */
-  tryHold(byteLength: number): Region | null {
+  /**
+   * A region of at least `byteLength` for a connection to hold, or null when the budget is used up. First whoever has let us wait for the
+   * end of a packet for longer than `asker` makes room.
+   */
+  tryHold(byteLength: number, asker: InputHolder): Region | null {
     const regionBytes = Math.max(byteLength, READ_HEADROOM_BYTES);
-    if (this.#heldBytes + regionBytes > this.#budgetBytes) return null;
+    if (regionBytes > this.#budgetBytes) return null;
+    while (this.#heldBytes + regionBytes > this.#budgetBytes) {
+      const oldest = this.#oldestPartial();
+      if (oldest === undefined || oldest === asker) return null;
+      oldest.giveUp();
+    }
     this.#heldBytes += regionBytes;
     if (regionBytes > READ_HEADROOM_BYTES) return Region.allocate(regionBytes);
     return this.#spares.pop() ?? Region.allocate(READ_HEADROOM_BYTES);
+  }
+
+  onHeld(holder: InputHolder): void {
+    this.#holders.add(holder);
+  }
+
+  onDropped(holder: InputHolder): void {
+    this.#holders.delete(holder);
+  }
+
+  /** Ends connections that have sent nothing more of an unfinished packet for so long. */
+  endStalled(nowMs: number, stalledMs: number): void {
+    for (const holder of this.#holders) holder.endStalled(nowMs, stalledMs);
+  }
+
+  #oldestPartial(): InputHolder | undefined {
+    for (const holder of this.#holders) if (holder.hasPartialPacket) return holder;
+    return undefined;
   }
 
   /** Gives back what `tryHold` gave. */

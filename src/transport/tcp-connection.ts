@@ -12,7 +12,7 @@ import { assert } from "../base/assert.ts";
 import { END_DEADLINE_MS } from "../base/limits.ts";
 import type { Region } from "../base/region.ts";
 import type { CloseCause, Connection, ConnectionHandler } from "./connection.ts";
-import type { HandOver } from "./hand-over.ts";
+import { type HandOver, unsentBytesOf } from "./hand-over.ts";
 import type { OutputChunk } from "./output-arena.ts";
 import { type OutputOwner, OutputQueue } from "./output-queue.ts";
 import type { Outputs } from "./outputs.ts";
@@ -108,6 +108,14 @@ export class TcpConnection implements Connection, OutputOwner {
     if (!this.#input.isPaused && this.#handler !== null) this.#socket.resume();
   }
 
+  get bytesRead(): number {
+    return this.#input.bytesRead;
+  }
+
+  get hasPartialPacket(): boolean {
+    return this.#input.hasPartialPacket;
+  }
+
   get packetBytesMax(): number {
     return this.#input.packetBytesMax;
   }
@@ -175,6 +183,11 @@ export class TcpConnection implements Connection, OutputOwner {
       });
     }
     return false;
+  }
+
+  /** For OutputQueue only. */
+  get unsentBytes(): number {
+    return unsentBytesOf(this.#socket);
   }
 
   /** For OutputQueue only. */

@@ -1,7 +1,7 @@
 /**
  * What the connections of one thread share: the read buffer, the output and its list of connections to flush.
  */
-import { PACKET_BYTES_MAX_DEFAULT } from "../base/limits.ts";
+import { PACKET_BYTES_MAX_DEFAULT, STALLED_MS_DEFAULT } from "../base/limits.ts";
 import type { HandOver } from "./hand-over.ts";
 import { Outputs } from "./outputs.ts";
 import { ReadBuffer } from "./read-buffer.ts";
@@ -14,18 +14,22 @@ export interface TransportOptions {
   readonly packetBytesMax?: number;
   readonly inputBudgetBytes?: number;
   readonly outputBudgetBytes?: number;
+  /** How long a peer may leave a packet unfinished, or output untaken, before it is cut off. */
+  readonly stalledMs?: number;
 }
 
 export class Transport {
   readonly readBuffer: ReadBuffer;
   readonly outputs: Outputs;
   readonly #packetBytesMax: number;
+  readonly #stalledMs: number;
   readonly #connections = new Set<TcpConnection>();
 
   constructor(options: TransportOptions) {
     this.readBuffer = new ReadBuffer(options.wake, options.inputBudgetBytes);
     this.outputs = new Outputs(options.wake, options.outputBudgetBytes);
     this.#packetBytesMax = options.packetBytesMax ?? PACKET_BYTES_MAX_DEFAULT;
+    this.#stalledMs = options.stalledMs ?? STALLED_MS_DEFAULT;
   }
 
   /** Connections whose socket is not yet gone. */
@@ -49,6 +53,12 @@ export class Transport {
   flush(): number {
     this.readBuffer.readOn();
     return this.outputs.flush();
+  }
+
+  /** Now and then (STALL_CHECK_MS), by a monotonic clock: cuts off who stalls, in sending or in reading. */
+  endStalled(nowMs: number): void {
+    this.readBuffer.endStalled(nowMs, this.#stalledMs);
+    this.outputs.cutOffStalled(nowMs, this.#stalledMs);
   }
 
   /** Closes every connection at once. */

@@ -2,7 +2,7 @@
  * The entry of a worker thread: makes the worker, ties it to its sockets and ports, and follows main; see thread-protocol.ts.
  */
 import { parentPort, workerData } from "node:worker_threads";
-import { ENVELOPE_BYTES_MAX, PACKET_BYTES_MAX } from "../base/limits.ts";
+import { ENVELOPE_BYTES_MAX, PACKET_BYTES_MAX, STALL_CHECK_MS } from "../base/limits.ts";
 import { createLogger, type LogLevel } from "../base/logger.ts";
 import { closeDescriptor } from "../base/posix.ts";
 import { newCreditMemory } from "../dispatch/credit.ts";
@@ -32,7 +32,9 @@ const transport = new Transport({
   packetBytesMax: data.limits.packetBytesMax,
   inputBudgetBytes: data.inputBudgetBytes,
   outputBudgetBytes: data.outputBudgetBytes,
+  stalledMs: data.stalledMs,
 });
+const stallCheck = setInterval(() => transport.endStalled(performance.now()), STALL_CHECK_MS);
 const worker = new BrokerWorker({
   worker: data.worker,
   workers: data.workers,
@@ -135,6 +137,7 @@ async function stop(graceMs: number): Promise<void> {
 
 /** Nobody publishes any more: commits and closes. */
 async function close(): Promise<void> {
+  clearInterval(stallCheck);
   commands.close();
   await worker.close();
   listener?.close();

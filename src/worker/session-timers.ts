@@ -56,7 +56,10 @@ export class SessionTimers {
     if (timers.will !== undefined) this.#wheel.cancel(timers.will);
   }
 
-  /** Calls `close` when a connection has been silent for too long [MQTT-3.1.2-22]. */
+  /**
+   * Calls `close` when a connection has been silent for too long [MQTT-3.1.2-22]. A packet under way is no silence as long as more of it
+   * comes: clients send no PINGREQ meanwhile.
+   */
   watchKeepAlive(attendance: Attendance, close: () => void): void {
     if (attendance.keepAliveMs === 0) return;
     const entry = new TimerEntry((nowMs) => {
@@ -66,7 +69,11 @@ export class SessionTimers {
         this.#wheel.schedule(entry, Math.max(dueMs, nowMs + 1000)); // While we do not read, silence is ours.
         return;
       }
-      close();
+      const { bytesRead, hasPartialPacket } = attendance.connection;
+      const isReceiving = hasPartialPacket && bytesRead !== attendance.silentSinceBytes;
+      attendance.silentSinceBytes = bytesRead;
+      if (isReceiving) this.#wheel.schedule(entry, nowMs + attendance.keepAliveMs);
+      else close();
     });
     attendance.keepAlive = entry;
     this.#wheel.schedule(entry, attendance.lastReceivedMs + attendance.keepAliveMs);

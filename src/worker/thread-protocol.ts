@@ -33,6 +33,7 @@ export interface WorkerData {
   /** What this worker may hold for slow connections, and for unfinished packets. */
   readonly outputBudgetBytes: number;
   readonly inputBudgetBytes: number;
+  readonly stalledMs: number;
   readonly logLevel: string;
   readonly mesh: Mesh;
   /** By worker: its own to listen to, the others to ring. */

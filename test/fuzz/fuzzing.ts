@@ -9,9 +9,9 @@
 import { readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { Broker } from "../harness/broker.ts";
-import { RawClient } from "../harness/raw-mqtt.ts";
 import { createQueue } from "../harness/rest.ts";
 import { eventually, pause } from "../harness/waiting.ts";
+import { Witness } from "../harness/witness.ts";
 import { FUZZED_FILTER, FUZZED_QUEUE, type Script, scriptOf } from "./scripts.ts";
 
 export interface FuzzOptions {
@@ -32,8 +32,6 @@ export interface FuzzReport {
 const AT_ONCE = 16;
 /** How long a script that waits for the broker's close gives it. */
 const WAIT_MS = 20;
-/** Generous: the machine may be busy, the broker must not be. */
-const WITNESS_MS_MAX = 10_000;
 /** Scripts that are shown with a failure: those at the time, and some before. */
 const SHOWN = 3 * AT_ONCE;
 /** A heap that is warm only after the first round grows by some 20 MB; keeping 4 KiB of each script of a long run is more. */
@@ -149,60 +147,3 @@ function send(port: number, { writes, end }: Script): Promise<void> {
     socket.resume();
   });
 }
-
-/** A publisher and a subscriber with QoS 1 who want nothing but to be served. */
-class Witness {
-  readonly #publisher: RawClient;
-  readonly #subscriber: RawClient;
-  #witnessed = 0;
-  #slowestMs = 0;
-  #isStopped = false;
-  #fault: unknown;
-  readonly #done: Promise<void>;
-
-  private constructor(publisher: RawClient, subscriber: RawClient) {
-    this.#publisher = publisher;
-    this.#subscriber = subscriber;
-    this.#done = this.#run().catch((error: unknown) => {
-      this.#fault = error;
-    });
-  }
-
-  static async start(port: number): Promise<Witness> {
-    const subscriber = await RawClient.connected(port, "witness-who-subscribes");
-    await subscriber.subscribe(TOPIC, { qos: 1 });
-    return new Witness(await RawClient.connected(port, "witness-who-publishes"), subscriber);
-  }
-
-  /** @throws what has befallen it. */
-  check(): void {
-    if (this.#fault !== undefined) throw this.#fault;
-  }
-
-  async stop(): Promise<{ witnessed: number; slowestMs: number }> {
-    this.#isStopped = true;
-    await this.#done;
-    this.check();
-    await Promise.all([this.#publisher.end(), this.#subscriber.end()]);
-    return { witnessed: this.#witnessed, slowestMs: this.#slowestMs };
-  }
-
-  async #run(): Promise<void> {
-    while (!this.#isStopped) {
-      const text = `message ${this.#witnessed}`;
-      const startMs = performance.now();
-      const messageId = this.#publisher.publish(TOPIC, text, { qos: 1 });
-      const came = await this.#subscriber.receive(WITNESS_MS_MAX);
-      const answer = await this.#publisher.take("puback", WITNESS_MS_MAX);
-      this.#slowestMs = Math.max(this.#slowestMs, performance.now() - startMs);
-      if (came.payload.toString() !== text || answer.messageId !== messageId || (answer.reasonCode ?? 0) !== 0) {
-        throw new Error(`the witness got ${came.payload.toString()} and ${JSON.stringify(answer)} for ${text}`);
-      }
-      this.#witnessed += 1;
-      await pause(2);
-    }
-  }
-}
-
-/** No fuzzed packet has it but by guessing. */
-const TOPIC = "0c3f5e79-the-witness";

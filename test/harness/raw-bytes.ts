@@ -35,6 +35,10 @@ export const packet = (first: number, ...parts: readonly Part[]): Buffer => {
   return Buffer.concat([Buffer.of(first), variableByteInteger(body.length), body]);
 };
 
+/** PUBLISH of MQTT 5 with QoS 1, without properties. */
+export const publish = (topic: string, packetId: number, payload: Uint8Array): Buffer =>
+  packet(0x32, topic, u16(packetId), properties(), payload);
+
 export interface ConnectFields {
   readonly first?: number;
   readonly name?: string;

@@ -26,7 +26,10 @@ class Reader implements PacketReader {
 }
 
 function inputOf(packetBytesMax = 1024 * 1024, budgetBytes?: number) {
-  const readBuffer = new ReadBuffer(() => {}, budgetBytes);
+  return inputOn(new ReadBuffer(() => {}, budgetBytes), packetBytesMax);
+}
+
+function inputOn(readBuffer: ReadBuffer, packetBytesMax: number) {
   const input = new PacketInput(readBuffer, packetBytesMax);
   const reader = new Reader();
   const read = (bytes: Buffer) => {
@@ -138,6 +141,41 @@ describe("packet input", () => {
     }
     expect(reader.faults).toEqual([0x97]);
     expect(readBuffer.heldBytes).toBe(0);
+  });
+
+  test("when the budget is used up, the packet that has been unfinished for longest makes room, but not one that we do not read", () => {
+    const budget = new ReadBuffer(() => {}, 200 * 1024);
+    const [paused, oldest, second, asker] = Array.from({ length: 4 }, () => inputOn(budget, 1024 * 1024));
+    for (const { input, reader } of [paused!, oldest!, second!, asker!]) input.start(reader, new Uint8Array(0));
+    paused!.reader.onEach = () => paused!.input.pause();
+    paused!.read(Buffer.concat([numberedPacket(0, 8), numberedPacket(1, 50_000)]));
+    for (const { read } of [oldest!, second!]) read(numberedPacket(2, 500_000).subarray(0, 60_000));
+    asker!.read(numberedPacket(3, 500_000).subarray(0, 60_000));
+    expect([paused!, oldest!, second!, asker!].map(({ reader }) => reader.faults)).toEqual([[], [0x97], [], []]);
+    expect(budget.heldBytes).toBeLessThanOrEqual(200 * 1024);
+    paused!.reader.onEach = () => {};
+    paused!.input.resume();
+    expect(paused!.reader.packets.length).toBe(2);
+    for (const { input } of [paused!, second!, asker!]) input.stop();
+    expect(budget.heldBytes).toBe(0);
+  });
+
+  test("who sends nothing more of a packet is given up in time, who sends a little is not", () => {
+    const { readBuffer, input, reader, read } = inputOf();
+    input.start(reader, new Uint8Array(0));
+    const packet = numberedPacket(0, 10_000);
+    read(packet.subarray(0, 10));
+    for (const [at, nowMs] of [0, 900, 1_800].entries()) {
+      readBuffer.endStalled(nowMs, 1_000);
+      read(packet.subarray(10 + at, 11 + at));
+    }
+    readBuffer.endStalled(2_000, 1_000);
+    readBuffer.endStalled(2_999, 1_000);
+    expect(reader.faults).toEqual([]);
+    readBuffer.endStalled(3_000, 1_000);
+    expect([reader.faults, readBuffer.heldBytes]).toEqual([[0x97], 0]);
+    readBuffer.endStalled(9_000, 1_000);
+    expect(reader.faults).toEqual([0x97]);
   });
 
   test("stopping in the middle of a read delivers nothing more", () => {

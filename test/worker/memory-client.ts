@@ -11,6 +11,8 @@ export type PacketOf<K extends Packet["cmd"]> = Extract<Packet, { cmd: K }>;
 
 /** The worker's end: keeps what is reserved until it is flushed, and packets that come while reading is paused. */
 export class MemoryConnection implements ClientConnection {
+  readonly bytesRead = 0;
+  readonly hasPartialPacket = false;
   output = Region.allocate(64 * 1024);
   readonly peer = "127.0.0.1:40000";
   bytesReserved = 0;
