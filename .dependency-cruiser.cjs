@@ -2,8 +2,9 @@
 const rows = [
   ["base"],
   ["ring", "frame", "mqtt"],
+  ["access"],
   ["transport", "session", "router", "queue", "dispatch", "log"],
-  ["worker", "control", "config"],
+  ["worker", "control", "config", "pool"],
   ["broker"],
   ["main", "cli"],
 ];

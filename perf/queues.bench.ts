@@ -3,6 +3,7 @@
  * filter index, publishing, queues and turns. The log is a stub that only counts, so that a row shows nothing but the worker: CPU nanoseconds
  * a message, or nanoseconds a call. The topics are new each time, so that no remembered match helps. The rows for publishing should be alike.
  */
+import { createAuthenticator } from "../src/access/authentication.ts";
 import { assert } from "../src/base/assert.ts";
 import { PURGE_MESSAGES_PER_TURN } from "../src/base/limits.ts";
 import { Region } from "../src/base/region.ts";
@@ -88,6 +89,7 @@ class OneWorker {
       workers: 1,
       partitions: 1,
       dataDirectory: "",
+      authenticator: createAuthenticator({ allowAnonymous: true, verifyPassword: undefined }),
       limits: LIMITS,
       connect: () => {
         throw new Error("there is no other worker");

@@ -140,6 +140,11 @@ export const ERRORS = {
     reasonCode: null,
     hint: "Each line of the key file is key:secret, key:secret:role or key:secret:role:scopes.",
   },
+  ACCESS_INVALID: {
+    httpStatus: 400,
+    reasonCode: null,
+    hint: "Correct the file that the message names, and the line; restante check-config reads it too, restante passwd writes the password file.",
+  },
   DATA_DIR_IN_USE: {
     httpStatus: null,
     reasonCode: null,

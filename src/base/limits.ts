@@ -18,6 +18,16 @@ export const CONNECT_PACKET_BYTES_MAX = 512 * 1024;
 /** How long a stranger may take for it. */
 export const CONNECT_DEADLINE_MS = 10_000;
 
+// Passwords
+/** Threads that hash: each takes a core for tens of milliseconds a password, and 16 MiB at the default cost. */
+export const PASSWORD_THREADS_MAX = 2;
+/** A thread ends when no password has come for so long. */
+export const PASSWORD_THREADS_IDLE_MS = 10_000;
+/** CONNECTs that wait for one: about five seconds of two threads; clients wait longer. Beyond it they are told to come again. */
+export const PASSWORDS_WAITING_MAX = 256;
+/** A hundred thousand users. */
+export const PASSWORD_FILE_BYTES_MAX = 16 * 1024 * 1024;
+
 // MQTT, announced in CONNACK
 export const PACKET_BYTES_MAX_DEFAULT = 1024 * 1024;
 export const RECEIVE_MAXIMUM_DEFAULT = 1_000;

@@ -13,6 +13,7 @@ import { homePartitionOf } from "../base/hash.ts";
 import { MEMORY_RETURN_MS } from "../base/limits.ts";
 import type { Logger } from "../base/logger.ts";
 import { returnFreeMemory } from "../base/posix.ts";
+import type { AccessFiles } from "../config/access-files.ts";
 import { type ApiKey, revealApiKeys } from "../config/api-keys.ts";
 import type { DataDirectory } from "../config/data-directory.ts";
 import type { Settings } from "../config/settings.ts";
@@ -20,10 +21,12 @@ import { StoreFault } from "../log/store-fault.ts";
 import type { SessionLimits } from "../session/ports.ts";
 import { Acceptor } from "../transport/acceptor.ts";
 import type { HandOver } from "../transport/hand-over.ts";
+import { logAccess } from "./access-log.ts";
 import { checkPages } from "./check-pages.ts";
 import { leaveCleanMark } from "./clean-mark.ts";
 import { ControlThread } from "./control-thread.ts";
 import { type LogLine, raisePartitions } from "./raise-partitions.ts";
+import { UserVerification } from "./user-verification.ts";
 import { WorkerThreads } from "./worker-threads.ts";
 
 export interface RunningBroker {
@@ -39,12 +42,14 @@ export interface RunningBroker {
 export interface BrokerOptions {
   readonly settings: Settings;
   readonly apiKeys: readonly ApiKey[];
+  readonly accessFiles: AccessFiles;
   readonly dataDirectory: DataDirectory;
   readonly logger: Logger;
 }
 
 /** Starts everything; rejects with a CodedError when something refuses, and then nothing of it is left accepting. */
-export async function startBroker({ settings, apiKeys, dataDirectory, logger }: BrokerOptions): Promise<RunningBroker> {
+export async function startBroker(options: BrokerOptions): Promise<RunningBroker> {
+  const { settings, apiKeys, accessFiles, dataDirectory, logger } = options;
   const { workers } = settings;
   const partitions = await openPartitionsFor(dataDirectory.path, workers, logger);
   let fail: (error: Error) => void = () => {};
@@ -53,15 +58,19 @@ export async function startBroker({ settings, apiKeys, dataDirectory, logger }: 
   });
   failed.catch(() => {}); // Whoever awaits it hears of it; nobody may, while the start is under way.
 
+  const { users } = accessFiles;
+  const verification = new UserVerification(users ?? new Map(), fail);
   const threads = new WorkerThreads({
     workers,
     partitions,
     dataDirectory: dataDirectory.path,
     limits: limitsOf(settings),
+    access: { allowAnonymous: settings.access.allow_anonymous, hasUsers: users !== undefined },
     ringsBudgetBytes: settings.limits.ring_budget,
     memoryBudgetBytes: settings.limits.memory_budget,
     stalledMs: settings.limits.stalled_timeout,
     logLevel: settings.log.level,
+    verify: (request, judged) => verification.verify(request, judged),
     onClosed: () => acceptor.release(),
     onFailure: fail,
   });
@@ -94,6 +103,7 @@ export async function startBroker({ settings, apiKeys, dataDirectory, logger }: 
   threads.serve();
   const mqtt = await Promise.race([listen(acceptor, settings), failed]);
   control.ready();
+  logAccess(settings, accessFiles, { mqtt }, logger);
   const memoryReturn = setInterval(returnFreeMemory, MEMORY_RETURN_MS).unref();
   return {
     listeners: { mqtt, http },
@@ -104,6 +114,7 @@ export async function startBroker({ settings, apiKeys, dataDirectory, logger }: 
       void acceptor.close();
       await control.stop(graceMs);
       await threads.stop(graceMs);
+      await verification.close();
       leaveMark(dataDirectory.path, logger);
     },
   };

@@ -3,12 +3,13 @@
  * of them ends the broker.
  */
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
+import type { VerificationOutcome } from "../access/authentication.ts";
 import { newCreditMemory } from "../dispatch/credit.ts";
 import { closeDoorbells, createDoorbells, type DoorbellPipes } from "../ring/doorbell.ts";
 import { createMesh } from "../ring/mesh.ts";
 import type { SessionLimits } from "../session/ports.ts";
 import type { RouteSummary } from "../worker/route-announcer.ts";
-import type { FromWorker, ToWorker, WorkerData } from "../worker/thread-protocol.ts";
+import type { FromWorker, PasswordRequest, ToWorker, WorkerAccess, WorkerData } from "../worker/thread-protocol.ts";
 import { ThreadFailure } from "./thread-failure.ts";
 
 export interface WorkerThreadsOptions {
@@ -16,11 +17,14 @@ export interface WorkerThreadsOptions {
   readonly partitions: number;
   readonly dataDirectory: string;
   readonly limits: SessionLimits;
+  readonly access: WorkerAccess;
   readonly ringsBudgetBytes: number;
   /** Of all workers together; one half for output, one for unfinished packets. */
   readonly memoryBudgetBytes: number;
   readonly stalledMs: number;
   readonly logLevel: string;
+  /** Judges a password that a worker asks about. */
+  readonly verify: (request: PasswordRequest, judged: (outcome: VerificationOutcome) => void) => void;
   /** A connection of some worker is gone. */
   readonly onClosed: () => void;
   readonly onFailure: (error: Error) => void;
@@ -54,6 +58,7 @@ export class WorkerThreads {
         partitions: options.partitions,
         dataDirectory: options.dataDirectory,
         limits: options.limits,
+        access: options.access,
         outputBudgetBytes: Math.floor(options.memoryBudgetBytes / workers / 2),
         inputBudgetBytes: Math.floor(options.memoryBudgetBytes / workers / 2),
         stalledMs: options.stalledMs,
@@ -121,6 +126,13 @@ export class WorkerThreads {
     closeDoorbells(this.#doorbells);
   }
 
+  #verify(worker: number, request: PasswordRequest): void {
+    const { number } = request;
+    this.#options.verify(request, (outcome) => {
+      this.#threads[worker]!.postMessage({ kind: "verified", number, outcome } satisfies ToWorker);
+    });
+  }
+
   #tellAll(message: ToWorker): void {
     for (const thread of this.#threads) thread.postMessage(message);
   }
@@ -132,6 +144,10 @@ export class WorkerThreads {
   #onMessage(worker: number, message: FromWorker): void {
     if (message.kind === "closed") {
       this.#options.onClosed();
+      return;
+    }
+    if (message.kind === "verify") {
+      this.#verify(worker, message.request);
       return;
     }
     const waiting = this.#waiting[worker]!;

@@ -1,6 +1,7 @@
-/** The command line: `restante start | status | fsck | compact | check-config`. The one door to commander. */
+/** The command line: `restante start | status | passwd | fsck | compact | check-config`. The one door to commander. */
 import { Command, CommanderError } from "commander";
 import { VERSION } from "../base/version.ts";
+import { loadAccessFiles } from "../config/access-files.ts";
 import { parseApiKeyFile } from "../config/api-keys.ts";
 import { ignoredVariables } from "../config/environment.ts";
 import { yamlOf } from "../config/file.ts";
@@ -55,9 +56,23 @@ addSettingFlags(
 ).action((_, command: Command) => {
   const settings = settingsOf(command);
   const keys = settings.api_keys === null ? [] : parseApiKeyFile(settings.api_keys);
+  const { users } = loadAccessFiles(settings);
   process.stdout.write(yamlOf(writtenSettings(settings)));
   if (settings.api_keys !== null) console.log(`# ${keys.length} API keys`);
+  if (users !== undefined) console.log(`# ${users.size} users`);
 });
+
+program
+  .command("passwd")
+  .description("set a user's password in a password file, or delete the user")
+  .argument("<file>", "the password file; made if it is not there")
+  .argument("<user>", "the user's name")
+  .option("--stdin", "read the password from standard input, the first line of it, and do not ask")
+  .option("-D, --delete", "delete the user")
+  .action(async (file: string, user: string, options: { stdin?: boolean; delete?: boolean }) => {
+    const { deleteUser, setPassword } = await import("./passwd.ts");
+    process.exitCode = options.delete ? deleteUser(file, user) : await setPassword(file, user, options.stdin === true);
+  });
 
 try {
   await program.parseAsync();
@@ -88,7 +103,7 @@ function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) {
     const isWithoutVerb = error.code === "commander.help";
     const text = isWithoutVerb
-      ? "which command? start, status, fsck, compact or check-config; see restante --help"
+      ? "which command? start, status, passwd, fsck, compact or check-config; see restante --help"
       : error.message;
     if (error.exitCode !== 0) printRefusal(text.replace(/^error: /, ""));
     return error.exitCode;

@@ -2,7 +2,7 @@
  * `restante start`: from settings to a running broker, and from a signal to its end.
  *
  * ```
- *  settings ─► data directory, locked ─► API keys ─► startBroker ─► ready ──┬─ signal ─► stop(grace) ─► exit 0
+ *  settings ─► data directory, locked ─► API keys, access files ─► startBroker ─► ready ──┬─ signal ─► stop(grace) ─► exit 0
  *                                                                           │     second signal ─────► exit 1
  *                                                                           └─ failed ───────────────► exit 70
  * ```
@@ -11,6 +11,7 @@ import { randomBytes } from "node:crypto";
 import { CodedError } from "../base/errors.ts";
 import { createLogger, type Logger } from "../base/logger.ts";
 import { VERSION } from "../base/version.ts";
+import { type AccessFiles, loadAccessFiles } from "../config/access-files.ts";
 import { type ApiKey, loadApiKeys } from "../config/api-keys.ts";
 import { type DataDirectory, openDataDirectory, type RunningRecord } from "../config/data-directory.ts";
 import type { Settings } from "../config/settings.ts";
@@ -20,6 +21,7 @@ import { EXIT_BUG, EXIT_REFUSED, refuse } from "./refusal.ts";
 export type StartBroker = (options: {
   readonly settings: Settings;
   readonly apiKeys: readonly ApiKey[];
+  readonly accessFiles: AccessFiles;
   readonly dataDirectory: DataDirectory;
   readonly logger: Logger;
 }) => Promise<StartedBroker>;
@@ -51,11 +53,13 @@ export async function start(
   let dataDirectory: DataDirectory;
   let record: RunningRecord;
   let apiKeys: readonly ApiKey[];
+  let accessFiles: AccessFiles;
   try {
     dataDirectory = await openDataDirectory(settings.data_dir);
     record = { pid: process.pid, startedAt: new Date().toISOString(), ready: false, listeners: {}, workers: 0 };
     dataDirectory.describe(record);
     apiKeys = loadApiKeys(settings.api_keys, settings.data_dir, () => randomBytes(KEY_BYTES).toString("base64url"));
+    accessFiles = loadAccessFiles(settings);
   } catch (error) {
     return refuse(error);
   }
@@ -68,7 +72,7 @@ export async function start(
 
   try {
     const startBroker = await loadBroker();
-    const starting = startBroker({ settings, apiKeys, dataDirectory, logger });
+    const starting = startBroker({ settings, apiKeys, accessFiles, dataDirectory, logger });
     const broker = await Promise.race([starting, signal.then(() => null)]);
     if (broker === null) {
       // Nothing was accepted yet, and the store recovers from an end at any moment.

@@ -125,6 +125,18 @@ const settingsSchema = z.strictObject({
   log: section({
     level: setting(choice(LOG_LEVELS), "info", "The least important lines that are written."),
   }),
+  access: section({
+    allow_anonymous: setting(
+      flagOr(),
+      true,
+      "Whether clients without user name and password may come. A wrong password is refused in any case.",
+    ),
+    password_file: setting(
+      optionalPath,
+      null,
+      "File of users, as `restante passwd` writes it. Without it a user name is a word that proves nothing, and passwords are not looked at.",
+    ),
+  }),
   queues: section({
     enable: setting(
       flagOr("auto"),

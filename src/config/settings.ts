@@ -48,7 +48,8 @@ export function loadSettings({ flags, environment, workingDirectory }: SettingsS
     ...settings,
     workers: settings.workers === "auto" ? workersOfThisMachine() : settings.workers,
     data_dir: resolve(workingDirectory, settings.data_dir),
-    api_keys: settings.api_keys === null ? null : resolve(workingDirectory, settings.api_keys),
+    api_keys: resolveOptional(workingDirectory, settings.api_keys),
+    access: { ...settings.access, password_file: resolveOptional(workingDirectory, settings.access.password_file) },
   };
   checkBetweenKeys(resolved);
   return deepFreeze(resolved);
@@ -63,6 +64,9 @@ export function writtenSettings(settings: Settings): Tree {
   }
   return tree;
 }
+
+const resolveOptional = (workingDirectory: string, path: string | null): string | null =>
+  path === null ? null : resolve(workingDirectory, path);
 
 type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
 

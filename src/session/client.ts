@@ -3,8 +3,9 @@
  */
 import type { Region } from "../base/region.ts";
 import { LEVEL_3_1_1 } from "../mqtt/packet-type.ts";
+import type { ConnectPacket } from "../mqtt/packets.ts";
 import { decodeRare } from "../mqtt/rare.ts";
-import { onConnect, refuse } from "./connect.ts";
+import { admit, onConnect, refuse } from "./connect.ts";
 import { settleWritten } from "./consume.ts";
 import { pump } from "./deliver.ts";
 import { disconnect, onClosed } from "./disconnect.ts";
@@ -18,6 +19,7 @@ export class Client {
   readonly #assignedClientId: string;
   #session: Session | undefined;
   #attendance: Attendance | undefined;
+  #isClosed = false;
 
   /** `assignedClientId`: for a client that sends none; it hashes to this worker. */
   constructor(host: SessionHost, connection: ClientConnection, assignedClientId: string) {
@@ -43,12 +45,22 @@ export class Client {
       this.#connection.destroy(); // [MQTT-3.1.0-1]
     } else {
       counters.connects += 1;
-      onConnect(this.#host, this.#connection, decoded.packet, this.#assignedClientId, (session, attendance) => {
+      this.#admit(decoded.packet);
+    }
+    this.#host.wake();
+  }
+
+  /** Judges who it is, which may take a while: nothing more is read meanwhile. */
+  #admit(packet: ConnectPacket): void {
+    const assigned = this.#assignedClientId;
+    admit(this.#host, this.#connection, packet, assigned, (user) => {
+      if (this.#isClosed) return; // Gone while it was judged.
+      onConnect(this.#host, this.#connection, packet, assigned, user, (session, attendance) => {
         this.#session = session;
         this.#attendance = attendance;
       });
-    }
-    this.#host.wake();
+      this.#host.wake();
+    });
   }
 
   onFault(reasonCode: number): void {
@@ -72,6 +84,7 @@ export class Client {
   }
 
   onClosed(): void {
+    this.#isClosed = true;
     if (this.#session !== undefined && this.#attendance !== undefined) onClosed(this.#session, this.#attendance);
     this.#host.wake();
   }

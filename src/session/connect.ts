@@ -1,8 +1,8 @@
 /**
- * CONNECT: finds or makes the session, takes it over from an older connection, answers CONNACK.
+ * CONNECT: judges who it is, finds or makes the session, takes it over from an older connection, answers CONNACK.
  *
  * ```
- *   CONNECT ─► old connection of this client ID: DISCONNECT 0x8E, its will ─► clean start: the old session ends
+ *   CONNECT ─► authenticated ─► old connection of this client ID: DISCONNECT 0x8E, its will ─► clean start: the old session ends
  *           ─► the session is on disk, if it outlives the connection ─► CONNACK ─► what waits
  * ```
  *
@@ -31,8 +31,34 @@ export function refuse(connection: ClientConnection, protocolLevel: number, reas
   connection.end();
 }
 
+/** Judges a good CONNECT: refuses it, or calls `admitted` with the user that it was proven to be, if any; at once or later. */
+export function admit(
+  host: SessionHost,
+  connection: ClientConnection,
+  packet: ConnectPacket,
+  assignedClientId: string,
+  admitted: (user: string | undefined) => void,
+): void {
+  if (packet.authenticationMethod !== undefined) {
+    refuse(connection, packet.protocolLevel, ReasonCode.badAuthenticationMethod); // [MQTT-4.12.0-1]
+    return;
+  }
+  connection.pauseReading();
+  const { username, password } = packet;
+  const clientId = packet.clientId === "" ? assignedClientId : packet.clientId;
+  const { certificateUser, remoteAddress: address, listener = "mqtt" } = connection;
+  host.authenticator.authenticate({ clientId, username, password, certificateUser, address, listener }, (verdict) => {
+    if (verdict.kind === "accepted") {
+      admitted(verdict.user);
+      return;
+    }
+    host.counters.refusedConnections += 1;
+    refuse(connection, packet.protocolLevel, verdict.reasonCode); // [MQTT-3.1.4-2]
+  });
+}
+
 /**
- * Takes a good CONNECT. `assignedClientId` is the one for a client that sent none. `attended` gets the session and its
+ * Takes a CONNECT that was admitted. `assignedClientId` is the one for a client that sent none. `attended` gets the session and its
  * attendance as soon as they exist, before CONNACK.
  */
 export function onConnect(
@@ -40,13 +66,9 @@ export function onConnect(
   connection: ClientConnection,
   packet: ConnectPacket,
   assignedClientId: string,
+  user: string | undefined,
   attended: (session: Session, attendance: Attendance) => void,
 ): void {
-  if (packet.authenticationMethod !== undefined) {
-    refuse(connection, packet.protocolLevel, ReasonCode.badAuthenticationMethod); // [MQTT-4.12.0-1]
-    return;
-  }
-  connection.pauseReading();
   const clientId = packet.clientId === "" ? assignedClientId : packet.clientId;
   const present = takeOver(host, clientId, packet.isCleanStart);
   const session = present ?? host.begin(clientId);
@@ -54,7 +76,7 @@ export function onConnect(
   session.expiryS = expiryOf(host, packet);
   session.will = packet.will === undefined ? undefined : { ...packet.will, protocolLevel: packet.protocolLevel };
   session.awaySinceMs = 0;
-  const attendance = attend(session, connection, packet);
+  const attendance = attend(session, connection, packet, user);
   attended(session, attendance);
 
   const answer = (fault: "stored" | "failed"): void => {
@@ -114,7 +136,12 @@ function keepAliveSecondsOf(host: SessionHost, packet: ConnectPacket): number {
   return packet.protocolLevel === LEVEL_5 && isBeyond ? keepAliveMaxS : packet.keepAliveS;
 }
 
-function attend(session: Session, connection: ClientConnection, packet: ConnectPacket): Attendance {
+function attend(
+  session: Session,
+  connection: ClientConnection,
+  packet: ConnectPacket,
+  user: string | undefined,
+): Attendance {
   const { host } = session;
   const isLevel5 = packet.protocolLevel === LEVEL_5;
   const line = new AcknowledgementLine(
@@ -132,7 +159,8 @@ function attend(session: Session, connection: ClientConnection, packet: ConnectP
       packet.maximumPacketBytes >= PACKET_BYTES_MAX ? Number.POSITIVE_INFINITY : packet.maximumPacketBytes,
     unreleasedBefore: session.inbound.size,
     keepAliveMs: keepAliveSecondsOf(host, packet) * 1000 * KEEP_ALIVE_FACTOR, // [MQTT-3.1.2-22]
-    usernameBytes: Buffer.from(packet.username ?? ""),
+    user,
+    usernameBytes: Buffer.from(user ?? packet.username ?? ""),
     peerBytes: Buffer.from(connection.peer),
     aliases: [],
     topicAliases: packet.topicAliasMaximum === 0 ? undefined : new TopicAliases(packet.topicAliasMaximum),

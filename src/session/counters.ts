@@ -20,6 +20,8 @@ export class SessionCounters {
   droppedDamaged = 0;
   /** Publishes to a reserved root by MQTT 3 clients, acknowledged and dropped, and wills to one. */
   droppedReservedTopic = 0;
+  /** CONNECTs that the authenticator refused. */
+  refusedConnections = 0;
   /** PUBACK, PUBREC or PUBCOMP for an identifier that this client was not sent. */
   unknownAcknowledgements = 0;
 }

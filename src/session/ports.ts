@@ -2,6 +2,7 @@
  * What a session needs of the rest of its worker, and nothing more: a connection to write to, a store for what must last, and
  * a host that knows all the others. The worker room ties these to transport, log, router and queues.
  */
+import type { Authenticator } from "../access/authentication.ts";
 import type { Region } from "../base/region.ts";
 import type { AcknowledgementLine } from "./acknowledgement-line.ts";
 import type { Attachment } from "./attachment.ts";
@@ -25,6 +26,11 @@ export interface ClientConnection {
   /** Bytes that have come, and whether they end in the middle of a packet. */
   readonly bytesRead: number;
   readonly hasPartialPacket: boolean;
+  readonly remoteAddress: string;
+  /** The listener's name. */
+  readonly listener?: string;
+  /** The name in a verified client certificate, when its listener takes that for a user. */
+  readonly certificateUser?: string | undefined;
   pauseReading(): void;
   resumeReading(): void;
   /** One `onWritten` of the handler as soon as bytesWritten reaches the mark. */
@@ -79,6 +85,8 @@ export interface Recall {
 }
 
 export interface SessionHost {
+  /** Judges who connects. */
+  readonly authenticator: Authenticator;
   readonly limits: SessionLimits;
   readonly counters: SessionCounters;
   /** The time of this turn, milliseconds since the epoch. */

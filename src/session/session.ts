@@ -38,6 +38,8 @@ export interface Attendance {
   /** QoS 2 identifiers that earlier connections left unreleased: they do not count against the Receive Maximum of this one. */
   readonly unreleasedBefore: number;
   readonly keepAliveMs: number;
+  /** The user it was proven to be; undefined when it proved none. */
+  readonly user: string | undefined;
   readonly usernameBytes: Uint8Array;
   readonly peerBytes: Uint8Array;
   /** The topics of the client's aliases [MQTT-3.3.2-7]; they end with the connection. */

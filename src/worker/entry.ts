@@ -2,6 +2,7 @@
  * The entry of a worker thread: makes the worker, ties it to its sockets and ports, and follows main; see thread-protocol.ts.
  */
 import { parentPort, workerData } from "node:worker_threads";
+import { createAuthenticator } from "../access/authentication.ts";
 import { ENVELOPE_BYTES_MAX, PACKET_BYTES_MAX, STALL_CHECK_MS } from "../base/limits.ts";
 import { createLogger, type LogLevel } from "../base/logger.ts";
 import { closeDescriptor } from "../base/posix.ts";
@@ -11,6 +12,7 @@ import { Doorbell, DoorbellListener } from "../ring/doorbell.ts";
 import { ringOf } from "../ring/mesh.ts";
 import { Transport } from "../transport/transport.ts";
 import { CommandServer } from "./command-server.ts";
+import { PasswordDesk } from "./password-desk.ts";
 import { RingPartner } from "./ring-partner.ts";
 import type { FromWorker, ToWorker, WorkerData } from "./thread-protocol.ts";
 import { BrokerWorker } from "./worker.ts";
@@ -35,12 +37,17 @@ const transport = new Transport({
   stalledMs: data.stalledMs,
 });
 const stallCheck = setInterval(() => transport.endStalled(performance.now()), STALL_CHECK_MS);
+const passwords = new PasswordDesk((request) => tell({ kind: "verify", request }));
 const worker = new BrokerWorker({
   worker: data.worker,
   workers: data.workers,
   partitions: data.partitions,
   dataDirectory: data.dataDirectory,
   limits: data.limits,
+  authenticator: createAuthenticator({
+    allowAnonymous: data.access.allowAnonymous,
+    verifyPassword: data.access.hasUsers ? passwords.verify : undefined,
+  }),
   connect: (other, handler) => {
     const doorbell = new Doorbell(data.doorbells[other]!);
     const out = ringOf(data.mesh, data.worker, other);
@@ -83,6 +90,9 @@ main.on("message", (message: ToWorker) => {
       break;
     case "connection":
       onConnection(message);
+      break;
+    case "verified":
+      passwords.onVerified(message.number, message.outcome);
       break;
     case "stop":
       void stop(message.graceMs);

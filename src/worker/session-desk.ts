@@ -1,6 +1,7 @@
 /**
  * The sessions of this worker, and what they need of it: the one implementation of `SessionHost`.
  */
+import type { Authenticator } from "../access/authentication.ts";
 import { homePartitionOf } from "../base/hash.ts";
 import { PACKET_ID_MEMORIES_MAX, PACKET_ID_MEMORY_MS } from "../base/limits.ts";
 import type { Region } from "../base/region.ts";
@@ -34,6 +35,7 @@ import type { WantedQueues } from "./wanted-queues.ts";
 export interface SessionDeskParts {
   readonly worker: number;
   readonly limits: SessionLimits;
+  readonly authenticator: Authenticator;
   readonly partitionCount: number;
   readonly partitions: ReadonlyMap<number, Partition>;
   readonly partners: readonly Partner[];
@@ -53,6 +55,7 @@ export interface SessionDeskParts {
 
 export class SessionDesk implements SessionHost {
   readonly limits: SessionLimits;
+  readonly authenticator: Authenticator;
   readonly counters = new SessionCounters();
   readonly #parts: SessionDeskParts;
   readonly #sessions = new Map<string, Session>();
@@ -70,6 +73,7 @@ export class SessionDesk implements SessionHost {
     this.#releases = new InboundReleases(parts);
     this.#stored = new StoredSessions(parts.partitions);
     this.limits = parts.limits;
+    this.authenticator = parts.authenticator;
   }
 
   get sessions(): IterableIterator<Session> {

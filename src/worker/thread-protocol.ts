@@ -9,6 +9,8 @@
  *                          ◄── begun ─────
  *   serve ───────────────────────────────► knows every queue, too: wills may be published
  *   connection (descriptor, head) ───────►  …
+ *                          ◄── verify ──── a password
+ *   verified ────────────────────────────► right, wrong or busy
  *                          ◄── closed ──── one connection less
  *   stop ────────────────────────────────► disconnects, publishes wills
  *                          ◄── left ──────
@@ -17,11 +19,28 @@
  * ```
  */
 import type { MessagePort } from "node:worker_threads";
+import type { VerificationOutcome } from "../access/authentication.ts";
 import type { DoorbellPipes } from "../ring/doorbell.ts";
 import type { Mesh } from "../ring/mesh.ts";
 import type { SessionLimits } from "../session/ports.ts";
 import type { HandOver } from "../transport/hand-over.ts";
 import type { RouteSummary } from "./route-announcer.ts";
+
+/** Who may connect, as the settings say. */
+export interface WorkerAccess {
+  readonly allowAnonymous: boolean;
+  /** There is a password file. */
+  readonly hasUsers: boolean;
+}
+
+/** A password to be verified; the number is of this worker's asking. */
+export interface PasswordRequest {
+  readonly number: number;
+  readonly username: string;
+  readonly password: Uint8Array;
+  /** Of the client: whose turn it takes. */
+  readonly address: string;
+}
 
 export interface WorkerData {
   /** This worker's number, from 0. */
@@ -30,6 +49,7 @@ export interface WorkerData {
   readonly partitions: number;
   readonly dataDirectory: string;
   readonly limits: SessionLimits;
+  readonly access: WorkerAccess;
   /** What this worker may hold for slow connections, and for unfinished packets. */
   readonly outputBudgetBytes: number;
   readonly inputBudgetBytes: number;
@@ -58,12 +78,14 @@ export type ToWorker =
       readonly assignedClientId: string;
     }
   | { readonly kind: "serve" }
+  | { readonly kind: "verified"; readonly number: number; readonly outcome: VerificationOutcome }
   | { readonly kind: "stop"; readonly graceMs: number }
   | { readonly kind: "close" };
 
 export type FromWorker =
   | { readonly kind: "opened"; readonly routes: readonly RouteSummary[]; readonly inbound: readonly string[] }
   | { readonly kind: "begun" }
+  | { readonly kind: "verify"; readonly request: PasswordRequest }
   | { readonly kind: "closed" }
   | { readonly kind: "left" }
   | { readonly kind: "stopped" };

@@ -1,4 +1,5 @@
 /** What a worker is made with. */
+import type { Authenticator } from "../access/authentication.ts";
 import type { SessionLimits } from "../session/ports.ts";
 import type { WantedQueue } from "./commands.ts";
 import type { SentCounts } from "./counts.ts";
@@ -14,6 +15,7 @@ export interface WorkerOptions {
   readonly partitions: number;
   readonly dataDirectory: string;
   readonly limits: SessionLimits;
+  readonly authenticator: Authenticator;
   /** Makes the partner of another worker. */
   readonly connect: (other: number, handler: PartnerHandler) => RingPartner;
   /** Credit of this worker's consumers at other workers' queues, by queue's worker; and of others' consumers here. */

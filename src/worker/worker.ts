@@ -155,6 +155,7 @@ export class BrokerWorker implements PartnerHandler {
     this.desk = new SessionDesk({
       worker,
       limits: options.limits,
+      authenticator: options.authenticator,
       partitionCount: options.partitions,
       partitions: this.partitions,
       partners: this.#partners,

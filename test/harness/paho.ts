@@ -21,9 +21,20 @@ export const pahoConsumer = (
     options.clientId ?? "",
   ]);
 
-/** A producer of `count` messages "job 0" … at QoS 1, `intervalS` apart; ends when all are acknowledged. */
-export const pahoProducer = (port: number, topic: string, count: number, intervalS: number): Child =>
-  new Child(PYTHON, ["-u", script("producer.py"), String(port), topic, String(count), String(intervalS)]);
+/**
+ * A producer of `count` messages "job 0" … at QoS 1, `intervalS` apart; ends when all are acknowledged. With `MQTT_USER` and `MQTT_PASSWORD`
+ * in its environment it shows these.
+ */
+export const pahoProducer = (
+  port: number,
+  topic: string,
+  count: number,
+  intervalS: number,
+  environment: Readonly<Record<string, string>> = {},
+): Child =>
+  new Child(PYTHON, ["-u", script("producer.py"), String(port), topic, String(count), String(intervalS)], {
+    environment,
+  });
 
 /** An MQTT 5 producer that sends each payload at QoS 1 with the user property `key`; ends when all are acknowledged. */
 export const pahoCommander = (port: number, topic: string, key: string, payloads: readonly string[]): Child =>

@@ -15,6 +15,7 @@ export class MemoryConnection implements ClientConnection {
   readonly hasPartialPacket = false;
   output = Region.allocate(64 * 1024);
   readonly peer = "127.0.0.1:40000";
+  readonly remoteAddress = "127.0.0.1";
   bytesReserved = 0;
   bytesWritten = 0;
   /** Whether the peer reads. */

@@ -3,9 +3,11 @@
  * happen one by one in an order drawn from a seed. Time moves only when a test says so. Logs are LMDB's in a directory of
  * their own, or in memory with crashes and failed commits (`disks`).
  */
+
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createAuthenticator } from "../../src/access/authentication.ts";
 import { homePartitionOf } from "../../src/base/hash.ts";
 import { encodeStructured } from "../../src/base/structured.ts";
 import { newCreditMemory } from "../../src/dispatch/credit.ts";
@@ -90,6 +92,7 @@ export class Rig {
       const worker = new BrokerWorker({
         worker: number,
         workers,
+        authenticator: createAuthenticator({ allowAnonymous: true, verifyPassword: undefined }),
         partitions: this.partitions,
         dataDirectory: this.directory,
         limits: { ...LIMITS, ...options.limits },
