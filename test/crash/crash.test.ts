@@ -70,7 +70,7 @@ describeWorkers("kill", (workers) => {
         expect(difference).toBe(0);
         return waiting === 0 && in_flight === 0;
       },
-      30_000,
+      120_000,
     );
     isDrained = true;
     await Promise.all(consumers);
@@ -82,5 +82,5 @@ describeWorkers("kill", (workers) => {
     expect(lost).toEqual([]);
     expect(model.owed()).toEqual([]);
     await broker.stop();
-  }, 300_000);
+  }, 600_000);
 });

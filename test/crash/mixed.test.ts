@@ -13,12 +13,14 @@ import { describeWorkers } from "../harness/servers.ts";
 import { eventually, isFullSize, pause } from "../harness/waiting.ts";
 import { randomOf, testSeed } from "../random.ts";
 import { AUTO, type Counts, KINDS, SETTINGS } from "./mixed-kinds.ts";
-import { consumeMixed, MixedPublisher, type PublisherOptions } from "./mixed-load.ts";
+import { MixedConsumer, MixedPublisher, type PublisherOptions } from "./mixed-load.ts";
 import { MixedModel, type Published } from "./mixed-model.ts";
 import { MixedOperator } from "./mixed-operator.ts";
 
-const ROUNDS = isFullSize ? 30 : 3;
+const ROUNDS = isFullSize ? 12 : 3;
 const SYNC_MS_MAX = 1_000;
+/** Only what hangs takes so long, also on a machine with much else to do. */
+const HANG_MS = 120_000;
 const CONSUMERS = 2;
 /** By each publisher in each round. */
 const PUBLISHED_MIN = 20;
@@ -43,24 +45,26 @@ describeWorkers("kill, queues of every kind", (workers) => {
   let broker: Broker;
   let model: MixedModel;
   let random: () => number;
+  let publishers: MixedPublisher[];
+  let consumers: MixedConsumer[];
   /** The newest number that a consumer got, by queue of last values and topic. */
   let newest: Map<string, number>;
   afterEach(() => broker.remove());
 
-  /** Consumers of every queue, until the broker is killed or `isDone`. */
-  const consume = (isDone: () => boolean, isGood: boolean): Promise<void>[] =>
+  /** Of every queue. */
+  const makeConsumers = (): MixedConsumer[] =>
     model.watches.flatMap((watch) =>
-      Array.from({ length: KINDS[watch.name]?.consumers ?? CONSUMERS }, (_, at) =>
-        consumeMixed({
-          clientId: `${watch.name}-${at === 0 ? 4 : 5}`,
-          filter: watch.name === AUTO ? `$queue/${AUTO}/auto/#` : `$queue/${watch.name}`,
-          watch,
-          random,
-          port: broker.mqttPort,
-          isDone,
-          isGood,
-          onDelivery: (published) => onDelivery(watch.name, published),
-        }),
+      Array.from(
+        { length: KINDS[watch.name]?.consumers ?? CONSUMERS },
+        (_, at) =>
+          new MixedConsumer({
+            clientId: `${watch.name}-${at === 0 ? 4 : 5}`,
+            filter: watch.name === AUTO ? `$queue/${AUTO}/auto/#` : `$queue/${watch.name}`,
+            watch,
+            model,
+            random,
+            onDelivery: (published) => onDelivery(watch.name, published),
+          }),
       ),
     );
 
@@ -71,14 +75,20 @@ describeWorkers("kill, queues of every kind", (workers) => {
     newest.set(`${queue} ${topic}`, Math.max(before, number));
   }
 
+  /** What everyone knows, for a wait that does not end. */
+  const describeClients = (): string => `${publishers.join("\n")}\n${consumers.join("\n")}\n${model.faults.join("\n")}`;
+
   /** One life of the broker, to its kill and the next start. */
-  async function live(publishers: readonly MixedPublisher[], operator: MixedOperator): Promise<void> {
+  async function live(operator: MixedOperator): Promise<void> {
     let isKilled = false;
     const isDone = () => isKilled;
-    const load = [...consume(isDone, false), operator.work(isDone)];
+    const life = { port: broker.mqttPort, isDone, isGood: false };
+    const load = [...consumers.map((each) => each.consume(life)), operator.work(isDone)];
     const before = publishers.map(({ acknowledged }) => acknowledged);
-    await eventually("every publisher is back", () =>
-      publishers.every(({ acknowledged }, at) => acknowledged > before[at]! + PUBLISHED_MIN),
+    await eventually(
+      () => `every publisher is back:\n${describeClients()}`,
+      () => publishers.every(({ acknowledged }, at) => acknowledged > before[at]! + PUBLISHED_MIN),
+      HANG_MS,
     );
     await pause(random() * 300);
     // As early after a PUBACK as can be: what had to be on disk for it, and is not, is lost.
@@ -96,23 +106,43 @@ describeWorkers("kill, queues of every kind", (workers) => {
     await operator.lookAtLimits();
   }
 
-  /** Everything is consumed; the ledgers then. */
-  async function drain(publishers: readonly MixedPublisher[]): Promise<Map<string, Counts>> {
+  /** Everything is consumed; the ledgers then. Fails when nothing more is settled, however much is left. */
+  async function drain(): Promise<Map<string, Counts>> {
     let isDrained = false;
-    const draining = consume(() => isDrained, true);
-    await Promise.all(publishers.map((each) => each.stop()));
-    const ledgers = new Map<string, Counts>();
+    const life = { port: broker.mqttPort, isDone: () => isDrained, isGood: true };
+    const draining = consumers.map((each) => each.consume(life));
+    let isStopped = false;
+    const stopping = Promise.all(publishers.map((each) => each.stop())).then(() => {
+      isStopped = true;
+    });
     await eventually(
-      () => `everything is settled: ${JSON.stringify([...ledgers])}`,
-      async () => {
-        for (const { name } of model.watches) {
-          if ((await request(broker, "GET", `/api/v5/queues/${name}`)).status === 404) continue; // Deleted last.
-          ledgers.set(name, (await ledgerOf(broker, name)) as Counts);
-        }
-        return [...ledgers.values()].every(({ waiting, in_flight }) => waiting + in_flight === 0);
-      },
-      30_000,
+      () => `every publisher is answered:\n${describeClients()}`,
+      () => isStopped,
+      HANG_MS,
     );
+    await stopping;
+    const ledgers = new Map<string, Counts>();
+    const unsettled = () => [...ledgers.values()].filter(({ waiting, in_flight }) => waiting + in_flight > 0);
+    const describe = (): string =>
+      `everything is settled:\n${unsettled()
+        .map((each) => JSON.stringify(each))
+        .join("\n")}\n${describeClients()}`;
+    const look = async (): Promise<number> => {
+      for (const { name } of model.watches) {
+        if ((await request(broker, "GET", `/api/v5/queues/${name}`)).status === 404) continue; // Deleted last.
+        ledgers.set(name, (await ledgerOf(broker, name)) as Counts);
+      }
+      return unsettled().reduce((sum, { waiting, in_flight }) => sum + waiting + in_flight, 0);
+    };
+    let left = await look();
+    while (left > 0) {
+      const before = left;
+      const isLess = async () => {
+        left = await look();
+        return left < before;
+      };
+      await eventually(describe, isLess, HANG_MS);
+    }
     isDrained = true;
     await Promise.all(draining);
     return ledgers;
@@ -134,10 +164,11 @@ describeWorkers("kill, queues of every kind", (workers) => {
     await maker.subscribe(`$queue/${AUTO}/auto/#`);
     await maker.end();
     const port = () => broker.mqttPort;
-    const publishers = PUBLISHERS.map((publisher) => new MixedPublisher({ ...publisher, model, port }));
+    consumers = makeConsumers();
+    publishers = PUBLISHERS.map((publisher) => new MixedPublisher({ ...publisher, model, port }));
     const operator = new MixedOperator(broker, model, random);
-    for (let round = 0; round < ROUNDS; round += 1) await live(publishers, operator);
-    const ledgers = await drain(publishers);
+    for (let round = 0; round < ROUNDS; round += 1) await live(operator);
+    const ledgers = await drain();
 
     const all = [...model.published.values()];
     const counts = model.watches.map(({ name, deliveries }) => `${name} ${deliveries}`).join(", ");
@@ -156,5 +187,5 @@ describeWorkers("kill, queues of every kind", (workers) => {
       }
     }
     await broker.stop();
-  }, 300_000);
+  }, 600_000);
 });

@@ -13,7 +13,7 @@ import { describeWorkers } from "../harness/servers.ts";
 import { eventually, isFullSize, pause } from "../harness/waiting.ts";
 import { randomOf, testSeed } from "../random.ts";
 
-const ATTACK_MS = isFullSize ? 60_000 : 3_000;
+const ATTACK_MS = isFullSize ? 15_000 : 3_000;
 const ATTACKERS = 8;
 const CLIENT_IDS = 5;
 const FILTERS = ["attack/+", "attack/1", "attack/#", "#"];

@@ -19,8 +19,8 @@ import { Child, type Finished } from "./process.ts";
 export const ENTRY = resolve("dist/cli/launch.cjs");
 export const API_KEY = "key";
 export const API_SECRET = "secret";
-const READY_MS_MAX = 20_000;
-const STOP_MS_MAX = 20_000;
+const READY_MS_MAX = 40_000;
+const STOP_MS_MAX = 40_000;
 
 export interface BrokerOptions {
   /** Default 1. */

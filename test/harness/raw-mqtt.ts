@@ -19,7 +19,7 @@ export type Version = 4 | 5;
 export type PacketOf<K extends Packet["cmd"]> = Extract<Packet, { cmd: K }>;
 type Properties = NonNullable<IPublishPacket["properties"]>;
 
-const WAIT_MS = 8_000;
+const WAIT_MS = 20_000;
 
 export interface PublishOptions {
   readonly qos?: QoS;
