@@ -130,6 +130,16 @@ export const LOG_DEAD_BYTES_FLOOR = 4 * 1024 * 1024;
 export const LOG_REWRITE_GAIN_BYTES_MIN = 1024;
 /** A rewrite counts as at least so many bytes: 64 small ones a commit, 10 µs each. */
 export const LOG_REWRITE_COST_BYTES_MIN = 16 * 1024;
+/** A value up to this is merged with its neighbours: in pages of its own it would leave much of them empty. */
+export const LOG_MERGE_SMALL_BYTES = 8 * 1024;
+/** So many bytes together are worth a value of their own; what it is made of is read at once. */
+export const LOG_MERGE_BYTES = 64 * 1024;
+export const LOG_MERGE_READ_BYTES = 4 * LOG_MERGE_BYTES;
+/** Fewer neighbours, between larger ones, stay as they are; more do not go into one value. */
+export const LOG_MERGE_BATCHES_MIN = 8;
+export const LOG_MERGE_BATCHES_MAX = 256;
+/** Rows of the table looked at for each commit, about 2 µs; no fewer than one value is made of. */
+export const LOG_MERGE_LOOKS = 512;
 /** Of the disk, per partition, kept for settlements when it is full, so that draining a queue makes room. */
 export const LOG_RESERVE_BYTES = 4 * 1024 * 1024;
 /** Allocated at a time beyond what a commit needs: a call of 0.1 ms for every so many bytes that the store grows. */
@@ -157,7 +167,7 @@ export const LOG_BATCH_NUMBERS_RESERVED = 65_536;
 /** Read in one go by a scan of the store: no read transaction lives longer. */
 export const LOG_SCAN_BYTES = 1024 * 1024;
 export const LOG_SCAN_VALUES = 1_024;
-/** Waiting batches in one chunk of their table: 19 KiB. */
+/** Waiting batches in one chunk of their table: 21 KiB. */
 export const LOG_TABLE_CHUNK_BATCHES = 1_024;
 /** Partitions of a store: each takes threads, descriptors and memory. */
 export const LOG_PARTITIONS_MAX = 1_024;

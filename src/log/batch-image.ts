@@ -1,4 +1,4 @@
-/** A whole batch value in memory, from the arena that wrote it or from the disk, ready to be read. */
+/** The value of a batch, or of merged ones, in memory, from the arena that wrote it or from the disk, ready to be read. */
 import type { Region } from "../base/region.ts";
 import type { Arena } from "./arena.ts";
 import {
@@ -10,6 +10,7 @@ import {
   entryOffset,
   faultOf,
   recordsOf,
+  widthOf,
 } from "./batch-format.ts";
 
 export class BatchImage {
@@ -18,6 +19,9 @@ export class BatchImage {
   readonly valueBytes: number;
   readonly entries: number;
   readonly entriesOffset: number;
+  /** As the header says; see batch-format. */
+  readonly records: number;
+  readonly width: number;
   /** Whose memory this is, to be given back when the image goes; undefined when the image has its own. */
   readonly arena: Arena | undefined;
   readonly #isWhole: boolean;
@@ -29,7 +33,9 @@ export class BatchImage {
     this.entries = entriesOf(region);
     this.entriesOffset = entriesOffsetOf(region);
     this.valueBytes = this.entriesOffset + this.entries * ENTRY_BYTES;
-    this.#isWhole = this.entries === recordsOf(region);
+    this.records = recordsOf(region);
+    this.width = widthOf(region);
+    this.#isWhole = this.entries === this.records;
   }
 
   /** Checks and wraps a value that was read; what is wrong with it instead when it is damaged. */
@@ -42,23 +48,23 @@ export class BatchImage {
     return this.arena?.heldBytes ?? this.region.memory.byteLength;
   }
 
-  /** Where the record's entry lies in the value; 0 when it has none. */
-  entryOf(index: number): number {
-    if (this.#isWhole) return index < this.entries ? this.entriesOffset + index * ENTRY_BYTES : 0;
+  /** Where the entry of a record of the value lies in it; 0 when it has none. */
+  entryOf(record: number): number {
+    if (this.#isWhole) return record < this.entries ? this.entriesOffset + record * ENTRY_BYTES : 0;
     let low = 0;
     let high = this.entries;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (entryIndex(this.region, this.entriesOffset + middle * ENTRY_BYTES) < index) low = middle + 1;
+      if (entryIndex(this.region, this.entriesOffset + middle * ENTRY_BYTES) < record) low = middle + 1;
       else high = middle;
     }
     const at = this.entriesOffset + low * ENTRY_BYTES;
-    return low < this.entries && entryIndex(this.region, at) === index ? at : 0;
+    return low < this.entries && entryIndex(this.region, at) === record ? at : 0;
   }
 
   /** Where the record's message lies in the region; 0 when it is gone from the value. */
-  messageOf(index: number): number {
-    const at = this.entryOf(index);
+  messageOf(record: number): number {
+    const at = this.entryOf(record);
     return at === 0 ? 0 : entryOffset(this.region, at);
   }
 }

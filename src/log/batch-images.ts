@@ -6,7 +6,7 @@
  *   disk ──load──► read memory ──pushed out──► free for the next load
  * ```
  */
-import type { Region } from "../base/region.ts";
+import { Region } from "../base/region.ts";
 import { Arena } from "./arena.ts";
 import { BatchImage } from "./batch-image.ts";
 import type { BatchTable } from "./batch-table.ts";
@@ -77,19 +77,28 @@ export class BatchImages {
 
   /** Of a committed batch that the table has found: its value from memory or disk; undefined when it is damaged. */
   load(batch: number): BatchImage | undefined {
-    const { environment, table, damage } = this.#parts;
     const kept = this.#cache.get(batch);
     if (kept !== undefined) return kept;
+    const image = this.#read(batch, this.#takeReadMemory);
+    if (image !== undefined) this.#cache.put(image);
+    return image;
+  }
+
+  /** The same for a value that is not kept: nothing leaves memory for it, so it is there together with others. */
+  loadAside(batch: number): BatchImage | undefined {
+    return this.#cache.get(batch) ?? this.#read(batch, Region.allocate);
+  }
+
+  #read(batch: number, take: (byteLength: number) => Region): BatchImage | undefined {
+    const { environment, table, damage } = this.#parts;
     if (table.isDamaged) return undefined;
     this.loads += 1;
-    const value = environment.readBatch(batch, this.#takeReadMemory);
+    const value = environment.readBatch(batch, take);
     const image = value === undefined ? "the value is missing" : BatchImage.of(batch, value);
-    if (image instanceof BatchImage) {
-      this.#cache.put(image);
-      return image;
-    }
+    if (image instanceof BatchImage) return image;
     table.markDamaged();
-    damage.add({ what: "batch", batch, records: table.live, reason: image }, value?.bytes);
+    const lastBatch = table.isMerged ? { lastBatch: table.lastBatch } : {};
+    damage.add({ what: "batch", batch, ...lastBatch, records: table.live, reason: image }, value?.bytes);
     return undefined;
   }
 }

@@ -1,56 +1,22 @@
 /**
- * What memory knows of every batch on disk that has live records: 19 bytes a batch, however many wait.
+ * What memory knows of every value on disk that has live records: 21 bytes a value, however many wait.
  *
  * Batches are appended in order of their number and removed anywhere, so the table is a list of chunks of typed arrays, each
- * sorted: found by binary search, with the place of the last look-up tried first. A chunk with few left is merged into its neighbour.
- *
- * ```
- *   chunk   base (number of its first batch)
- *     delta    u32   number - base            state  u8   flags below
- *     records  u16   - 1: added to the batch  bits   u32  settled records: a word of bits (records <= 32),
- *     stored   u16   - 1: in the stored value             else the number of a bitmap, 0 = none settled yet
- *     live     u16   - 1                      bytes  u32  of the stored value
- * ```
+ * sorted: found by binary search, with the place of the last look-up tried first. A chunk with few left is joined to its neighbour.
+ * A row stands for one batch, or for all batches that were merged into one value: then its records count through them.
  */
 import { LOG_TABLE_CHUNK_BATCHES } from "../base/limits.ts";
+import { BatchChunk, DAMAGED, DELTA_MAX, DIRTY, GONE, QUEUED, ROW_BYTES } from "./batch-chunk.ts";
+import { Bitmaps } from "./bitmaps.ts";
 
-const GONE = 1;
-/** Settled records changed since they were last handed to a commit. */
-const DIRTY = 2;
-/** Waits for a rewrite. */
-const QUEUED = 4;
-/** Its value cannot be read. */
-const DAMAGED = 8;
 const INLINE_RECORDS = 32;
 
-class Chunk {
-  base: number;
-  used = 0;
-  waiting = 0;
-  readonly delta = new Uint32Array(LOG_TABLE_CHUNK_BATCHES);
-  readonly records = new Uint16Array(LOG_TABLE_CHUNK_BATCHES);
-  readonly stored = new Uint16Array(LOG_TABLE_CHUNK_BATCHES);
-  readonly live = new Uint16Array(LOG_TABLE_CHUNK_BATCHES);
-  readonly state = new Uint8Array(LOG_TABLE_CHUNK_BATCHES);
-  readonly bits = new Uint32Array(LOG_TABLE_CHUNK_BATCHES);
-  readonly bytes = new Uint32Array(LOG_TABLE_CHUNK_BATCHES);
-
-  constructor(base: number) {
-    this.base = base;
-  }
-
-  copyFrom(source: Chunk, from: number): void {
-    const to = this.used;
-    this.delta[to] = source.base + source.delta[from]! - this.base;
-    this.records[to] = source.records[from]!;
-    this.stored[to] = source.stored[from]!;
-    this.live[to] = source.live[from]!;
-    this.state[to] = source.state[from]!;
-    this.bits[to] = source.bits[from]!;
-    this.bytes[to] = source.bytes[from]!;
-    this.used = to + 1;
-    this.waiting += 1;
-  }
+/** The value that takes the place of several. */
+export interface MergedValue {
+  readonly records: number;
+  readonly width: number;
+  readonly entries: number;
+  readonly valueBytes: number;
 }
 
 /**
@@ -58,30 +24,38 @@ class Chunk {
  * `append` or `remove`. Nothing is allocated for a look.
  */
 export class BatchTable {
-  /** Totals over all batches: how many, their live records, their values' bytes and the share of settled records in those. */
+  /** Totals: values, their live records and bytes, and the share of settled records in those; of merged values once more. */
   batches = 0;
   liveRecords = 0;
   valueBytes = 0;
+  mergedBytes = 0;
   #deadBytes = 0;
-  #chunks: Chunk[] = [];
-  #chunk: Chunk = new Chunk(0);
+  #mergedDeadBytes = 0;
+  #chunks: BatchChunk[] = [];
+  #chunk: BatchChunk = new BatchChunk(0);
   #at = 0;
-  #bitmaps: (Uint8Array | undefined)[] = [undefined];
-  #freeBitmaps: number[] = [];
-  #bitmapBytes = 0;
+  /** The first record of the batch that was looked for, in the found row's value. */
+  #first = 0;
+  readonly #bitmaps = new Bitmaps();
 
   /** An estimate: every record of a value counts alike. */
   get deadBytes(): number {
     return this.batches === 0 ? 0 : Math.max(0, this.#deadBytes);
   }
 
+  /** Of that, in merged values. */
+  get mergedDeadBytes(): number {
+    return this.batches === 0 ? 0 : Math.max(0, this.#mergedDeadBytes);
+  }
+
   get memoryBytes(): number {
-    return this.#chunks.length * LOG_TABLE_CHUNK_BATCHES * 19 + this.#bitmapBytes;
+    return this.#chunks.length * LOG_TABLE_CHUNK_BATCHES * ROW_BYTES + this.#bitmaps.bytes;
   }
 
   /**
    * Adds a batch with a number above all others, and finds it. `stored` of its `records` are in a value of `valueBytes`;
    * `settled` has the bits of those that are done, whether stored or not, and `live` counts the others (1 or more).
+   * `width` is less than `records` when the value is a merged one.
    */
   append(
     batch: number,
@@ -90,124 +64,208 @@ export class BatchTable {
     live: number,
     settled: Uint8Array | undefined,
     valueBytes: number,
+    width = records,
   ): void {
     let chunk = this.#chunks.at(-1);
-    if (chunk === undefined || chunk.used === LOG_TABLE_CHUNK_BATCHES || batch - chunk.base > 0xffffffff) {
-      chunk = new Chunk(batch);
+    if (chunk === undefined || chunk.used === LOG_TABLE_CHUNK_BATCHES || batch - chunk.base > DELTA_MAX) {
+      chunk = new BatchChunk(batch);
       this.#chunks.push(chunk);
     }
     if (chunk.waiting === 0) {
       chunk.base = batch;
       chunk.used = 0;
     }
-    const at = chunk.used;
-    chunk.used += 1;
-    chunk.waiting += 1;
-    chunk.delta[at] = batch - chunk.base;
-    chunk.records[at] = records - 1;
-    chunk.stored[at] = stored - 1;
-    chunk.live[at] = live - 1;
-    chunk.state[at] = 0;
-    chunk.bits[at] = 0;
-    chunk.bytes[at] = valueBytes;
-    this.#chunk = chunk;
-    this.#at = at;
+    this.#stand(chunk, chunk.add(batch, records, width, stored, live, valueBytes));
     if (settled !== undefined) this.#setBits(settled, records);
-    this.batches += 1;
     this.liveRecords += live;
-    this.valueBytes += valueBytes;
-    this.#deadBytes += (valueBytes * (stored - live)) / stored;
+    this.#count(1);
   }
 
   /** Places the table on a batch; false when it has no live record. */
   find(batch: number): boolean {
     const last = this.#chunk;
-    const at = this.#at;
-    if (at < last.used && last.base + last.delta[at]! === batch) return (last.state[at]! & GONE) === 0;
-    const next = at + 1;
-    if (next < last.used && last.base + last.delta[next]! === batch) {
-      this.#at = next;
-      return (last.state[next]! & GONE) === 0;
+    for (let at = this.#at; at <= this.#at + 1 && at < last.used; at += 1) {
+      const first = last.firstOf(at, batch);
+      if (first < 0) continue;
+      this.#at = at;
+      this.#first = first;
+      return !last.isGone(at);
     }
     return this.#search(batch);
   }
 
+  /** Places the table on the first row that begins at `batch` or after it; false when there is none. */
+  seek(batch: number): boolean {
+    for (let place = Math.max(0, this.#placeOf(batch)); place < this.#chunks.length; place += 1) {
+      const chunk = this.#chunks[place]!;
+      for (let at = batch <= chunk.base ? 0 : chunk.rowsUpTo(batch - 1); at < chunk.used; at += 1) {
+        if (chunk.isGone(at)) continue;
+        this.#stand(chunk, at);
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** Places the table on the row after the found one; false, and it stays, when there is none in its chunk. */
+  next(): boolean {
+    const chunk = this.#chunk;
+    for (let at = this.#at + 1; at < chunk.used; at += 1) {
+      if (chunk.isGone(at)) continue;
+      this.#stand(chunk, at);
+      return true;
+    }
+    return false;
+  }
+
+  /** Of the found row: whether what is appended will be its neighbour, or that of a row behind it. */
+  get isInLastChunk(): boolean {
+    return this.#chunk === this.#chunks.at(-1) && this.#chunk.used < LOG_TABLE_CHUNK_BATCHES;
+  }
+
   /** Of the found batch: whether a record is not settled. */
   isLive(index: number): boolean {
+    return index <= this.#chunk.width[this.#at]! && this.isRecordLive(this.#first + index);
+  }
+
+  /** Of the found row: the same for a record of its value, counted through all its batches. */
+  isRecordLive(record: number): boolean {
     const { records, bits } = this.#chunk;
     const last = records[this.#at]!;
     const word = bits[this.#at]!;
-    if (index > last) return false;
-    if (last < INLINE_RECORDS) return ((word >>> index) & 1) === 0;
-    return word === 0 || (this.#bitmaps[word]![index >>> 3]! & (1 << (index & 7))) === 0;
+    if (record > last) return false;
+    if (last < INLINE_RECORDS) return ((word >>> record) & 1) === 0;
+    return word === 0 || (this.#bitmaps.at(word)[record >>> 3]! & (1 << (record & 7))) === 0;
   }
 
-  /** Of the found batch: settles a record; how many are live now, or -1 when it was settled before or is unknown. */
+  /** Of the found batch: which record of the row's value one of its records is. */
+  recordOf(index: number): number {
+    return this.#first + index;
+  }
+
+  /** Of the found batch: settles a record; how many of the row are live now, or -1 when it was settled before or is unknown. */
   settle(index: number): number {
     if (!this.isLive(index)) return -1;
     const chunk = this.#chunk;
     const at = this.#at;
+    const record = this.#first + index;
     const last = chunk.records[at]!;
-    if (last < INLINE_RECORDS) chunk.bits[at]! |= 1 << index;
+    if (last < INLINE_RECORDS) chunk.bits[at]! |= 1 << record;
     else {
-      if (chunk.bits[at] === 0) chunk.bits[at] = this.#newBitmap(last + 1);
-      this.#bitmaps[chunk.bits[at]!]![index >>> 3]! |= 1 << (index & 7);
+      if (chunk.bits[at] === 0) chunk.bits[at] = this.#bitmaps.add(last + 1);
+      this.#bitmaps.at(chunk.bits[at]!)[record >>> 3]! |= 1 << (record & 7);
     }
     this.liveRecords -= 1;
-    this.#deadBytes += chunk.bytes[at]! / (chunk.stored[at]! + 1);
+    const deadBytes = chunk.bytes[at]! / (chunk.stored[at]! + 1);
+    this.#deadBytes += deadBytes;
+    if (chunk.isMergedAt(at)) this.#mergedDeadBytes += deadBytes;
     const live = chunk.live[at]!;
     if (live > 0) chunk.live[at] = live - 1;
     return live;
   }
 
-  /** Of the found batch: forgets it, because all its records are settled, or although `live` of them are not. */
+  /** Of the found row: forgets it, because all its records are settled, or although `live` of them are not. */
   remove(live: 0 | "live"): void {
     const chunk = this.#chunk;
     const at = this.#at;
     const liveRecords = live === 0 ? 0 : this.live;
-    const stored = chunk.stored[at]! + 1;
-    if (chunk.records[at]! >= INLINE_RECORDS) this.#freeBitmap(chunk.bits[at]!, chunk.records[at]! + 1);
+    this.#count(-1, liveRecords);
+    this.liveRecords -= liveRecords;
+    this.#dropBits(chunk, at);
     chunk.state[at] = GONE;
     chunk.waiting -= 1;
-    this.batches -= 1;
-    this.liveRecords -= liveRecords;
-    this.valueBytes -= chunk.bytes[at]!;
-    this.#deadBytes -= (chunk.bytes[at]! * (stored - liveRecords)) / stored;
-    if (this.batches === 0) this.#deadBytes = 0;
     if (chunk.waiting * 4 <= LOG_TABLE_CHUNK_BATCHES) this.#shrink(chunk);
+  }
+
+  /**
+   * One value takes the place of those of `batches`, rows that followed each other in one chunk when they were looked at; some
+   * may be gone meanwhile. How many of its records are live: the table stands on it then; with 0 it is not in the table.
+   */
+  merge(batches: readonly number[], { records, width, entries, valueBytes }: MergedValue): number {
+    if (!batches.some((batch) => this.find(batch))) return 0;
+    const first = batches[0]!;
+    const last = batches.at(-1)!;
+    const chunk = this.#chunk;
+    const settled = new Uint8Array(Math.ceil(records / 8)).fill(0xff);
+    const joined = new BatchChunk(Math.min(chunk.base, first));
+    let live = 0;
+    let at = -1;
+    for (let from = 0; from < chunk.used; from += 1) {
+      if (chunk.isGone(from)) continue;
+      const batch = chunk.batchAt(from);
+      const isWithin = batch >= first && batch <= last;
+      if (isWithin) {
+        this.#stand(chunk, from);
+        live += this.live;
+        this.#clearLive(settled, batch - first, width);
+        this.#count(-1);
+        this.#dropBits(chunk, from);
+      }
+      if (at < 0 && batch >= first) at = joined.add(first, records, width, entries, 1, valueBytes);
+      if (!isWithin) joined.copyFrom(chunk, from);
+    }
+    joined.live[at] = live - 1;
+    this.#chunks[this.#chunks.indexOf(chunk)] = joined;
+    this.#stand(joined, at);
+    if (live < records) this.#setBits(settled, records);
+    this.#count(1);
+    if (joined.waiting * 4 <= LOG_TABLE_CHUNK_BATCHES) this.#shrink(joined);
+    this.find(first);
+    return live;
   }
 
   /** Of the found batch: its settled bits changed. False when that was known. */
   markDirty(): boolean {
-    return this.#mark(DIRTY);
+    return this.#chunk.mark(this.#at, DIRTY);
   }
 
   /** Of the found batch: its bits go with the next commit. False when they had not changed. */
   clearDirty(): boolean {
-    return this.#clear(DIRTY);
+    return this.#chunk.clear(this.#at, DIRTY);
   }
 
   /** Of the found batch: it waits for a rewrite. False when it did already. */
   markQueued(): boolean {
-    return this.#mark(QUEUED);
+    return this.#chunk.mark(this.#at, QUEUED);
   }
 
   clearQueued(): boolean {
-    return this.#clear(QUEUED);
+    return this.#chunk.clear(this.#at, QUEUED);
   }
 
   /** Of the found batch: its value is damaged. False when that was known. */
   markDamaged(): boolean {
-    return this.#mark(DAMAGED);
+    return this.#chunk.mark(this.#at, DAMAGED);
   }
 
   get isDamaged(): boolean {
     return (this.#chunk.state[this.#at]! & DAMAGED) !== 0;
   }
 
-  /** The number of the found batch. */
+  /** Under what number the found row is stored: its first batch's. */
   get batch(): number {
-    return this.#chunk.base + this.#chunk.delta[this.#at]!;
+    return this.#chunk.batchAt(this.#at);
+  }
+
+  /** The last batch that the found row stands for. */
+  get lastBatch(): number {
+    return this.batch + Math.ceil(this.records / this.width) - 1;
+  }
+
+  /** Records of each batch of a merged value, settled ones included; `records` when it is one batch. */
+  get width(): number {
+    return this.#chunk.width[this.#at]! + 1;
+  }
+
+  get isMerged(): boolean {
+    return this.#chunk.isMergedAt(this.#at);
+  }
+
+  /** Memory of the found row. */
+  get rowBytes(): number {
+    const { bits, records } = this.#chunk;
+    const hasBitmap = records[this.#at]! >= INLINE_RECORDS && bits[this.#at] !== 0;
+    return ROW_BYTES + (hasBitmap ? Math.ceil(this.records / 8) : 0);
   }
 
   get records(): number {
@@ -228,15 +286,10 @@ export class BatchTable {
 
   /** Of the found batch: a rewritten value with fewer records took the place of the old one. */
   replaceStored(stored: number, valueBytes: number): void {
-    const chunk = this.#chunk;
-    const at = this.#at;
-    const live = chunk.live[at]! + 1;
-    const before = chunk.stored[at]! + 1;
-    this.#deadBytes -= (chunk.bytes[at]! * (before - live)) / before;
-    this.#deadBytes += (valueBytes * (stored - live)) / stored;
-    this.valueBytes += valueBytes - chunk.bytes[at]!;
-    chunk.stored[at] = stored - 1;
-    chunk.bytes[at] = valueBytes;
+    this.#count(-1);
+    this.#chunk.stored[this.#at] = stored - 1;
+    this.#chunk.bytes[this.#at] = valueBytes;
+    this.#count(1);
   }
 
   /** Of the found batch: its settled bits, to be copied at once. */
@@ -244,16 +297,48 @@ export class BatchTable {
     const records = this.records;
     const word = this.#chunk.bits[this.#at]!;
     const bytes = Math.ceil(records / 8);
-    if (records > INLINE_RECORDS) return word === 0 ? new Uint8Array(bytes) : this.#bitmaps[word]!;
+    if (records > INLINE_RECORDS) return word === 0 ? new Uint8Array(bytes) : this.#bitmaps.at(word);
     return Uint8Array.of(word, word >>> 8, word >>> 16, word >>> 24).subarray(0, bytes);
+  }
+
+  #stand(chunk: BatchChunk, at: number): void {
+    this.#chunk = chunk;
+    this.#at = at;
+    this.#first = 0;
+  }
+
+  /** Adds the found row to the totals, or takes it out of them. */
+  #count(sign: 1 | -1, live = this.live): void {
+    const bytes = this.storedBytes;
+    const deadBytes = (bytes * (this.stored - live)) / this.stored;
+    this.batches += sign;
+    this.valueBytes += sign * bytes;
+    this.#deadBytes += sign * deadBytes;
+    if (this.isMerged) {
+      this.mergedBytes += sign * bytes;
+      this.#mergedDeadBytes += sign * deadBytes;
+    }
+    if (this.batches > 0) return;
+    this.#deadBytes = 0; // No rounding error outlives a table.
+    this.#mergedDeadBytes = 0;
+  }
+
+  /** Clears the bits of the found row's live records in those of a wider value that begins `batchesBefore` batches before. */
+  #clearLive(settled: Uint8Array, batchesBefore: number, width: number): void {
+    const { records, width: ownWidth } = this;
+    for (let record = 0; record < records; record += 1) {
+      if (!this.isRecordLive(record)) continue;
+      const to = (batchesBefore + Math.floor(record / ownWidth)) * width + (record % ownWidth);
+      settled[to >>> 3]! &= ~(1 << (to & 7));
+    }
   }
 
   #setBits(settled: Uint8Array, records: number): void {
     const chunk = this.#chunk;
     const bytes = Math.ceil(records / 8);
     if (records > INLINE_RECORDS) {
-      chunk.bits[this.#at] = this.#newBitmap(records);
-      this.#bitmaps[chunk.bits[this.#at]!]!.set(settled.subarray(0, bytes));
+      chunk.bits[this.#at] = this.#bitmaps.add(records);
+      this.#bitmaps.at(chunk.bits[this.#at]!).set(settled.subarray(0, bytes));
       return;
     }
     let word = 0;
@@ -261,48 +346,19 @@ export class BatchTable {
     chunk.bits[this.#at] = word;
   }
 
-  #newBitmap(records: number): number {
-    const bitmap = new Uint8Array(Math.ceil(records / 8));
-    this.#bitmapBytes += bitmap.length;
-    const place = this.#freeBitmaps.pop() ?? this.#bitmaps.length;
-    this.#bitmaps[place] = bitmap;
-    return place;
-  }
-
-  #freeBitmap(place: number, records: number): void {
-    if (place === 0) return;
-    this.#bitmaps[place] = undefined;
-    this.#freeBitmaps.push(place);
-    this.#bitmapBytes -= Math.ceil(records / 8);
-  }
-
-  #mark(flag: number): boolean {
-    const state = this.#chunk.state[this.#at]!;
-    this.#chunk.state[this.#at] = state | flag;
-    return (state & flag) === 0;
-  }
-
-  #clear(flag: number): boolean {
-    const state = this.#chunk.state[this.#at]!;
-    this.#chunk.state[this.#at] = state & ~flag;
-    return (state & flag) !== 0;
+  #dropBits(chunk: BatchChunk, at: number): void {
+    if (chunk.records[at]! >= INLINE_RECORDS) this.#bitmaps.remove(chunk.bits[at]!);
   }
 
   #search(batch: number): boolean {
     const chunk = this.#chunks[this.#placeOf(batch)];
     if (chunk === undefined) return false;
-    const delta = batch - chunk.base;
-    let low = 0;
-    let high = chunk.used;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (chunk.delta[middle]! < delta) low = middle + 1;
-      else high = middle;
-    }
-    if (low === chunk.used || chunk.delta[low] !== delta) return false;
-    this.#chunk = chunk;
-    this.#at = low;
-    return (chunk.state[low]! & GONE) === 0;
+    const at = chunk.rowsUpTo(batch) - 1;
+    const first = at < 0 ? -1 : chunk.firstOf(at, batch);
+    if (first < 0) return false;
+    this.#stand(chunk, at);
+    this.#first = first;
+    return !chunk.isGone(at);
   }
 
   /** The place of the chunk in which a batch would be; -1 when it is before all of them. */
@@ -317,8 +373,8 @@ export class BatchTable {
     return low - 1;
   }
 
-  /** Drops an empty chunk, or merges a sparse one into the one before; the last chunk still grows and is left alone. */
-  #shrink(chunk: Chunk): void {
+  /** Drops an empty chunk, or joins a sparse one to the one before; the last chunk still grows and is left alone. */
+  #shrink(chunk: BatchChunk): void {
     const place = this.#placeOf(chunk.base);
     if (place === this.#chunks.length - 1) return;
     if (chunk.waiting === 0) {
@@ -327,15 +383,14 @@ export class BatchTable {
     }
     const before = this.#chunks[place - 1];
     if (before === undefined || (before.waiting + chunk.waiting) * 2 > LOG_TABLE_CHUNK_BATCHES) return;
-    const merged = new Chunk(before.base);
-    if (chunk.base + chunk.delta[chunk.used - 1]! - before.base > 0xffffffff) return;
+    if (chunk.batchAt(chunk.used - 1) - before.base > DELTA_MAX) return;
+    const joined = new BatchChunk(before.base);
     for (const source of [before, chunk]) {
       for (let from = 0; from < source.used; from += 1) {
-        if ((source.state[from]! & GONE) === 0) merged.copyFrom(source, from);
+        if (!source.isGone(from)) joined.copyFrom(source, from);
       }
     }
-    this.#chunks.splice(place - 1, 2, merged);
-    this.#chunk = merged;
-    this.#at = 0;
+    this.#chunks.splice(place - 1, 2, joined);
+    this.#stand(joined, 0);
   }
 }

@@ -25,8 +25,9 @@ import type { CommitFault, LogEvents, SettlementsMode } from "./contract.ts";
 import type { DamageReport } from "./damage-report.ts";
 import type { Environment } from "./environment.ts";
 import { Health, isWritable } from "./health.ts";
+import type { Merge, Merger } from "./merger.ts";
 import type { Pending } from "./pending.ts";
-import type { Rewriter } from "./rewriter.ts";
+import type { Rewrite, Rewriter } from "./rewriter.ts";
 import type { Space } from "./space.ts";
 import { ceilingOf, STORE_FORMAT, storedFormatOf } from "./store-format.ts";
 
@@ -40,6 +41,7 @@ export interface CommitCycleParts {
   readonly damage: DamageReport;
   readonly table: BatchTable;
   readonly rewriter: Rewriter;
+  readonly merger: Merger;
   readonly images: BatchImages;
   readonly pending: Pending;
 }
@@ -64,8 +66,8 @@ export class CommitCycle {
   #whenIdle: (() => void) | undefined;
   /** The batch whose owner is just told that it failed. */
   #failing: Commit | undefined;
-  /** Since the start: commits that went through and that failed, values rewritten, batches removed. */
-  readonly counters = { commits: 0, failedCommits: 0, rewrites: 0, removals: 0 };
+  /** Since the start: commits that went through and that failed, values rewritten and made of several, values removed. */
+  readonly counters = { commits: 0, failedCommits: 0, rewrites: 0, merges: 0, removals: 0 };
 
   constructor(parts: CommitCycleParts) {
     const { environment } = parts;
@@ -150,28 +152,30 @@ export class CommitCycle {
 
   /** Seals the gathering batch and starts its commit; that of a probe may be empty. */
   #begin(): void {
-    const { partition, directory, events, environment, space, damage, table, rewriter, images, pending } = this.#parts;
+    const { partition, directory, events, environment, damage, table, rewriter, images, pending } = this.#parts;
     const isProbe = this.#isProbeDue;
     this.#isProbeDue = false;
     this.#wanted = undefined;
     const arena = this.#arena;
     events.onSeal(arena.batch);
-    const commit: Commit = {
+    const rewrites = rewriter.take(arena.usedBytes, (batch) => this.imageOf(batch));
+    const wanted: Commit = {
       batch: arena.batch,
       arena,
       image: arena.records > arena.settled ? arena.seal() : undefined,
       ...pending.take(),
-      rewrites: rewriter.take(arena.usedBytes, (batch) => this.imageOf(batch)),
+      rewrites,
+      merges: this.#takeMerges(arena.usedBytes, rewrites),
       partition,
       ceiling: arena.batch > this.#ceiling ? arena.batch + LOG_BATCH_NUMBERS_RESERVED : this.#ceiling,
       isCeilingNew: isProbe || this.#isFormatOld || arena.batch > this.#ceiling,
       isProbe,
     };
+    const { commit, growthBytes, isGranted } = this.#claim(wanted);
     this.#commit = commit;
     this.#arena = images.takeArena();
     this.#arena.reset(commit.batch + 1);
 
-    const { growthBytes, isGranted } = space.claim(commit);
     const done = isGranted
       ? environment.commit((changes) => writeCommit(commit, table, damage, changes))
       : this.#skip(commit, growthBytes);
@@ -184,6 +188,21 @@ export class CommitCycle {
       () => this.#succeeded(commit, growthBytes),
       (cause: unknown) => this.#failed(commit, faultOfCommit(cause, directory, growthBytes), growthBytes),
     );
+  }
+
+  /** Merging is for sound times: nothing of it stands in the way of what makes room, or of closing. */
+  #takeMerges(bytesMax: number, rewrites: readonly Rewrite[]): readonly Merge[] {
+    if (this.#isClosed || this.#health.fault !== undefined) return [];
+    const taken = new Set(rewrites.map(({ batch }) => batch));
+    return this.#parts.merger.take(bytesMax, taken, (batch) => this.#parts.images.loadAside(batch));
+  }
+
+  /** Room for a commit, without its merges if they are what has none. */
+  #claim(commit: Commit): { commit: Commit; growthBytes: number; isGranted: boolean } {
+    const claimed = this.#parts.space.claim(commit);
+    if (claimed.isGranted || commit.merges.length === 0) return { commit, ...claimed };
+    const without = { ...commit, merges: [] };
+    return { commit: without, ...this.#parts.space.claim(without) };
   }
 
   #skip(commit: Commit, growthBytes: number): Promise<void> {
@@ -206,6 +225,8 @@ export class CommitCycle {
       table.replaceStored(image.entries, image.valueBytes);
       images.put(image);
     }
+    this.counters.merges += commit.merges.length;
+    for (const merge of commit.merges) this.#apply(merge);
     images.keep(commit.batch, commit.image, commit.arena);
     if (commit.image !== undefined) this.#health.succeed(growthBytes);
     const isSoundAgain = commit.isProbe && this.#health.fault !== undefined;
@@ -214,6 +235,17 @@ export class CommitCycle {
     events.onCommitted(commit.batch);
     if (isSoundAgain) events.onHealth?.(undefined);
     this.#rest();
+  }
+
+  /** A merged value is on disk in the place of others; what was settled meanwhile is settled in it, with the next commit. */
+  #apply({ batches, image }: Merge): void {
+    const { table, images, pending } = this.#parts;
+    pending.forgetRemovals(batches);
+    for (const batch of batches) images.drop(batch);
+    const live = table.merge(batches, image);
+    if (live === 0) pending.remove(image.batch, image.valueBytes);
+    else images.put(image);
+    if (live > 0 && live < image.entries) pending.noteDirty(image.batch);
   }
 
   #failed(commit: Commit, fault: CommitFault, growthBytes: number): void {

@@ -5,6 +5,7 @@ import type { BatchImage } from "./batch-image.ts";
 import type { BatchTable } from "./batch-table.ts";
 import type { DamageReport } from "./damage-report.ts";
 import type { Changes } from "./environment.ts";
+import type { Merge } from "./merger.ts";
 import type { TableChanges } from "./record-tables.ts";
 import type { Rewrite } from "./rewriter.ts";
 import { CEILING_KEY, encodeCeiling, formatChange } from "./store-format.ts";
@@ -23,6 +24,7 @@ export interface Commit {
   /** Indexes made again from their batches. */
   readonly indexes: ReadonlyMap<number, Buffer>;
   readonly rewrites: readonly Rewrite[];
+  readonly merges: readonly Merge[];
   readonly partition: number;
   /** No batch number up to this is ever given again; stored when it is new. */
   readonly ceiling: number;
@@ -46,10 +48,11 @@ export function writeCommit(commit: Commit, table: BatchTable, damage: DamageRep
     changes.putBatch("indexes", batch, index);
     changes.removeBatch("settled", batch);
   }
+  for (const merge of commit.merges) writeMerge(merge, table, changes);
   for (const batch of commit.dirty) {
-    if (table.find(batch) && table.clearDirty()) {
-      changes.putBatch("settled", batch, encodeSettled(batch, table.settledBits));
-    }
+    if (!table.find(batch) || !table.clearDirty()) continue;
+    const { batch: stored, settledBits, records, width } = table; // Of a batch that was merged meanwhile, the value it is in.
+    changes.putBatch("settled", stored, encodeSettled(stored, settledBits, records, width));
   }
   for (const batch of commit.removals) {
     changes.removeBatch("batches", batch);
@@ -72,5 +75,18 @@ function writeBatch(commit: Commit, changes: Changes): void {
   changes.putBatch("indexes", batch, arena.indexValue);
   if (arena.settled === 0) return;
   const bits = arena.settledBits.subarray(0, Math.ceil(arena.records / 8));
-  changes.putBatch("settled", batch, encodeSettled(batch, bits));
+  changes.putBatch("settled", batch, encodeSettled(batch, bits, arena.records, arena.records));
+}
+
+/** All that was stored of the neighbours goes, but for the two values that now stand for them. */
+function writeMerge({ batches, image, index }: Merge, table: BatchTable, changes: Changes): void {
+  for (const batch of batches) {
+    if (table.find(batch)) table.clearDirty(); // Records without an entry are settled.
+    changes.removeBatch("settled", batch);
+    if (batch === image.batch) continue;
+    changes.removeBatch("batches", batch);
+    changes.removeBatch("indexes", batch);
+  }
+  changes.putBatch("batches", image.batch, image.region.bytes);
+  changes.putBatch("indexes", image.batch, index);
 }

@@ -85,6 +85,8 @@ export interface Damage {
   readonly what: "batch" | "index" | "settled" | "table";
   /** Of a batch, its index or its settled bits; 0 for a table value. */
   readonly batch: number;
+  /** Of a merged value: the last of the batches in it. Their records are what is damaged. */
+  readonly lastBatch?: number;
   /** Of a table value, as `table/key`. */
   readonly key?: string;
   /** Live records that cannot be served because of it, 0 when everything could be rebuilt, -1 when unknown. */
@@ -94,15 +96,16 @@ export interface Damage {
 
 /** What the log counts about itself; all since it was opened, except what is there now. */
 export interface LogStatistics {
-  /** Batches and records that wait now, and their bytes as stored; `deadBytes` of them belong to settled records (an estimate). */
+  /** Values (batches, or several merged into one) and records that wait now, and their bytes as stored; `deadBytes` of them belong to settled records (an estimate). */
   readonly batches: number;
   readonly records: number;
   readonly batchBytes: number;
   readonly deadBytes: number;
-  /** Commits that reached the disk, and that failed; batches whose values were rewritten; batches removed. */
+  /** Commits that reached the disk, and that failed; values rewritten; values that took the place of several; values removed. */
   readonly commits: number;
   readonly failedCommits: number;
   readonly rewrites: number;
+  readonly merges: number;
   readonly removals: number;
   /** Batch values read from the disk because no memory held them. */
   readonly loads: number;

@@ -13,6 +13,8 @@ const FIXED_PAGES = 128;
 /** A key in each of "batches", "indexes" and "settled", and a neighbour to merge with. */
 const PAGES_PER_REMOVAL = 6;
 const PAGES_PER_KEY = 2;
+/** Of keys that follow each other: a page in each store. */
+const PAGES_PER_NEIGHBOUR = 3;
 /** Up to so many touched pages a first guess does not ask for the true number of pages in the trees: that takes 0.1 ms. */
 const TOUCHED_PAGES_GUESSED = 2_048;
 
@@ -35,6 +37,11 @@ export function growthOfCommit(commit: Commit, table: BatchTable, treePages: () 
     valuePages += pagesOfValue(image.valueBytes) + pagesOfValue(index.length);
     touchedPages += 3 * PAGES_PER_KEY;
     if (table.find(batch)) freedBytes += table.storedBytes;
+  }
+  for (const { batches, image, index } of commit.merges) {
+    valuePages += pagesOfValue(image.valueBytes) + pagesOfValue(index.length);
+    touchedPages += batches.length * PAGES_PER_NEIGHBOUR + 3 * PAGES_PER_KEY;
+    for (const batch of batches) if (table.find(batch)) freedBytes += table.storedBytes;
   }
   for (const batch of commit.dirty) if (table.find(batch)) valuePages += pagesOfValue(table.records / 8);
   if (!isGuess || touchedPages > TOUCHED_PAGES_GUESSED) {

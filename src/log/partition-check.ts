@@ -6,6 +6,7 @@ import { existsSync } from "node:fs";
 import { Region } from "../base/region.ts";
 import {
   BATCH_MAGIC,
+  batchesOf,
   decodeSettled,
   ENTRY_BYTES,
   entriesOf,
@@ -14,6 +15,7 @@ import {
   HEADER_BYTES,
   INDEX_MAGIC,
   recordsOf,
+  widthOf,
 } from "./batch-format.ts";
 import type { Table } from "./contract.ts";
 import { BATCH_STORES, batchOfKey, fileOf, KEYED_STORES, type KeyedStore } from "./environment.ts";
@@ -92,6 +94,8 @@ class Check {
   readonly #tables = noTables();
   /** Entries of indexes, by batch, until their settled bits come. */
   readonly #indexes = new Map<number, Buffer>();
+  /** Findings about batches, by number: their indexes say how much that concerns. */
+  readonly #damaged = new Map<number, { where: string; reason: string }>();
   #damage = 0;
   #batches = 0;
   #records = 0;
@@ -134,13 +138,14 @@ class Check {
     const where =
       tree === "batches" ? `batch ${batch}` : `${tree === "indexes" ? "index" : "settled bits"} of batch ${batch}`;
     if (value === undefined) {
-      this.#find(where, "its pages are damaged");
+      const finding = this.#find(where, "its pages are damaged");
+      if (tree === "batches") this.#damaged.set(batch, finding);
       return;
     }
     if (tree === "settled") {
       const index = this.#indexes.get(batch);
       if (index === undefined) return;
-      const bits = decodeSettled(value, batch, recordsOf(Region.over(index)));
+      const bits = decodeSettled(value, batch, recordsOf(Region.over(index)), widthOf(Region.over(index)));
       if (bits === undefined) this.#find(where, "checksum or length does not match");
       else {
         this.#records += liveIn(index, bits);
@@ -149,14 +154,30 @@ class Check {
       return;
     }
     const reason = faultOf(Region.over(value), tree === "batches" ? BATCH_MAGIC : INDEX_MAGIC, batch);
-    if (reason !== undefined) this.#find(where, reason);
-    else if (tree === "batches") this.#batches += 1;
-    else this.#indexes.set(batch, value);
+    if (reason !== undefined) {
+      const finding = this.#find(where, reason);
+      if (tree === "batches") this.#damaged.set(batch, finding);
+    } else if (tree === "batches") this.#batches += 1;
+    else {
+      this.#indexes.set(batch, value);
+      this.#countDamaged(batch, Region.over(value));
+    }
   }
 
-  #find(where: string, reason: string): void {
+  /** A damaged batch's own header cannot be believed; its index has what it is about. */
+  #countDamaged(batch: number, index: Region): void {
+    const finding = this.#damaged.get(batch);
+    if (finding === undefined) return;
+    const batches = batchesOf(index);
+    if (batches > 1) finding.where = `batches ${batch} to ${batch + batches - 1}`;
+    finding.reason += `; records: ${entriesOf(index)}`;
+  }
+
+  #find(where: string, reason: string): { where: string; reason: string } {
     this.#damage += 1;
-    if (this.#findings.length < FINDINGS_MAX) this.#findings.push({ where, reason });
+    const finding = { where, reason };
+    if (this.#findings.length < FINDINGS_MAX) this.#findings.push(finding);
+    return finding;
   }
 }
 

@@ -5,14 +5,14 @@
  *   stage add ─► gathering arena ──seal──► commit in flight ──fsync──► read cache, table of batches
  *   settle ────► bits in the table ─seal─► bitmap values, removals ──┤
  *   put ───────► table changes ────seal──► keyed values ─────────────┤   one LMDB transaction
- *                mostly dead batches ─────► rewritten values ────────┘
+ *                mostly dead batches ─────► rewritten values ────────┤
+ *                small neighbours ─► merged values ──────────────────┘
  * ```
  */
 import { assert } from "../base/assert.ts";
 import { LOG_DEAD_BYTES_FLOOR, LOG_READ_CACHE_BYTES_DEFAULT } from "../base/limits.ts";
 import type { Region } from "../base/region.ts";
 import { totalBytes } from "../frame/message.ts";
-import type { BatchImage } from "./batch-image.ts";
 import { BatchImages } from "./batch-images.ts";
 import { BatchTable } from "./batch-table.ts";
 import { CommitCycle } from "./commit-cycle.ts";
@@ -32,6 +32,7 @@ import {
 } from "./contract.ts";
 import { DamageReport } from "./damage-report.ts";
 import { Environment } from "./environment.ts";
+import { MERGE_BOUNDS, type MergeBounds, Merger } from "./merger.ts";
 import { Pending } from "./pending.ts";
 import { visitTable } from "./record-tables.ts";
 import { recoverBatches } from "./recovery.ts";
@@ -50,6 +51,8 @@ export interface PartitionLogOptions {
   readonly readCacheBytes?: number;
   /** Settled bytes on disk below which nothing is rewritten; `LOG_DEAD_BYTES_FLOOR` unless given. */
   readonly deadBytesFloor?: number;
+  /** Which neighbours are merged; `MERGE_BOUNDS` unless given. */
+  readonly merge?: MergeBounds;
 }
 
 /** Opens or creates the log. Throws a StoreFault when the store is of a newer version or cannot be opened. */
@@ -91,6 +94,7 @@ class LmdbPartitionLog implements PartitionLog {
       damage: this.#damage,
       table: this.#table,
       rewriter: this.#rewriter,
+      merger: new Merger(this.#table, options.merge ?? MERGE_BOUNDS),
       images: this.#images,
       pending: this.#pending,
     });
@@ -150,14 +154,15 @@ class LmdbPartitionLog implements PartitionLog {
     if (!table.find(batch)) return;
     const live = table.settle(index);
     if (live < 0) return;
+    const stored = table.batch;
     if (live > 0) {
-      this.#pending.noteDirty(batch);
+      this.#pending.noteDirty(stored);
       this.#rewriter.consider();
       return;
     }
-    this.#pending.remove(batch, table.storedBytes);
+    this.#pending.remove(stored, table.storedBytes);
     table.remove(0);
-    this.#images.drop(batch);
+    this.#images.drop(stored);
   }
 
   put(table: Table, key: string, value: Uint8Array | undefined): void {
@@ -179,9 +184,15 @@ class LmdbPartitionLog implements PartitionLog {
       into.offset = this.#cycle.arena.messageOf(index);
       return "found";
     }
-    const image = this.#cycle.failingImageOf(batch) ?? this.#liveImageOf(batch, index);
-    if (image === "gone") return "gone";
-    const offset = image === undefined ? 0 : image.messageOf(index);
+    let record = index;
+    let image = this.#cycle.failingImageOf(batch);
+    if (image === undefined) {
+      const table = this.#table;
+      if (!table.find(batch) || !table.isLive(index)) return "gone";
+      record = table.recordOf(index);
+      image = this.#cycle.imageOf(table.batch);
+    }
+    const offset = image === undefined ? 0 : image.messageOf(record);
     if (offset === 0) return "damaged";
     into.region = image!.region;
     into.offset = offset;
@@ -226,10 +237,6 @@ class LmdbPartitionLog implements PartitionLog {
     await this.#cycle.close();
     this.#space.close();
     await this.#environment.close();
-  }
-
-  #liveImageOf(batch: number, index: number): BatchImage | "gone" | undefined {
-    return this.#table.find(batch) && this.#table.isLive(index) ? this.#cycle.imageOf(batch) : "gone";
   }
 }
 

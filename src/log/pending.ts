@@ -53,6 +53,13 @@ export class Pending {
     if (this.#table.markDirty()) this.#dirty.push(batch);
   }
 
+  /** These batches were merged: those of them that were to go alone are no values of their own any more. */
+  forgetRemovals(batches: readonly number[]): void {
+    if (this.#removals.length === 0) return;
+    const merged = new Set(batches);
+    this.#removals = this.#removals.filter((batch) => !merged.has(batch));
+  }
+
   /** A batch without a live record goes, with a value of so many bytes. */
   remove(batch: number, storedBytes: number): void {
     this.#removals.push(batch);
@@ -81,7 +88,10 @@ export class Pending {
     for (const removed of commit.removals) if (removed !== commit.batch) this.#removals.push(removed);
     this.#removedBytes += commit.removedBytes;
     for (const [batch, index] of commit.indexes) this.#indexes.set(batch, index);
-    const touched = [...commit.dirty, ...commit.rewrites.map(({ batch }) => batch)];
-    for (const batch of touched) if (this.#table.find(batch)) this.noteDirty(batch);
+    const rewritten = commit.rewrites.map(({ batch }) => batch);
+    const merged = commit.merges.flatMap(({ batches }) => batches);
+    for (const batch of [...commit.dirty, ...rewritten, ...merged]) {
+      if (this.#table.find(batch) && this.#table.live < this.#table.records) this.noteDirty(batch);
+    }
   }
 }

@@ -6,6 +6,7 @@
 import { Region } from "../base/region.ts";
 import {
   BATCH_MAGIC,
+  batchesOf,
   decodeSettled,
   ENTRY_BYTES,
   entriesOf,
@@ -14,12 +15,14 @@ import {
   faultOf,
   HEADER_BYTES,
   INDEX_MAGIC,
+  positionOf,
   readEntry,
   recordsOf,
   sealValue,
+  widthOf,
 } from "./batch-format.ts";
 import type { BatchTable } from "./batch-table.ts";
-import { RECORDS_PER_BATCH_MAX, type RecordSummary } from "./contract.ts";
+import type { RecordSummary } from "./contract.ts";
 import type { DamageReport } from "./damage-report.ts";
 import { batchOfKey, type Environment } from "./environment.ts";
 
@@ -49,6 +52,7 @@ export function recoverBatches(
     keyHashLow: 0,
   };
   const settledBits = settledOf(environment);
+  let last = 0;
   for (const { key, value } of environment.scan("indexes")) {
     const batch = batchOfKey(key);
     const index = soundIndex(environment, batch, value, damage, repairs);
@@ -56,14 +60,20 @@ export function recoverBatches(
       repairs.removals.push(batch);
       continue;
     }
-    const records = recordsOf(index);
-    const settled = settledOrNone(settledBits(batch), batch, records, damage);
+    if (batch <= last) {
+      damage.add({ what: "batch", batch, records: 0, reason: `lies within what was merged up to ${last}` }, value);
+      repairs.removals.push(batch);
+      continue;
+    }
+    last = batch + batchesOf(index) - 1;
+    const settled = settledOrNone(settledBits(batch), batch, index, damage);
     const live = visitLive(index, batch, settled, summary, visit);
     if (live === 0) repairs.removals.push(batch);
     else {
+      const records = recordsOf(index);
       const entries = entriesOf(index);
       const missing = entries < records ? withoutEntries(index, settled) : settled;
-      table.append(batch, records, entries, live, missing, valueBytesOf(index));
+      table.append(batch, records, entries, live, missing, valueBytesOf(index), widthOf(index));
     }
   }
   return repairs;
@@ -110,18 +120,18 @@ export function indexFrom(batchValue: Region, batch: number): Region {
   const entries = entriesOf(batchValue);
   const index = Region.allocate(HEADER_BYTES + entries * ENTRY_BYTES);
   batchValue.bytes.copy(index.bytes, HEADER_BYTES, start, start + entries * ENTRY_BYTES);
-  sealValue(index, INDEX_MAGIC, batch, recordsOf(batchValue), entries, HEADER_BYTES);
+  sealValue(index, INDEX_MAGIC, batch, recordsOf(batchValue), entries, HEADER_BYTES, widthOf(batchValue));
   return index;
 }
 
 function settledOrNone(
   value: Buffer | undefined,
   batch: number,
-  records: number,
+  index: Region,
   damage: DamageReport,
 ): Uint8Array | undefined {
   if (value === undefined) return undefined;
-  const bits = decodeSettled(value, batch, records);
+  const bits = decodeSettled(value, batch, recordsOf(index), widthOf(index));
   if (bits === undefined) {
     const reason = "checksum or length does not match: its settled records come again";
     damage.add({ what: "settled", batch, records: 0, reason }, value);
@@ -137,19 +147,20 @@ function visitLive(
   visit: (record: RecordSummary) => void,
 ): number {
   const end = HEADER_BYTES + entriesOf(index) * ENTRY_BYTES;
+  const width = widthOf(index);
   let live = 0;
   for (let at = HEADER_BYTES; at < end; at += ENTRY_BYTES) {
     const record = entryIndex(index, at);
     if (settled !== undefined && (settled[record >>> 3]! & (1 << (record & 7))) !== 0) continue;
     live += 1;
     readEntry(index, at, summary);
-    summary.position = batch * RECORDS_PER_BATCH_MAX + record;
+    summary.position = positionOf(batch, width, record);
     visit(summary);
   }
   return live;
 }
 
-/** The settled bits of a rewritten batch: those on disk and those of the records that have no entry any more. */
+/** The settled bits of a rewritten or merged value: those on disk and those of the records that have no entry any more. */
 function withoutEntries(index: Region, settled: Uint8Array | undefined): Uint8Array {
   const bits = new Uint8Array(Math.ceil(recordsOf(index) / 8)).fill(0xff);
   const end = HEADER_BYTES + entriesOf(index) * ENTRY_BYTES;

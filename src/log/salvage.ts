@@ -15,6 +15,7 @@ import { LOG_BATCH_NUMBERS_RESERVED } from "../base/limits.ts";
 import { Region } from "../base/region.ts";
 import {
   BATCH_MAGIC,
+  batchesOf,
   decodeSettled,
   ENTRY_BYTES,
   entriesOf,
@@ -23,9 +24,11 @@ import {
   HEADER_BYTES,
   INDEX_MAGIC,
   recordsOf,
+  widthOf,
 } from "./batch-format.ts";
 import type { Table } from "./contract.ts";
 import { batchOfKey, Environment, fileOf, keyOf, type Rescued } from "./environment.ts";
+import type { ValueShape } from "./live-copy.ts";
 import {
   IN_OVERFLOW,
   kindOf,
@@ -76,6 +79,8 @@ export async function salvagePartition(from: string, to: string, partition: numb
 /** A value outside of the trees; of two with one key the one of the newer transaction counts. */
 interface Candidate {
   readonly transaction: number;
+  /** The last of the batches in it. */
+  readonly last: number;
   readonly read: () => Buffer | undefined;
 }
 
@@ -83,9 +88,9 @@ class Rescue {
   readonly #file: PageFile;
   readonly #environment: Environment;
   readonly #partition: number;
-  /** Records of the batches, and of the indexes, that are rescued. */
-  readonly #batches = new Map<number, number>();
-  readonly #indexes = new Map<number, number>();
+  /** How the records count of the batches, and of the indexes, that are rescued. */
+  readonly #batches = new Map<number, ValueShape>();
+  readonly #indexes = new Map<number, ValueShape>();
   readonly #settled = new Set<number>();
   readonly #values: Partial<Record<Table, number>> = {};
   readonly #names = new Set<string>();
@@ -136,16 +141,20 @@ class Rescue {
   /** Keeps a value of a batch when it is sound and the first of its kind. */
   #takeBatchValue(store: "batches" | "indexes" | "settled", batch: number, value: Buffer): boolean {
     if (store === "settled") {
-      const records = this.#indexes.get(batch) ?? this.#batches.get(batch);
-      if (records === undefined || this.#settled.has(batch) || decodeSettled(value, batch, records) === undefined)
-        return false;
+      const shape = this.#indexes.get(batch) ?? this.#batches.get(batch);
+      if (shape === undefined || this.#settled.has(batch)) return false;
+      if (decodeSettled(value, batch, shape.records, shape.width) === undefined) return false;
       this.#settled.add(batch);
     } else {
       const known = store === "batches" ? this.#batches : this.#indexes;
       const region = Region.over(value);
       if (known.has(batch) || faultOf(region, store === "batches" ? BATCH_MAGIC : INDEX_MAGIC, batch) !== undefined)
         return false;
-      known.set(batch, recordsOf(region));
+      const shape = { records: recordsOf(region), width: widthOf(region) };
+      const other = (store === "batches" ? this.#indexes : this.#batches).get(batch);
+      // One of the two is from before a merge. An index is made again.
+      if (other !== undefined && (other.records !== shape.records || other.width !== shape.width)) return false;
+      known.set(batch, shape);
     }
     this.#put({ store, batch, value });
     return true;
@@ -180,12 +189,13 @@ class Rescue {
     for (const leaf of leaves) {
       for (const value of this.#valuesOf(leaf.page)) this.#note(found, value.read(), leaf.transaction, undefined);
     }
+    const old = this.#oldCopies([found.batches, found.indexes]);
     for (const store of ["batches", "indexes"] as const) {
-      for (const [batch, { read }] of found[store]) {
+      for (const [batch, candidate] of found[store]) {
         // A sound tree says what is live: what it does not name was removed.
         const isLive =
           store === "batches" ? isDamaged("indexes") || this.#indexes.has(batch) : this.#batches.has(batch);
-        const value = isLive ? read() : undefined;
+        const value = isLive && !old.has(candidate) ? candidate.read() : undefined;
         if (value !== undefined && this.#takeBatchValue(store, batch, value) && store === "batches") this.#found += 1;
       }
     }
@@ -202,6 +212,26 @@ class Rescue {
         else this.#lostValues += 1;
       }
     }
+  }
+
+  /** Of what was found: batches that are part of a merged value, rescued or found as well. They are copies from before the merge. */
+  #oldCopies(found: readonly ReadonlyMap<number, Candidate>[]): ReadonlySet<Candidate> {
+    const ranges: { readonly first: number; readonly last: number; readonly candidate?: Candidate }[] = [];
+    for (const known of [this.#batches, this.#indexes]) {
+      for (const [first, { records, width }] of known)
+        ranges.push({ first, last: first + Math.ceil(records / width) - 1 });
+    }
+    for (const each of found)
+      for (const [first, candidate] of each) ranges.push({ first, last: candidate.last, candidate });
+    ranges.sort((one, other) => one.first - other.first || other.last - one.last);
+    const old = new Set<Candidate>();
+    let widest = { first: -1, last: -1 };
+    for (const { first, last, candidate } of ranges) {
+      const isPart = last <= widest.last && (first > widest.first || last < widest.last);
+      if (!isPart) widest = { first, last };
+      else if (candidate !== undefined) old.add(candidate);
+    }
+    return old;
   }
 
   /** Notes a batch or an index that lies there whole. */
@@ -223,7 +253,7 @@ class Rescue {
     if (known !== undefined && known.transaction >= transaction) return;
     // A long one is read again when it is wanted: not all fit into memory.
     const read = page === undefined ? () => bytes : () => this.#file.overflowValue(page, length);
-    kind.set(batch, { transaction, read });
+    kind.set(batch, { transaction, last: batch + batchesOf(region) - 1, read });
   }
 
   /** The entries of a leaf outside of the trees. */

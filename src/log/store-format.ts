@@ -11,8 +11,8 @@
 import type { Changes, Environment } from "./environment.ts";
 import { StoreFault } from "./store-fault.ts";
 
-/** 2: checksums of settled bits and keyed values cover the key; those of format 1 are read as well. */
-export const STORE_FORMAT = 2;
+/** 2: checksums of settled bits and keyed values cover the key; those of format 1 are read as well. 3: merged batches. */
+export const STORE_FORMAT = 3;
 export const CEILING_KEY = Buffer.from("ceiling");
 const FORMAT_KEY = Buffer.from("format");
 

@@ -14,7 +14,7 @@ import {
   packetKeyOf,
   parsePacketKey,
 } from "../../src/worker/session-record.ts";
-import { commit, messageOf, Recorder, readMessage } from "../log/messages.ts";
+import { commit, MERGE_ALL, messageOf, Recorder, readMessage } from "../log/messages.ts";
 
 export interface SessionModel {
   /** The record without what belongs to a partition. */
@@ -48,15 +48,26 @@ const RELEASED = 3;
 const SENT_QOS1 = 1;
 const SENT_QOS2 = 2;
 
-/** Makes a store with sessions, a queue in every partition, retained messages and QoS 2 identifiers. */
-export async function buildStore(directory: string, shape: Shape, random: () => number): Promise<void> {
+/**
+ * Makes a store with sessions, a queue in every partition, retained messages and QoS 2 identifiers; neighbouring batches are merged. How
+ * often that happened.
+ */
+export async function buildStore(directory: string, shape: Shape, random: () => number): Promise<number> {
   openStore(directory, shape.partitions);
+  let merges = 0;
   for (let number = 0; number < shape.partitions; number += 1) {
     const events = new Recorder();
-    const log = openPartitionLog({ directory: partitionDirectoryOf(directory, number), partition: number, events });
+    const log = openPartitionLog({
+      directory: partitionDirectoryOf(directory, number),
+      partition: number,
+      events,
+      merge: MERGE_ALL,
+    });
     await fill(log, number, shape, random, () => commit(log, events));
+    merges += log.stats().merges;
     await log.close();
   }
+  return merges;
 }
 
 async function fill(

@@ -124,7 +124,7 @@ it("reports a damaged value, and a start serves the rest", async () => {
   flipBit(at);
   const { code, stdout } = fsck();
   expect(code).toBe(1);
-  expect(stdout).toMatch(/partition 0: damaged: batch \d+: checksum does not match\ndamaged: 1 finding\n/);
+  expect(stdout).toMatch(/partition 0: damaged: batch \d+: checksum does not match; records: 1\ndamaged: 1 finding\n/);
   await broker.restart();
   const consumer = await RawClient.connected(broker.mqttPort, "consumer");
   await consumer.subscribe("$queue/jobs", { qos: 1 });

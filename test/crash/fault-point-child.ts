@@ -37,17 +37,21 @@ let sealed = 0;
 let isFirst = true;
 let isClosing = false;
 let hasRewrites = false;
+let hasMerges = false;
 
 const { commit, putBatch, close } = Environment.prototype;
 Environment.prototype.putBatch = function (store, batch, value) {
-  if (store === "batches" && batch < sealed) hasRewrites = true;
+  if (store === "batches" && batch < sealed) {
+    if (value.readUInt16LE(8) === 2) hasMerges = true;
+    else hasRewrites = true;
+  }
   putBatch.call(this, store, batch, value);
 };
 Environment.prototype.commit = async function (write) {
   const batch = sealed;
-  hasRewrites = false;
+  hasRewrites = hasMerges = false;
   const done = commit.call(this, write);
-  const kind = isClosing ? "last commit" : isFirst ? "repairs" : hasRewrites ? "rewrites" : "commit";
+  const kind = isClosing ? "last commit" : isFirst ? "repairs" : hasMerges ? "merges" : hasRewrites ? "rewrites" : "commit";
   isFirst = false;
   if (faultPoint === kind + " given" && left === 1) {
     const until = performance.now() + (random() < 0.4 ? 0 : random() * 3);
@@ -70,7 +74,7 @@ Queue.prototype.committed = function (batch, nowMs) {
 };
 
 const log = openPartitionLog({
-  directory, partition: 0, deadBytesFloor: 20_000,
+  directory, partition: 0, deadBytesFloor: 20_000, merge: { smallBytes: 3_000, mergedBytes: 4_000, batchesMin: 3 },
   events: {
     onSeal(batch) {
       reach("sealing");

@@ -37,6 +37,8 @@ const POINTS: readonly (readonly [string, number, number])[] = [
   ["settled", 200, 500],
   ["rewrites given", 3, 500],
   ["rewrites stored", 3, 500],
+  ["merges given", 6, 500],
+  ["merges stored", 6, 500],
   ["recovering", 60, 20],
   ["recovered", 1, 20],
   ["repairs given", 1, 20],

@@ -1,6 +1,6 @@
 /**
  * Goal: SIGKILL at any moment loses nothing that was committed and tears no batch; what was not committed exists wholly or not at all.
- * Method: a child process writes, settles and rewrites at random and says on a pipe what it seals and what is committed; it is
+ * Method: a child process writes, settles, rewrites and merges at random and says on a pipe what it seals and what is committed; it is
  * killed at a random moment, and its store is opened here. The number of the last batch is stored with each batch, so the store
  * itself says up to which seal it must agree with the child's reports. The same store goes through several kills, and a walk over its
  * pages finds no fault in it.
@@ -30,10 +30,10 @@ let changes = [];
 const say = (what) => writeSync(1, JSON.stringify(what) + "\\n");
 const live = [];
 const log = openPartitionLog({
-  directory, partition: 0, deadBytesFloor: 100_000,
+  directory, partition: 0, deadBytesFloor: 100_000, merge: { smallBytes: 4_000, mergedBytes: 8_000, batchesMin: 3 },
   events: {
     onSeal(batch) { log.put("meta", "last", Buffer.from(String(batch))); say({ sealed: batch, changes }); changes = []; },
-    onCommitted(batch) { say({ committed: batch }); setImmediate(turn); },
+    onCommitted(batch) { say({ committed: batch, merges: log.stats().merges }); setImmediate(turn); },
     onFailed(batch, fault) { console.error(batch, fault); process.exit(3); },
     onDamage(damage) { console.error(damage); process.exit(4); },
   },
@@ -77,6 +77,7 @@ turn();
 interface Report {
   readonly sealed?: number;
   readonly committed?: number;
+  readonly merges?: number;
   /** Added: position, number, payload bytes. Settled: position alone. */
   readonly changes?: readonly (readonly number[])[];
 }
@@ -97,6 +98,7 @@ it("keeps what was committed and tears nothing, kill after kill", async () => {
   const live = new Map<number, readonly [number, number]>();
   let number = 0;
   let commits = 0;
+  let merges = 0;
   for (let kill = 0; kill < (isFull ? 60 : 6); kill += 1) {
     const child = spawn(
       process.execPath,
@@ -130,6 +132,7 @@ it("keeps what was committed and tears nothing, kill after kill", async () => {
     const committed = Math.max(0, ...reports.map((report) => report.committed ?? 0));
     expect(last).toBeGreaterThanOrEqual(committed);
     commits += reports.filter((report) => report.committed !== undefined).length;
+    merges += Math.max(0, ...reports.map((report) => report.merges ?? 0));
 
     for (const { sealed, changes = [] } of reports) {
       for (const [position, added, bytes] of changes) {
@@ -151,4 +154,5 @@ it("keeps what was committed and tears nothing, kill after kill", async () => {
     await log.close();
   }
   expect(commits).toBeGreaterThan(20);
+  expect(merges).toBeGreaterThan(0);
 }, 600_000);

@@ -8,6 +8,7 @@ import { checksumOf } from "../../src/log/checksum.ts";
 import type { PartitionLog } from "../../src/log/contract.ts";
 import { openPartitionLog } from "../../src/log/partition-log.ts";
 import { append, commit, messageOf, type Place, Recorder, readMessage, temporaryPlace } from "./messages.ts";
+import { flip, tamper } from "./tampering.ts";
 
 let place: Place;
 let events: Recorder;
@@ -20,28 +21,6 @@ const openLog = (): number[] => {
   const live: number[] = [];
   log.recover((record) => live.push(record.position));
   return live;
-};
-
-/** Changes stored values with a handle of its own while the log is closed; how many there were. */
-async function tamper(store: string, change: (value: Buffer, place: number) => Buffer | undefined): Promise<number> {
-  const root = open({ path: place.directory, noSubdir: false, maxDbs: 32, encoding: "binary", keyEncoding: "binary" });
-  const database = root.openDB<Buffer, Buffer>(store, { encoding: "binary", keyEncoding: "binary" });
-  const all = [...database.getRange({ start: Buffer.alloc(1) })].map(({ key, value }) => ({
-    key: Buffer.from(key),
-    value: Buffer.from(value),
-  }));
-  for (const [at, { key, value }] of all.entries()) {
-    const changed = change(value, at);
-    if (changed === undefined) await database.remove(key);
-    else await database.put(key, changed);
-  }
-  await root.close();
-  return all.length;
-}
-
-const flip = (value: Buffer, at: number): Buffer => {
-  value[at % value.length]! ^= 0x10;
-  return value;
 };
 
 beforeEach(async () => {
@@ -68,7 +47,7 @@ const isLive = (_: number, at: number): boolean => at !== 5 && at !== 15;
 it.each([0, 5, 9, 13, 17, 22, 30, 100, 500, 1_200])(
   "a flipped bit at byte %i of a batch loses that batch alone",
   async (at) => {
-    await tamper("batches", (value, which) => (which === 1 ? flip(value, at) : value));
+    await tamper(place.directory, "batches", (value, which) => (which === 1 ? flip(value, at) : value));
     expect(openLog()).toEqual(positions.filter(isLive));
     for (const [number, position] of positions.entries()) {
       if (!isLive(position, number)) continue;
@@ -87,13 +66,13 @@ it.each([0, 5, 9, 13, 17, 22, 30, 100, 500, 1_200])(
     );
     expect(events.damage).toEqual([]);
     await log.close();
-    expect(await tamper("quarantine", (value) => value)).toBe(1);
+    expect(await tamper(place.directory, "quarantine", (value) => value)).toBe(1);
     openLog();
   },
 );
 
 it.each([0, 31, 200])("a batch cut to %i bytes, or lost, is damage and no crash", async (bytes) => {
-  await tamper("batches", (value, which) =>
+  await tamper(place.directory, "batches", (value, which) =>
     which === 0 ? (bytes === 0 ? undefined : value.subarray(0, bytes)) : value,
   );
   openLog();
@@ -103,7 +82,7 @@ it.each([0, 31, 200])("a batch cut to %i bytes, or lost, is damage and no crash"
 });
 
 it("a damaged index is made again from its batch, and stays so", async () => {
-  await tamper("indexes", (value) => flip(value, 77));
+  await tamper(place.directory, "indexes", (value) => flip(value, 77));
   expect(openLog()).toEqual(positions.filter(isLive));
   expect(events.damage).toHaveLength(4);
   for (const damage of events.damage) expect(damage).toMatchObject({ what: "index", records: 0 });
@@ -115,8 +94,8 @@ it("a damaged index is made again from its batch, and stays so", async () => {
 });
 
 it("a batch whose index is damaged too goes to quarantine, and the rest is served", async () => {
-  await tamper("indexes", (value, which) => (which === 2 ? flip(value, 40) : value));
-  await tamper("batches", (value, which) => (which === 2 ? flip(value, 400) : value));
+  await tamper(place.directory, "indexes", (value, which) => (which === 2 ? flip(value, 40) : value));
+  await tamper(place.directory, "batches", (value, which) => (which === 2 ? flip(value, 400) : value));
   const rest = positions.filter((position, number) => isLive(position, number) && (number < 20 || number >= 30));
   expect(openLog()).toEqual(rest);
   expect(events.damage.map(({ what, records }) => [what, records])).toEqual([
@@ -129,12 +108,12 @@ it("a batch whose index is damaged too goes to quarantine, and the rest is serve
   expect(openLog()).toEqual(rest);
   expect(events.damage).toEqual([]);
   await log.close();
-  expect(await tamper("quarantine", (value) => value)).toBe(2);
+  expect(await tamper(place.directory, "quarantine", (value) => value)).toBe(2);
   openLog();
 });
 
 it("damaged settled bits bring their records again", async () => {
-  await tamper("settled", (value, which) => (which === 0 ? flip(value, 4) : value));
+  await tamper(place.directory, "settled", (value, which) => (which === 0 ? flip(value, 4) : value));
   expect(openLog()).toEqual(positions.filter((_, number) => number !== 15));
   expect(events.damage).toMatchObject([{ what: "settled", records: 0 }]);
 });
@@ -144,7 +123,7 @@ it("a damaged keyed value is left out and reported, the others are visited", asy
   for (const key of ["one", "two", "three"]) log.put("sessions", key, Buffer.from(`value of ${key}`));
   await commit(log, events);
   await log.close();
-  await tamper("sessions", (value, which) => (which === 1 ? flip(value, 10) : value));
+  await tamper(place.directory, "sessions", (value, which) => (which === 1 ? flip(value, 10) : value));
   openLog();
   const found: string[] = [];
   log.entries("sessions", (key, value) => found.push(`${key}: ${value}`));
@@ -174,11 +153,11 @@ it("reads what store format 1 has written, and raises it with the next commit", 
     value.writeUInt32LE(checksumOf(value.subarray(4)));
     return value;
   };
-  expect(await tamper("settled", uncovered)).toBe(2);
-  expect(await tamper("sessions", uncovered)).toBe(1);
+  expect(await tamper(place.directory, "settled", uncovered)).toBe(2);
+  expect(await tamper(place.directory, "sessions", uncovered)).toBe(1);
   const format = (value: Buffer): Buffer =>
     value.toString().startsWith("{") ? Buffer.from('{"format":1,"partition":0}') : value;
-  expect(await tamper("log", format)).toBe(2);
+  expect(await tamper(place.directory, "log", format)).toBe(2);
   expect(openLog()).toEqual(positions.filter(isLive));
   const found: string[] = [];
   log.entries("sessions", (key, value) => found.push(`${key}: ${value}`));
@@ -188,10 +167,10 @@ it("reads what store format 1 has written, and raises it with the next commit", 
   await commit(log, events);
   await log.close();
   const formats: string[] = [];
-  await tamper("log", (value) => {
+  await tamper(place.directory, "log", (value) => {
     formats.push(value.toString());
     return value;
   });
-  expect(formats).toContain('{"format":2,"partition":0}');
+  expect(formats).toContain('{"format":3,"partition":0}');
   openLog();
 });

@@ -1,11 +1,15 @@
 /** Messages, events and directories for the tests of the log. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Region } from "../../src/base/region.ts";
 import { MESSAGE_HEADER_BYTES, payloadOffset, totalBytes, writeMessageHeader } from "../../src/frame/message.ts";
 import type { CommitFault, Damage, LogEvents, MessageLocation, PartitionLog } from "../../src/log/contract.ts";
 import { NO_ROOM } from "../../src/log/contract.ts";
+import type { MergeBounds } from "../../src/log/merger.ts";
+
+/** Two neighbours are merged as soon as they are there. */
+export const MERGE_ALL: MergeBounds = { smallBytes: 1_000_000, mergedBytes: 1, batchesMin: 2 };
 
 /** A message in the one layout, with a payload of `payloadBytes` bytes that only this number gives. */
 export function messageOf(number: number, payloadBytes = 40): Region {
@@ -96,9 +100,12 @@ export interface Place {
   remove(): void;
 }
 
-export function temporaryPlace(): Place {
-  const directory = mkdtempSync(join(tmpdir(), "restante-log-"));
+export function temporaryPlace(parent = tmpdir()): Place {
+  const directory = mkdtempSync(join(parent, "restante-log-"));
   return { directory, remove: () => rmSync(directory, { recursive: true, force: true }) };
 }
+
+/** For thousands of commits: in memory, where the system has a file system for that. */
+export const fastPlace = (): Place => temporaryPlace(existsSync("/dev/shm") ? "/dev/shm" : tmpdir());
 
 export const isFull = process.env.RESTANTE_TEST_SIZE === "full";

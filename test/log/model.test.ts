@@ -1,7 +1,8 @@
 /**
  * Goal: after any sequence of calls and restarts the log holds exactly what was sealed and committed, nothing else.
  * Method: random calls beside a plain model that is copied at each seal; a crash is a copy of the directory between two commits,
- * so that what gathered is lost; rewriting begins with the first dead byte. fast-check prints the seed.
+ * so that what gathered is lost; rewriting begins with the first dead byte, and
+ * neighbours are merged as soon as there are two, or six. fast-check prints the seed.
  */
 import { cpSync } from "node:fs";
 import { join } from "node:path";
@@ -9,7 +10,7 @@ import fc from "fast-check";
 import { expect, it } from "vitest";
 import type { PartitionLog } from "../../src/log/contract.ts";
 import { openPartitionLog } from "../../src/log/partition-log.ts";
-import { append, commit, isFull, messageOf, Recorder, readMessage, temporaryPlace } from "./messages.ts";
+import { append, commit, isFull, MERGE_ALL, messageOf, Recorder, readMessage, temporaryPlace } from "./messages.ts";
 
 interface Model {
   /** Position to the number and size that give its message. */
@@ -34,11 +35,13 @@ const operation = fc.oneof(
 
 it("holds what was committed, through restarts and crashes", async () => {
   let rewrites = 0;
+  let merges = 0;
   await fc.assert(
     fc.asyncProperty(
       fc.array(operation, { minLength: 20, maxLength: 80 }),
       fc.constantFrom(0, 1_000_000),
-      async (operations, readCacheBytes) => {
+      fc.constantFrom(MERGE_ALL, { smallBytes: 5_000, mergedBytes: 3_000, batchesMin: 6 }),
+      async (operations, readCacheBytes, merge) => {
         const place = temporaryPlace();
         let generation = 0;
         let now: Model = { live: new Map(), values: new Map() };
@@ -51,7 +54,7 @@ it("holds what was committed, through restarts and crashes", async () => {
           events = new Recorder();
           events.onSealed = (batch) => sealed.set(batch, copyOf(now));
           const directory = join(place.directory, `${generation}`);
-          log = openPartitionLog({ directory, partition: 0, events, readCacheBytes, deadBytesFloor: 0 });
+          log = openPartitionLog({ directory, partition: 0, events, readCacheBytes, deadBytesFloor: 0, merge });
         };
         const check = (expected: Model): void => {
           const positions: number[] = [];
@@ -120,6 +123,7 @@ it("holds what was committed, through restarts and crashes", async () => {
             }
             case "restart":
               rewrites += log!.stats().rewrites;
+              merges += log!.stats().merges;
               await log!.close();
               open();
               check(now);
@@ -138,6 +142,7 @@ it("holds what was committed, through restarts and crashes", async () => {
           }
         }
         rewrites += log!.stats().rewrites;
+        merges += log!.stats().merges;
         await log!.close();
         open();
         check(now);
@@ -148,4 +153,5 @@ it("holds what was committed, through restarts and crashes", async () => {
     { numRuns: isFull ? 300 : 20 },
   );
   expect(rewrites).toBeGreaterThan(0);
+  expect(merges).toBeGreaterThan(0);
 }, 300_000);
