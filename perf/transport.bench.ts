@@ -57,6 +57,7 @@ async function write(packets: number, perFlush: number): Promise<TransportRow> {
   const acceptor = new Acceptor({
     host: "127.0.0.1",
     port: 0,
+    listener: "mqtt",
     connectionsMax: 10,
     nowMs: () => performance.now(),
     onConnect: (handOver) => arrived.push(handOver),

@@ -228,6 +228,20 @@ export const STALL_CHECK_MS = 1_000;
 /** Time for a peer to read the last bytes (CONNACK, DISCONNECT) and to close after our FIN. */
 export const END_DEADLINE_MS = 2_000;
 
+// Transport: what is around MQTT bytes
+/** Strangers of one worker that speak TLS or WebSocket: a handshake under way takes some 50 KiB. The oldest makes room. */
+export const WRAPPED_STRANGERS_MAX = 1_024;
+/** The head of the HTTP request that opens a WebSocket: as on the REST port. */
+export const UPGRADE_HEAD_BYTES_MAX = 16 * 1024;
+/** A WebSocket message beyond the largest packet: frames of many small packets, and the ends of large ones. */
+export const WEB_SOCKET_MESSAGE_SLACK_BYTES = 64 * 1024;
+/** Frames of one WebSocket message: each is an object. */
+export const WEB_SOCKET_FRAGMENTS_MAX = 4_096;
+/** Reads that one unfinished frame came in, each with a buffer of its own: 256 bytes a read make a megabyte. */
+export const WEB_SOCKET_READS_MAX = 4_096;
+/** Answers to pings that the client has not read; then it is closed. */
+export const WEB_SOCKET_PONG_BYTES_MAX = 64 * 1024;
+
 // Sessions
 /** Topic aliases that one client is sent, however many it takes: they are searched one by one, and 8 KiB hold their topics. */
 export const TOPIC_ALIASES_SENT_MAX = 32;

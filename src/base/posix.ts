@@ -7,6 +7,7 @@
  * | duplicateDescriptor | fcntl(fd, F_DUPFD_CLOEXEC, 0) |
  * | closeDescriptor | close(fd) |
  * | openPipe | pipe2(fds, O_CLOEXEC or O_NONBLOCK); pipe(fds) where there is no pipe2 |
+ * | newSocketPair | socketpair(AF_UNIX, SOCK_STREAM, 0, fds), closed on exec |
  * | tryLockExclusive, tryLockShared | flock(fd, LOCK_EX or LOCK_SH, LOCK_NB) |
  * | tryAllocate | fallocate(fd, FALLOC_FL_KEEP_SIZE, offset, length); Linux only |
  * | returnFreeMemory | malloc_trim(0); glibc only |
@@ -64,6 +65,18 @@ export function openPipe(): Pipe {
 }
 
 /**
+ * Two connected stream sockets of this machine: what is written into one is read from the other. The caller owns both. Throws PosixFault
+ * (`EMFILE`, `ENFILE`).
+ */
+export function newSocketPair(): readonly [number, number] {
+  const pair = new Int32Array(2);
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) !== 0) throw new PosixFault("socketpair", koffi.errno());
+  const [one, other] = pair as unknown as [number, number];
+  if (SOCK_CLOEXEC === 0) for (const fd of [one, other]) fcntl(fd, F_SETFD, "int", FD_CLOEXEC);
+  return [one, other];
+}
+
+/**
  * Takes the whole-file lock of this open file without waiting; false when another open file holds it. The lock ends when
  * the last descriptor of this open file is closed, at the latest with the process, however it ends. Throws PosixFault.
  */
@@ -112,6 +125,12 @@ function errnoName(errno: number): string {
   return errno > 0 ? getSystemErrorName(-errno) : `errno ${errno}`;
 }
 
+const AF_UNIX = 1;
+const SOCK_STREAM = 1;
+/** <sys/socket.h> of Linux; the BSDs' descendants need a second call. */
+const SOCK_CLOEXEC = process.platform === "linux" ? 0o2000000 : 0;
+const F_SETFD = 2;
+const FD_CLOEXEC = 1;
 const LOCK_SH = 1;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
@@ -132,6 +151,7 @@ const pipe =
     : processLibrary.func("int pipe2(_Out_ int *fds, int flags)");
 const fcntl = processLibrary.func("int fcntl(int fd, int command, ...)");
 const close = processLibrary.func("int close(int fd)");
+const socketpair = processLibrary.func("int socketpair(int domain, int type, int protocol, _Out_ int *fds)");
 const flock = processLibrary.func("int flock(int fd, int operation)");
 const fallocate =
   process.platform === "linux"

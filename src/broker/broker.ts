@@ -16,21 +16,22 @@ import { returnFreeMemory } from "../base/posix.ts";
 import type { AccessFiles } from "../config/access-files.ts";
 import { type ApiKey, revealApiKeys } from "../config/api-keys.ts";
 import type { DataDirectory } from "../config/data-directory.ts";
+import { listenersOf } from "../config/listeners.ts";
 import type { Settings } from "../config/settings.ts";
 import { StoreFault } from "../log/store-fault.ts";
 import type { SessionLimits } from "../session/ports.ts";
-import { Acceptor } from "../transport/acceptor.ts";
 import type { HandOver } from "../transport/hand-over.ts";
 import { logAccess } from "./access-log.ts";
 import { checkPages } from "./check-pages.ts";
 import { leaveCleanMark } from "./clean-mark.ts";
 import { ControlThread } from "./control-thread.ts";
+import { Listeners, listenerOf } from "./listeners.ts";
 import { type LogLine, raisePartitions } from "./raise-partitions.ts";
 import { UserVerification } from "./user-verification.ts";
 import { WorkerThreads } from "./worker-threads.ts";
 
 export interface RunningBroker {
-  /** By name: `mqtt`, `http`; "host:port". */
+  /** By name: `mqtt`, `ws`, `http`; "host:port". */
   readonly listeners: Readonly<Record<string, string>>;
   readonly workers: number;
   /** Resolves when everything that was accepted is on disk and every thread has ended. */
@@ -51,6 +52,7 @@ export interface BrokerOptions {
 export async function startBroker(options: BrokerOptions): Promise<RunningBroker> {
   const { settings, apiKeys, accessFiles, dataDirectory, logger } = options;
   const { workers } = settings;
+  const wanted = listenersOf(settings).map(listenerOf);
   const partitions = await openPartitionsFor(dataDirectory.path, workers, logger);
   let fail: (error: Error) => void = () => {};
   const failed = new Promise<never>((_, reject) => {
@@ -66,21 +68,23 @@ export async function startBroker(options: BrokerOptions): Promise<RunningBroker
     dataDirectory: dataDirectory.path,
     limits: limitsOf(settings),
     access: { allowAnonymous: settings.access.allow_anonymous, hasUsers: users !== undefined },
+    listeners: wanted,
     ringsBudgetBytes: settings.limits.ring_budget,
     memoryBudgetBytes: settings.limits.memory_budget,
     stalledMs: settings.limits.stalled_timeout,
     logLevel: settings.log.level,
     verify: (request, judged) => verification.verify(request, judged),
-    onClosed: () => acceptor.release(),
+    onClosed: (listener) => listeners.release(listener),
+    onUnwrapped: (handOver) => send(threads, handOver, workers, partitions),
     onFailure: fail,
   });
-  const acceptor = new Acceptor({
-    host: settings.host,
-    port: settings.mqtt.port,
+  const listeners = new Listeners({
+    listeners: wanted,
     connectionsMax: settings.limits.max_connections,
-    nowMs: () => performance.now(),
+    allowAnonymous: settings.access.allow_anonymous,
     onConnect: (handOver) => send(threads, handOver, workers, partitions),
-    onFault: (error) => logger.warn({ err: error }, "a connection could not be accepted"),
+    onWrapped: (connection) => threads.unwrap(connection),
+    logger,
   });
   await Promise.race([threads.begin(), failed]);
 
@@ -101,17 +105,17 @@ export async function startBroker(options: BrokerOptions): Promise<RunningBroker
   );
   const http = await Promise.race([control.opened, failed]);
   threads.serve();
-  const mqtt = await Promise.race([listen(acceptor, settings), failed]);
+  const addresses = await Promise.race([listeners.listen(), failed]);
   control.ready();
-  logAccess(settings, accessFiles, { mqtt }, logger);
+  logAccess(settings, accessFiles, addresses, logger);
   const memoryReturn = setInterval(returnFreeMemory, MEMORY_RETURN_MS).unref();
   return {
-    listeners: { mqtt, http },
+    listeners: { ...addresses, http },
     workers,
     failed,
     stop: async (graceMs) => {
       clearInterval(memoryReturn);
-      void acceptor.close();
+      void listeners.close();
       await control.stop(graceMs);
       await threads.stop(graceMs);
       await verification.close();
@@ -166,15 +170,4 @@ function send(threads: WorkerThreads, handOver: HandOver, workers: number, parti
   const clientId = handOver.clientId === "" ? assignedClientId : handOver.clientId;
   const worker = homePartitionOf(clientId, partitions) % workers;
   threads.send(worker, { kind: "connection", handOver, assignedClientId });
-}
-
-async function listen(acceptor: Acceptor, settings: Settings): Promise<string> {
-  try {
-    await acceptor.listen();
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const where = `${settings.host}:${settings.mqtt.port}`;
-    throw new CodedError("LISTEN_FAILED", `cannot listen for MQTT on ${where}: ${code}`, error);
-  }
-  return acceptor.address ?? "";
 }

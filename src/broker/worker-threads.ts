@@ -8,6 +8,8 @@ import { newCreditMemory } from "../dispatch/credit.ts";
 import { closeDoorbells, createDoorbells, type DoorbellPipes } from "../ring/doorbell.ts";
 import { createMesh } from "../ring/mesh.ts";
 import type { SessionLimits } from "../session/ports.ts";
+import type { HandOver, WrappedConnection } from "../transport/hand-over.ts";
+import type { Listener } from "../transport/listener.ts";
 import type { RouteSummary } from "../worker/route-announcer.ts";
 import type { FromWorker, PasswordRequest, ToWorker, WorkerAccess, WorkerData } from "../worker/thread-protocol.ts";
 import { ThreadFailure } from "./thread-failure.ts";
@@ -18,6 +20,7 @@ export interface WorkerThreadsOptions {
   readonly dataDirectory: string;
   readonly limits: SessionLimits;
   readonly access: WorkerAccess;
+  readonly listeners: readonly Listener[];
   readonly ringsBudgetBytes: number;
   /** Of all workers together; one half for output, one for unfinished packets. */
   readonly memoryBudgetBytes: number;
@@ -25,8 +28,10 @@ export interface WorkerThreadsOptions {
   readonly logLevel: string;
   /** Judges a password that a worker asks about. */
   readonly verify: (request: PasswordRequest, judged: (outcome: VerificationOutcome) => void) => void;
-  /** A connection of some worker is gone. */
-  readonly onClosed: () => void;
+  /** A client's socket is gone, of the listener of this name. */
+  readonly onClosed: (listener: string) => void;
+  /** What was around the bytes of a connection is off, and its CONNECT is there. */
+  readonly onUnwrapped: (handOver: HandOver) => void;
   readonly onFailure: (error: Error) => void;
 }
 
@@ -38,6 +43,7 @@ export class WorkerThreads {
   readonly #options: WorkerThreadsOptions;
   #waiting: { kind: FromWorker["kind"]; resolve: (message: FromWorker) => void }[][] = [];
   #isStopping = false;
+  #nextUnwrapping = -1;
 
   constructor(options: WorkerThreadsOptions) {
     this.#options = options;
@@ -59,6 +65,7 @@ export class WorkerThreads {
         dataDirectory: options.dataDirectory,
         limits: options.limits,
         access: options.access,
+        listeners: options.listeners,
         outputBudgetBytes: Math.floor(options.memoryBudgetBytes / workers / 2),
         inputBudgetBytes: Math.floor(options.memoryBudgetBytes / workers / 2),
         stalledMs: options.stalledMs,
@@ -113,6 +120,12 @@ export class WorkerThreads {
     this.#threads[worker]!.postMessage(message, [message.handOver.head.buffer]);
   }
 
+  /** Gives a connection to any worker, one after the other, which takes off what is around its bytes. */
+  unwrap(connection: WrappedConnection): void {
+    this.#nextUnwrapping = (this.#nextUnwrapping + 1) % this.#threads.length;
+    this.#threads[this.#nextUnwrapping]!.postMessage({ kind: "wrapped", connection } satisfies ToWorker);
+  }
+
   /** Disconnects all clients, commits and ends every worker. */
   async stop(graceMs: number): Promise<void> {
     this.#isStopping = true;
@@ -142,13 +155,22 @@ export class WorkerThreads {
   }
 
   #onMessage(worker: number, message: FromWorker): void {
-    if (message.kind === "closed") {
-      this.#options.onClosed();
-      return;
-    }
-    if (message.kind === "verify") {
-      this.#verify(worker, message.request);
-      return;
+    switch (message.kind) {
+      case "closed":
+        this.#options.onClosed(message.listener);
+        return;
+      case "verify":
+        this.#verify(worker, message.request);
+        return;
+      case "unwrapped":
+        this.#options.onUnwrapped(message.handOver);
+        return;
+      case "severed":
+        this.#threads[message.tunnel.worker]!.postMessage({
+          kind: "sever",
+          tunnel: message.tunnel.id,
+        } satisfies ToWorker);
+        return;
     }
     const waiting = this.#waiting[worker]!;
     const index = waiting.findIndex(({ kind }) => kind === message.kind);

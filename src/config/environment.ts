@@ -90,9 +90,9 @@ function overlap(one: string, other: string): boolean {
   return one === other || one.startsWith(`${other}.`) || other.startsWith(`${one}.`);
 }
 
-/** A value that holds keys of its own (`auto_create`) is written as JSON. */
+/** A value that holds keys of its own (`auto_create`), or is a list (`listeners`), is written as JSON. */
 function structured(value: string): unknown {
-  if (!value.startsWith("{")) return value;
+  if (!value.startsWith("{") && !value.startsWith("[")) return value;
   try {
     return JSON.parse(value);
   } catch {

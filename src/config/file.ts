@@ -2,7 +2,7 @@
  * The settings file: YAML 1.2, nested keys (`mqtt:` with `port:` below it) or dotted ones (`mqtt.port:`). The one door to yaml.
  */
 import { readFileSync } from "node:fs";
-import { type Document, isMap, isScalar, LineCounter, parseDocument, stringify } from "yaml";
+import { type Document, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument, stringify } from "yaml";
 import { configurationFault, dotted, emptyTree, isSection, isTree, type Source, type Tree, trySet } from "./source.ts";
 
 /** Reads a file. `name` is the path as the user gave it, `path` where it is. Throws CONFIG_INVALID. */
@@ -61,13 +61,20 @@ function plainValue(name: string, document: Document): unknown {
   }
 }
 
-/** The line of every key, by its dotted path. */
+/** The line of every key, and of every item of a list, by its dotted path. */
 function collectLines(
   node: unknown,
   above: readonly string[],
   lineAt: (offset: number) => number,
   lines: Map<string, number>,
 ): void {
+  if (isSeq(node)) {
+    for (const [index, item] of node.items.entries()) {
+      const path = [...above, String(index)];
+      if (isNode(item)) lines.set(dotted(path), lineAt(item.range?.[0] ?? 0));
+      collectLines(item, path, lineAt, lines);
+    }
+  }
   if (!isMap(node)) return;
   for (const { key, value } of node.items) {
     if (!isScalar(key)) continue;

@@ -138,6 +138,37 @@ export const keyExpression: Kind<string> = {
   write: asItIs,
 };
 
+/** What a listener is called in logs and in the list of addresses. */
+export const listenerName: Kind<string> = {
+  expected: "a name of up to 32 letters, digits, - and _",
+  parse: (written) =>
+    typeof written === "string" && /^[a-z0-9_-]{1,32}$/i.test(written)
+      ? { value: written }
+      : mismatch(listenerName.expected, written),
+  write: asItIs,
+};
+
+/** The path of a URL. */
+export const httpPath: Kind<string> = {
+  expected: "a path that begins with /",
+  parse: (written) =>
+    typeof written === "string" && /^\/[!-~]*$/.test(written) && !/[?#]/.test(written)
+      ? { value: written }
+      : mismatch(httpPath.expected, written),
+  write: asItIs,
+};
+
+/** What a browser puts into the Origin header. */
+export const origin: Kind<string> = {
+  expected: "an origin such as https://example.org",
+  parse: (written) =>
+    typeof written === "string" &&
+    (written === "null" || (URL.canParse(written) && new URL(written).origin === written))
+      ? { value: written }
+      : mismatch(origin.expected, written),
+  write: asItIs,
+};
+
 /** Any text but none. */
 export const text: Kind<string> = {
   expected: "a text",

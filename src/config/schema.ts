@@ -1,11 +1,8 @@
 /**
  * The settings: one tree, with the default, the kind and the meaning of every key. The file has this shape, variables and flags
  * name its leaves, and docs/configuration.md is compared with it by a test.
- *
- * The one door to zod in this room: zod gives the tree (strict objects, defaults, faults with their path), the kinds give the values.
  */
 import { availableParallelism } from "node:os";
-import { z } from "zod";
 import { formatBytesize } from "../base/bytesize.ts";
 import { formatDuration } from "../base/duration.ts";
 import {
@@ -24,49 +21,44 @@ import {
   host,
   integer,
   integerOrAuto,
-  type Kind,
   keyExpression,
   optionalPath,
   orInfinity,
   path,
   UNBOUNDED,
 } from "./kinds.ts";
+import { listenerList } from "./listeners.ts";
+import {
+  type Leaf,
+  leavesOf,
+  mapping,
+  type OutputOf,
+  optional,
+  optionalMapping,
+  read,
+  section,
+  setting,
+  structureOr,
+  type TreeFault,
+} from "./tree-schema.ts";
 
-/** What the documentation and a fault can say of one key. */
-export interface Leaf {
-  readonly path: readonly string[];
-  readonly expected: string;
-  /** As one would write it in the file. */
-  readonly byDefault: unknown;
-  readonly meaning: string;
-  /** A value in force as one would write it in the file. */
-  readonly write: (value: never) => unknown;
-}
+export type { Leaf, TreeFault };
 
-export type SettingsTree = z.output<typeof settingsSchema>;
-
-/** A fault in a tree: where, and in words. */
-export interface TreeFault {
-  readonly path: readonly string[];
-  /** The last part of `path` is a key that nobody knows. */
-  readonly isUnknownKey: boolean;
-  readonly problem: string;
-}
+export type SettingsTree = OutputOf<typeof settingsSchema>;
 
 /** Reads a tree of written values; what is missing gets its default. All faults, in the order of the schema. */
 export function readTree(
   tree: object,
 ): { readonly settings: SettingsTree } | { readonly faults: readonly TreeFault[] } {
-  const outcome = settingsSchema.safeParse(tree);
-  return outcome.success ? { settings: outcome.data } : { faults: outcome.error.issues.flatMap(faultsOf) };
+  const outcome = read(settingsSchema, tree);
+  return "faults" in outcome ? outcome : { settings: outcome.value };
 }
 
 /** Every key of the tree, in the order of the documentation. */
 export function settingsLeaves(): readonly Leaf[] {
-  return leavesBelow(settingsSchema, []);
+  return leavesOf(settingsSchema);
 }
 
-const meanings = z.registry<Pick<Leaf, "expected" | "meaning" | "write">>();
 const MS_PER_HOUR = 3_600_000;
 const GC_INTERVAL_MS_MAX = 4_294_967_295;
 /** More would make even the smallest rings exceed their budget: N(N-1) of them. */
@@ -80,12 +72,10 @@ const TIMER_MS_MAX = 24 * 24 * MS_PER_HOUR;
 const queueFields = {
   data_retention_period: optional(duration(1, UNBOUNDED)),
   dispatch_strategy: optional(choice(["random", "round_robin", "least_inflight"])),
-  limits: z
-    .strictObject({
-      max_shard_message_count: optional(orInfinity(integer(1, UNBOUNDED))),
-      max_shard_message_bytes: optional(orInfinity(bytesize(1, UNBOUNDED))),
-    })
-    .optional(),
+  limits: optionalMapping({
+    max_shard_message_count: optional(orInfinity(integer(1, UNBOUNDED))),
+    max_shard_message_bytes: optional(orInfinity(bytesize(1, UNBOUNDED))),
+  }),
   overflow: optional(choice(["drop_oldest", "drop_newest", "reject"])),
   durability: optional(choice(["fsync"])),
   local_max_inflight: optional(integer(1, 65_535)),
@@ -97,10 +87,10 @@ const queueFields = {
   stream_max_unacked: optional(integer(1, UNBOUNDED)),
   consumer_persistence_interval: optional(duration(1, TIMER_MS_MAX)),
 };
-const regularFields = z.strictObject(queueFields);
-const lastValueFields = z.strictObject({ key_expression: optional(keyExpression), ...queueFields });
+const regularFields = mapping(queueFields);
+const lastValueFields = mapping({ key_expression: optional(keyExpression), ...queueFields });
 
-const settingsSchema = z.strictObject({
+const settingsSchema = mapping({
   host: setting(host, "127.0.0.1", "The address that every listener binds to."),
   mqtt: section({
     port: setting(integer(0, 65_535), 1883, "MQTT over TCP; 0 picks a free port."),
@@ -111,6 +101,12 @@ const settingsSchema = z.strictObject({
   http: section({
     port: setting(integer(0, 65_535), 18083, "REST and dashboard; 0 picks a free port."),
   }),
+  listeners: structureOr(
+    null,
+    listenerList,
+    "a list of listeners",
+    "The listeners for MQTT, instead of the two of `mqtt.port` and `ws.port`; see [below](#a-list-of-listeners).",
+  ),
   data_dir: setting(path, "./data", "Where everything is stored; made with mode 0700. One broker per directory."),
   workers: setting(
     integerOrAuto(1, WORKERS_MAX),
@@ -156,11 +152,18 @@ const settingsSchema = z.strictObject({
       "Kept for compatibility with EMQX; a waiting subscriber is attached at the moment its queue is created.",
     ),
     auto_create: section({
-      regular: autoCreate(
+      regular: structureOr(
+        false,
         regularFields,
+        "false, or a mapping of queue fields",
         "`false`, or the fields of the regular queue that a subscription to `$queue/<name>/<filter>` or `$q/<filter>` creates.",
       ),
-      lastvalue: autoCreate(lastValueFields, "The same for a last-value queue. Not both at once."),
+      lastvalue: structureOr(
+        false,
+        lastValueFields,
+        "false, or a mapping of queue fields",
+        "The same for a last-value queue. Not both at once.",
+      ),
     }),
     quota: section({
       threshold_percentage: setting(integer(1, 100), 10, "Kept for compatibility with EMQX; limits are exact."),
@@ -257,67 +260,4 @@ const settingsSchema = z.strictObject({
 /** What `workers: auto` means here. */
 export function workersOfThisMachine(): number {
   return Math.min(WORKERS_MAX, Math.max(1, availableParallelism() - 1));
-}
-
-function section<S extends z.core.$ZodLooseShape>(shape: S) {
-  return z.strictObject(shape).prefault({} as never);
-}
-
-function optional<T>(kind: Kind<T>) {
-  return checked(kind).optional();
-}
-
-function setting<T>(kind: Kind<T>, byDefault: unknown, meaning: string) {
-  return checked(kind).prefault(byDefault).register(meanings, { expected: kind.expected, meaning, write: kind.write });
-}
-
-function checked<T>(kind: Kind<T>) {
-  return z.unknown().transform((written, context): T => {
-    const parsed = kind.parse(written);
-    if (parsed.problem === undefined) return parsed.value;
-    context.issues.push({ code: "custom", message: parsed.problem, input: written });
-    return z.NEVER;
-  });
-}
-
-function autoCreate<S extends z.ZodType>(fields: S, meaning: string) {
-  const expected = "false, or a mapping of queue fields";
-  return z
-    .unknown()
-    .transform((written, context): false | z.output<S> => {
-      if (written === false || written === "false") return false;
-      const outcome = fields.safeParse(written === "{}" ? {} : written);
-      if (outcome.success) return outcome.data;
-      for (const { path, isUnknownKey, problem } of outcome.error.issues.flatMap(faultsOf)) {
-        context.issues.push({
-          code: "custom",
-          message: problem,
-          path: [...path],
-          params: { isUnknownKey },
-          input: written,
-        });
-      }
-      return z.NEVER;
-    })
-    .prefault(false)
-    .register(meanings, { expected, meaning, write: (value: unknown) => value });
-}
-
-function faultsOf(issue: z.core.$ZodIssue): TreeFault[] {
-  const path = issue.path.map(String);
-  if (issue.code === "unrecognized_keys") {
-    return issue.keys.map((key) => ({ path: [...path, key], isUnknownKey: true, problem: "unknown key" }));
-  }
-  const problem = issue.code === "invalid_type" ? "expected a mapping of keys" : issue.message;
-  const isUnknownKey = issue.code === "custom" && issue.params?.isUnknownKey === true;
-  return [{ path, isUnknownKey, problem }];
-}
-
-function leavesBelow(schema: z.ZodType, path: readonly string[]): Leaf[] {
-  const byDefault = schema instanceof z.ZodPrefault ? schema.def.defaultValue : undefined;
-  const about = meanings.get(schema);
-  if (about !== undefined) return [{ path, byDefault, ...about }];
-  const object = schema instanceof z.ZodPrefault ? schema.unwrap() : schema;
-  if (!(object instanceof z.ZodObject)) return [];
-  return Object.entries(object.shape).flatMap(([key, below]) => leavesBelow(below as z.ZodType, [...path, key]));
 }

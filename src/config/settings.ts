@@ -13,6 +13,7 @@ import { RING_BYTES_MIN } from "../base/limits.ts";
 import { CONFIG_VARIABLE, type Environment, environmentSource } from "./environment.ts";
 import { fileSource } from "./file.ts";
 import { type FlagValues, flagsSource } from "./flags.ts";
+import { listenersOf } from "./listeners.ts";
 import { readTree, type SettingsTree, settingsLeaves, type TreeFault, workersOfThisMachine } from "./schema.ts";
 import { configurationFault, dotted, emptyTree, merge, type Source, type Tree, trySet } from "./source.ts";
 import { suggestionFor } from "./suggestion.ts";
@@ -72,6 +73,7 @@ type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonl
 
 function lineOf({ path, isUnknownKey, problem }: TreeFault, source: Source): string {
   const place = source.placeOf(path);
+  if (isUnknownKey && path[0] === "listeners") return `${place}: unknown key`;
   if (isUnknownKey) {
     const suggestion = suggestionFor(path);
     return `${place}: unknown key${suggestion === undefined ? "" : `; did you mean ${source.spell(suggestion)}?`}`;
@@ -83,14 +85,13 @@ function lineOf({ path, isUnknownKey, problem }: TreeFault, source: Source): str
 
 function checkBetweenKeys(settings: Settings): void {
   const { mqtt, ws, http, queues, workers, limits } = settings;
-  const ports = [
-    ["mqtt.port", mqtt.port],
-    ["ws.port", ws.port],
-    ["http.port", http.port],
-  ] as const;
-  for (const [index, [key, port]] of ports.entries()) {
-    const same = ports.slice(0, index).find(([, other]) => other === port && port !== 0);
-    if (same !== undefined) throw configurationFault(`${key}: ${port} is taken by ${same[0]}`);
+  if (settings.listeners === null && ws.port === mqtt.port && ws.port !== 0) {
+    throw configurationFault(`ws.port: ${ws.port} is taken by mqtt.port`);
+  }
+  for (const { port, name } of listenersOf(settings)) {
+    if (port !== http.port || port === 0) continue;
+    const key = settings.listeners === null ? `${name}.port` : `the listener ${name}`;
+    throw configurationFault(`http.port: ${port} is taken by ${key}`);
   }
   if (queues.auto_create.regular !== false && queues.auto_create.lastvalue !== false) {
     throw configurationFault("queues.auto_create: only one of regular and lastvalue may be on");

@@ -46,7 +46,8 @@ export function admit(
   connection.pauseReading();
   const { username, password } = packet;
   const clientId = packet.clientId === "" ? assignedClientId : packet.clientId;
-  const { certificateUser, remoteAddress: address, listener = "mqtt" } = connection;
+  const { address, listener, certificateCommonName } = connection.identity;
+  const certificateUser = certificateCommonName ?? undefined;
   host.authenticator.authenticate({ clientId, username, password, certificateUser, address, listener }, (verdict) => {
     if (verdict.kind === "accepted") {
       admitted(verdict.user);

@@ -3,6 +3,7 @@
  * a host that knows all the others. The worker room ties these to transport, log, router and queues.
  */
 import type { Authenticator } from "../access/authentication.ts";
+import type { PeerIdentity } from "../base/peer-identity.ts";
 import type { Region } from "../base/region.ts";
 import type { AcknowledgementLine } from "./acknowledgement-line.ts";
 import type { Attachment } from "./attachment.ts";
@@ -26,11 +27,8 @@ export interface ClientConnection {
   /** Bytes that have come, and whether they end in the middle of a packet. */
   readonly bytesRead: number;
   readonly hasPartialPacket: boolean;
-  readonly remoteAddress: string;
-  /** The listener's name. */
-  readonly listener?: string;
-  /** The name in a verified client certificate, when its listener takes that for a user. */
-  readonly certificateUser?: string | undefined;
+  /** For those who decide what this client may do. */
+  readonly identity: PeerIdentity;
   pauseReading(): void;
   resumeReading(): void;
   /** One `onWritten` of the handler as soon as bytesWritten reaches the mark. */

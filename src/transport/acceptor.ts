@@ -1,35 +1,36 @@
 /**
- * The acceptor: listens, reads each connection up to a complete CONNECT packet and hands it over. Runs on the main thread.
+ * The acceptor of one listener, on the main thread. Of a plain one it reads each connection up to a complete CONNECT packet and hands
+ * it over; of one whose MQTT bytes are wrapped in TLS or WebSocket it gives each away before its first byte.
  *
  * ```
  *   accepted ──► stranger ── CONNECT complete ──► handed over ── released ──► forgotten
- *                   └── garbage, too large, too late, too many, gone ───────────►┘
+ *      │            └── garbage, too large, too late, too many, gone ───────────►┘
+ *      └─ wrapped ──────────────────────────────► given away ─── released ─────►┘
  * ```
- *
- * What strangers may cost is bounded: each by CONNECT_PACKET_BYTES_MAX and a deadline, all of them in number and in bytes.
- * When there are too many, the oldest makes room: one that means it sends its CONNECT at once.
  */
 import { createServer, isIPv6, type Server, type Socket } from "node:net";
-import {
-  ACCEPT_BACKLOG,
-  CONNECT_DEADLINE_MS,
-  END_DEADLINE_MS,
-  STRANGERS_BUDGET_BYTES,
-  STRANGERS_MAX,
-} from "../base/limits.ts";
-import { type HandOver, stopReading, tryTakeDescriptor } from "./hand-over.ts";
+import { ACCEPT_BACKLOG } from "../base/limits.ts";
+import { type HandOver, stopReading, tryTakeDescriptor, type WrappedConnection } from "./hand-over.ts";
 import { Stranger } from "./stranger.ts";
+import { type Refusals, Strangers } from "./strangers.ts";
 
 export interface AcceptorOptions {
   readonly host: string;
   /** 0 picks a free one; see `address`. */
   readonly port: number;
+  /** The listener's name. */
+  readonly listener: string;
   /** Connections at one time, strangers and handed over together; one more is closed as it comes. */
   readonly connectionsMax: number;
+  /** What this listener shares with the others, beside `strangers`. */
+  readonly total?: ConnectionTotal;
+  readonly strangers?: Strangers;
   /** A monotonic clock. */
   readonly nowMs: () => number;
   /** Takes over a connection: the descriptor is its own from then on. Later it says `release`, once. */
   readonly onConnect: (handOver: HandOver) => void;
+  /** Present: connections are wrapped and given away unread, on the same terms. */
+  readonly onWrapped?: (connection: Omit<WrappedConnection, "listener">) => void;
   /** Connections were lost for want of something (`EMFILE`, `ENFILE`, …). Listening goes on. */
   readonly onFault: (error: Error) => void;
   readonly connectDeadlineMs?: number;
@@ -37,34 +38,42 @@ export interface AcceptorOptions {
   readonly strangersBudgetBytes?: number;
 }
 
-/** Why strangers were sent away; each only grows. */
-export interface Refusals {
-  notMqtt: number;
-  late: number;
-  tooManyStrangers: number;
-  tooManyConnections: number;
-  memory: number;
+/** Connections of all listeners at one time. */
+export class ConnectionTotal {
+  readonly connectionsMax: number;
+  count = 0;
+
+  constructor(connectionsMax: number) {
+    this.connectionsMax = connectionsMax;
+  }
 }
 
 export class Acceptor {
-  readonly refusals: Refusals = { notMqtt: 0, late: 0, tooManyStrangers: 0, tooManyConnections: 0, memory: 0 };
   readonly #options: AcceptorOptions;
-  readonly #connectDeadlineMs: number;
-  readonly #strangersMax: number;
-  readonly #strangersBudgetBytes: number;
+  readonly #total: ConnectionTotal;
+  readonly #strangers: Strangers;
   readonly #server: Server;
-  /** Oldest first, hence by deadline. */
-  readonly #strangers = new Set<Stranger>();
-  #strangersBytes = 0;
+  readonly #own = new Set<Stranger<Socket>>();
   #handedOverCount = 0;
-  #deadline: NodeJS.Timeout | null = null;
 
   constructor(options: AcceptorOptions) {
     this.#options = options;
-    this.#connectDeadlineMs = options.connectDeadlineMs ?? CONNECT_DEADLINE_MS;
-    this.#strangersMax = options.strangersMax ?? STRANGERS_MAX;
-    this.#strangersBudgetBytes = options.strangersBudgetBytes ?? STRANGERS_BUDGET_BYTES;
-    this.#server = createServer({ noDelay: true }, (socket) => this.#onAccepted(socket));
+    this.#total = options.total ?? new ConnectionTotal(options.connectionsMax);
+    this.#strangers =
+      options.strangers ??
+      new Strangers({
+        nowMs: options.nowMs,
+        deadlineMs: options.connectDeadlineMs,
+        strangersMax: options.strangersMax,
+        budgetBytes: options.strangersBudgetBytes,
+      });
+    const pauseOnConnect = options.onWrapped !== undefined;
+    this.#server = createServer({ noDelay: true, pauseOnConnect }, (socket) => this.#onAccepted(socket));
+  }
+
+  /** Of all listeners that share their strangers. */
+  get refusals(): Refusals {
+    return this.#strangers.refusals;
   }
 
   /** Resolves when connections are accepted; rejects with the system's error (`EADDRINUSE`, `EACCES`, …). */
@@ -87,26 +96,27 @@ export class Acceptor {
     return peerOf(address.address, address.port);
   }
 
+  /** Of all listeners that share their strangers. */
   get strangerCount(): number {
-    return this.#strangers.size;
+    return this.#strangers.count;
   }
 
   /** Strangers, and connections handed over and not yet released. */
   get connectionCount(): number {
-    return this.#strangers.size + this.#handedOverCount;
+    return this.#own.size + this.#handedOverCount;
   }
 
-  /** A connection that was handed over is closed. */
+  /** A connection that was handed over or given away is closed. */
   release(): void {
     this.#handedOverCount -= 1;
+    this.#total.count -= 1;
   }
 
   /** Stops accepting and sends the strangers away; what was handed over stays. Resolves when the port is free. */
   close(): Promise<void> {
-    if (this.#deadline !== null) clearTimeout(this.#deadline);
-    this.#deadline = null;
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    for (const stranger of this.#strangers) this.#drop(stranger);
+    for (const stranger of this.#own) this.#drop(stranger);
+    if (this.#options.strangers === undefined) this.#strangers.close();
     return closed;
   }
 
@@ -116,104 +126,85 @@ export class Acceptor {
       socket.destroy(); // Gone before we looked.
       return;
     }
-    if (this.connectionCount >= this.#options.connectionsMax) {
+    if (this.connectionCount >= this.#options.connectionsMax || this.#total.count >= this.#total.connectionsMax) {
       this.refusals.tooManyConnections += 1;
       socket.destroy();
       return;
     }
-    if (this.#strangers.size >= this.#strangersMax) this.#dropOldest();
-
     const address = remoteAddress.startsWith(IPV4_IN_IPV6) ? remoteAddress.slice(IPV4_IN_IPV6.length) : remoteAddress;
-    const deadlineMs = this.#options.nowMs() + this.#connectDeadlineMs;
-    const stranger = new Stranger(socket, address, peerOf(address, remotePort), deadlineMs);
+    const peer = peerOf(address, remotePort);
+    if (this.#options.onWrapped === undefined) this.#admit(socket, address, peer);
+    else this.#giveAway(socket, address, peer, this.#options.onWrapped);
+  }
+
+  #admit(socket: Socket, address: string, peer: string): void {
+    const stranger = new Stranger(socket, address, peer, this.#strangers.newDeadlineMs());
+    this.#own.add(stranger);
+    this.#total.count += 1;
     this.#strangers.add(stranger);
-    this.#armDeadline();
     socket.on("data", (bytes: Buffer) => this.#onData(stranger, bytes));
     socket.on("error", () => {}); // A reset: the close that follows is all there is to do.
     socket.on("close", () => this.#forget(stranger));
   }
 
-  #onData(stranger: Stranger, bytes: Buffer): void {
+  #giveAway(socket: Socket, address: string, peer: string, onWrapped: NonNullable<AcceptorOptions["onWrapped"]>): void {
+    const fd = this.#tryTake(socket);
+    if (fd === null) return;
+    this.#handedOverCount += 1;
+    this.#total.count += 1;
+    onWrapped({ fd, peer, address });
+  }
+
+  #onData(stranger: Stranger<Socket>, bytes: Buffer): void {
     if (stranger.isSettled) return;
-    this.#strangersBytes -= stranger.receivedBytes;
+    const before = stranger.receivedBytes;
     const judgement = stranger.receive(bytes);
-    this.#strangersBytes += stranger.receivedBytes;
+    this.#strangers.charge(stranger.receivedBytes - before);
 
     if (judgement.kind === "connect") {
       this.#handOver(stranger, judgement.clientId);
     } else if (judgement.kind === "refused") {
       this.refusals.notMqtt += 1;
       if (judgement.answer === null) this.#drop(stranger);
-      else this.#answer(stranger, judgement.answer);
-    } else if (this.#strangersBytes > this.#strangersBudgetBytes) {
+      else stranger.answer(judgement.answer);
+    } else if (this.#strangers.isOverBudget) {
       this.refusals.memory += 1;
       this.#drop(stranger);
     }
   }
 
-  #handOver(stranger: Stranger, clientId: string): void {
-    const { socket, peer, remoteAddress } = stranger;
+  #handOver(stranger: Stranger<Socket>, clientId: string): void {
+    const { stream: socket, peer, address } = stranger;
     stopReading(socket);
     stranger.isSettled = true; // `read` below emits a data event of its own.
     const rest: Buffer | null = socket.read();
     this.#forget(stranger);
     const head = stranger.takeReceived(rest);
-    let fd: number | null;
-    try {
-      fd = tryTakeDescriptor(socket);
-    } catch (error) {
-      this.#options.onFault(error as Error);
-      return;
-    }
+    const fd = this.#tryTake(socket);
     if (fd === null) return;
     this.#handedOverCount += 1;
-    this.#options.onConnect({ clientId, fd, head, peer, remoteAddress });
+    this.#total.count += 1;
+    const identity = { address, listener: this.#options.listener, isTls: false, certificateCommonName: null };
+    this.#options.onConnect({ clientId, fd, head, peer, identity, tunnel: null });
   }
 
-  /** Sends a last packet; the stranger counts as one until it is gone. */
-  #answer(stranger: Stranger, packet: Buffer): void {
-    const { socket } = stranger;
-    stranger.isSettled = true;
-    socket.end(packet);
-    socket.setTimeout(END_DEADLINE_MS, () => socket.destroy());
+  #tryTake(socket: Socket): number | null {
+    try {
+      return tryTakeDescriptor(socket);
+    } catch (error) {
+      this.#options.onFault(error as Error);
+      return null;
+    }
   }
 
-  #drop(stranger: Stranger): void {
-    stranger.isSettled = true;
+  #drop(stranger: Stranger<Socket>): void {
     this.#forget(stranger);
-    stranger.socket.destroy();
+    stranger.drop();
   }
 
-  #dropOldest(): void {
-    for (const oldest of this.#strangers) {
-      this.refusals.tooManyStrangers += 1;
-      this.#drop(oldest);
-      return;
-    }
-  }
-
-  #forget(stranger: Stranger): void {
-    if (this.#strangers.delete(stranger)) this.#strangersBytes -= stranger.receivedBytes;
-  }
-
-  #armDeadline(): void {
-    if (this.#deadline !== null) return;
-    for (const oldest of this.#strangers) {
-      const waitMs = Math.max(1, oldest.deadlineMs - this.#options.nowMs());
-      this.#deadline = setTimeout(() => this.#onDeadline(), waitMs);
-      return;
-    }
-  }
-
-  #onDeadline(): void {
-    this.#deadline = null;
-    const nowMs = this.#options.nowMs();
-    for (const stranger of this.#strangers) {
-      if (stranger.deadlineMs > nowMs) break;
-      this.refusals.late += 1;
-      this.#drop(stranger);
-    }
-    this.#armDeadline();
+  #forget(stranger: Stranger<Socket>): void {
+    this.#strangers.forget(stranger);
+    if (this.#own.delete(stranger)) this.#total.count -= 1;
   }
 }
 

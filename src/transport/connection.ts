@@ -11,6 +11,7 @@
  * Everything here runs on the worker's thread. A connection calls its handler only from events of its own and from
  * `start`, `resumeReading` and the thread's flush, as each method below says; `onClosed` always comes from the event loop.
  */
+import type { PeerIdentity } from "../base/peer-identity.ts";
 import type { Region } from "../base/region.ts";
 
 /**
@@ -43,7 +44,7 @@ export interface ConnectionHandler {
 export interface Connection {
   /** "ip:port" of the other side, as in the message layout. */
   readonly peer: string;
-  readonly remoteAddress: string;
+  readonly identity: PeerIdentity;
   /** False from the first `end` or `destroy`, the peer's FIN or a broken bound: what is reserved from then on goes nowhere. */
   readonly isOpen: boolean;
 

@@ -8,6 +8,7 @@
  * ```
  */
 import type { Socket } from "node:net";
+import type { PeerIdentity } from "../base/peer-identity.ts";
 import { duplicateDescriptor } from "../base/posix.ts";
 
 /** A connection on its way to its worker: plain data for `postMessage`, with `head.buffer` in its transfer list. */
@@ -20,7 +21,25 @@ export interface HandOver {
   readonly head: Uint8Array<ArrayBuffer>;
   /** "ip:port" of the other side; "[ip]:port" for IPv6. */
   readonly peer: string;
-  readonly remoteAddress: string;
+  readonly identity: PeerIdentity;
+  /** Where what is around the MQTT bytes is taken off; null when the descriptor is the client's own socket. */
+  readonly tunnel: TunnelAddress | null;
+}
+
+/** A tunnel: the worker that holds the client's socket, and its number there. */
+export interface TunnelAddress {
+  readonly worker: number;
+  readonly id: number;
+}
+
+/** A connection whose first byte has not been read, on its way to the worker that takes off what is around its MQTT bytes. */
+export interface WrappedConnection {
+  /** The index of its listener. */
+  readonly listener: number;
+  /** The receiver owns it. */
+  readonly fd: number;
+  readonly peer: string;
+  readonly address: string;
 }
 
 /** libuv's handle under a socket: the members that have no public door (Node 20 to 24). */

@@ -2,12 +2,13 @@
  * A connection whose CONNECT packet is not complete: what has come of it, and whether that can still become one. Nothing is
  * allocated from a length that it declares.
  */
-import type { Socket } from "node:net";
-import { CONNECT_PACKET_BYTES_MAX } from "../base/limits.ts";
+import type { Duplex } from "node:stream";
+import { CONNECT_PACKET_BYTES_MAX, END_DEADLINE_MS } from "../base/limits.ts";
 import { readConnectProtocol, scanConnectHead } from "../mqtt/connect-head.ts";
 import { LEVEL_5 } from "../mqtt/packet-type.ts";
 import { connackReturnCodeOf, NO_RETURN_CODE, ReasonCode } from "../mqtt/reason-codes.ts";
 import { NEED_MORE, PACKET_TOO_LARGE, packetBytes } from "../mqtt/scanner.ts";
+import type { Bounded } from "./strangers.ts";
 
 /** What a stranger's bytes amount to. `answer` is the CONNACK that the specification wants before the close, if any. */
 export type Judgement =
@@ -15,27 +16,43 @@ export type Judgement =
   | { readonly kind: "connect"; readonly clientId: string }
   | { readonly kind: "refused"; readonly answer: Buffer | null };
 
-export class Stranger {
-  readonly socket: Socket;
+export class Stranger<Stream extends Duplex = Duplex> implements Bounded {
+  /** Where its bytes come from. What is around them may be taken off meanwhile: then they come from another stream. */
+  stream: Stream;
   /** "ip:port", and the ip; fixed at the beginning, for a socket that is gone has none. */
   readonly peer: string;
-  readonly remoteAddress: string;
+  readonly address: string;
   readonly deadlineMs: number;
   /** Handed over or refused: its events mean nothing any more. */
   isSettled = false;
+  /** Bytes that came and are held for it where what is around its own is taken off. */
+  framedBytes = 0;
   /** What has come, and room for more: doubled as it fills, so that a CONNECT in drops costs no more than one at once. */
   #received: Buffer = NOTHING;
   #receivedBytes = 0;
 
-  constructor(socket: Socket, remoteAddress: string, peer: string, deadlineMs: number) {
-    this.socket = socket;
-    this.remoteAddress = remoteAddress;
+  constructor(stream: Stream, address: string, peer: string, deadlineMs: number) {
+    this.stream = stream;
+    this.address = address;
     this.peer = peer;
     this.deadlineMs = deadlineMs;
   }
 
+  drop(): void {
+    this.isSettled = true;
+    this.stream.destroy();
+  }
+
+  /** Sends a last packet; it counts as a stranger until it is gone. */
+  answer(packet: Buffer): void {
+    this.isSettled = true;
+    this.stream.end(packet);
+    const deadline = setTimeout(() => this.stream.destroy(), END_DEADLINE_MS);
+    this.stream.once("close", () => clearTimeout(deadline));
+  }
+
   get receivedBytes(): number {
-    return this.#receivedBytes;
+    return this.#receivedBytes + this.framedBytes;
   }
 
   /** All bytes so far, in memory of their own that can be transferred; `rest` is put behind them. */

@@ -1,6 +1,7 @@
 /**
  * A connection over TCP: a socket that the main thread handed over. Reads into the thread's read buffer, writes chunks of
- * the thread's output arena.
+ * the thread's output arena. The inner end of a tunnel (tunnel.ts) is such a socket, too, of the Unix domain: the bytes on it are those of a
+ * client whose TLS or WebSocket is taken off at the other end.
  *
  * ```
  *   opening ── start ──► open ── end ──► ending (writes out, FIN, reads on and discards) ──► closed
@@ -10,6 +11,7 @@
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from "node:net";
 import { assert } from "../base/assert.ts";
 import { END_DEADLINE_MS } from "../base/limits.ts";
+import type { PeerIdentity } from "../base/peer-identity.ts";
 import type { Region } from "../base/region.ts";
 import type { CloseCause, Connection, ConnectionHandler } from "./connection.ts";
 import { type HandOver, unsentBytesOf } from "./hand-over.ts";
@@ -21,7 +23,7 @@ import type { ReadBuffer } from "./read-buffer.ts";
 
 export class TcpConnection implements Connection, OutputOwner {
   readonly peer: string;
-  readonly remoteAddress: string;
+  readonly identity: PeerIdentity;
   readonly #socket: Socket;
   readonly #input: PacketInput;
   readonly #output: OutputQueue;
@@ -44,7 +46,7 @@ export class TcpConnection implements Connection, OutputOwner {
     onGone: (connection: TcpConnection) => void,
   ) {
     this.peer = handOver.peer;
-    this.remoteAddress = handOver.remoteAddress;
+    this.identity = handOver.identity;
     this.#head = handOver.head;
     this.#onGone = onGone;
     this.#input = new PacketInput(readBuffer, packetBytesMax);

@@ -10,7 +10,9 @@ import { newCreditMemory } from "../dispatch/credit.ts";
 import { isCommitFailedRejection } from "../log/environment.ts";
 import { Doorbell, DoorbellListener } from "../ring/doorbell.ts";
 import { ringOf } from "../ring/mesh.ts";
+import type { HandOver, WrappedConnection } from "../transport/hand-over.ts";
 import { Transport } from "../transport/transport.ts";
+import { Unwrapper } from "../transport/unwrapper.ts";
 import { CommandServer } from "./command-server.ts";
 import { PasswordDesk } from "./password-desk.ts";
 import { RingPartner } from "./ring-partner.ts";
@@ -38,6 +40,17 @@ const transport = new Transport({
 });
 const stallCheck = setInterval(() => transport.endStalled(performance.now()), STALL_CHECK_MS);
 const passwords = new PasswordDesk((request) => tell({ kind: "verify", request }));
+const unwrapper = new Unwrapper({
+  worker: data.worker,
+  listeners: data.listeners,
+  packetBytesMax: data.limits.packetBytesMax,
+  budgetBytes: data.inputBudgetBytes,
+  nowMs: () => performance.now(),
+  onConnect: (handOver) =>
+    main.postMessage({ kind: "unwrapped", handOver } satisfies FromWorker, [handOver.head.buffer]),
+  onClosed: (listener) => tell({ kind: "closed", listener }),
+  onFault: (error) => log.warn({ err: error }, "a connection could not be carried to its session"),
+});
 const worker = new BrokerWorker({
   worker: data.worker,
   workers: data.workers,
@@ -94,6 +107,12 @@ main.on("message", (message: ToWorker) => {
     case "verified":
       passwords.onVerified(message.number, message.outcome);
       break;
+    case "wrapped":
+      onWrapped(message.connection);
+      break;
+    case "sever":
+      unwrapper.sever(message.tunnel);
+      break;
     case "stop":
       void stop(message.graceMs);
       break;
@@ -105,11 +124,10 @@ main.on("message", (message: ToWorker) => {
 
 let isStopping = false;
 
-function onConnection(message: Extract<ToWorker, { kind: "connection" }>): void {
-  const { handOver, assignedClientId } = message;
+function onConnection({ handOver, assignedClientId }: Extract<ToWorker, { kind: "connection" }>): void {
   if (isStopping) {
     closeDescriptor(handOver.fd);
-    tell({ kind: "closed" });
+    tellClosed(handOver);
     return;
   }
   try {
@@ -122,23 +140,48 @@ function onConnection(message: Extract<ToWorker, { kind: "connection" }>): void 
       onWritten: () => client.onWritten(),
       onClosed: () => {
         client.onClosed();
-        tell({ kind: "closed" });
+        tellClosed(handOver);
       },
     });
   } catch (error) {
     log.warn({ err: error }, "a connection could not be opened");
     closeDescriptor(handOver.fd);
-    tell({ kind: "closed" });
+    tellClosed(handOver);
+  }
+}
+
+/** Of a tunnel only the session's end is closed: the client's own socket is elsewhere. */
+function tellClosed({ identity, tunnel }: HandOver): void {
+  if (tunnel === null) tell({ kind: "closed", listener: identity.listener });
+  else tell({ kind: "severed", tunnel });
+}
+
+function onWrapped(connection: WrappedConnection): void {
+  const { name } = data.listeners[connection.listener]!;
+  if (isStopping) {
+    closeDescriptor(connection.fd);
+    tell({ kind: "closed", listener: name });
+    return;
+  }
+  try {
+    unwrapper.open(connection);
+  } catch (error) {
+    log.warn({ err: error }, "a connection could not be opened");
+    closeDescriptor(connection.fd);
+    tell({ kind: "closed", listener: name });
   }
 }
 
 /** Disconnects, and waits for the sockets to take it. */
 async function stop(graceMs: number): Promise<void> {
   isStopping = true;
+  unwrapper.end();
   worker.disconnectAll();
   const endMs = Date.now() + graceMs;
-  while (transport.connectionCount > 0 && Date.now() < endMs) await new Promise((resolve) => setTimeout(resolve, 10));
+  const isOpen = () => transport.connectionCount > 0 || unwrapper.connectionCount > 0;
+  while (isOpen() && Date.now() < endMs) await new Promise((resolve) => setTimeout(resolve, 10));
   transport.destroy();
+  unwrapper.destroy();
   while (transport.connectionCount > 0) await new Promise((resolve) => setTimeout(resolve, 1));
   worker.wake();
   for (let rounds = 0; rounds < 2; rounds += 1) await new Promise((resolve) => setImmediate(resolve)); // A turn has sent their wills.

@@ -12,6 +12,10 @@
  *                          ◄── verify ──── a password
  *   verified ────────────────────────────► right, wrong or busy
  *                          ◄── closed ──── one connection less
+ *   wrapped (descriptor) ────────────────► takes off TLS or WebSocket, reads CONNECT
+ *                          ◄── unwrapped ─ one end of a tunnel: main sends it on as a connection
+ *                          ◄── severed ─── the session has closed its end of a tunnel
+ *   sever ───────────────────────────────► (to where the tunnel is) closes the client's
  *   stop ────────────────────────────────► disconnects, publishes wills
  *                          ◄── left ──────
  *   close (all have left) ───────────────► takes what others published, commits, closes
@@ -23,7 +27,8 @@ import type { VerificationOutcome } from "../access/authentication.ts";
 import type { DoorbellPipes } from "../ring/doorbell.ts";
 import type { Mesh } from "../ring/mesh.ts";
 import type { SessionLimits } from "../session/ports.ts";
-import type { HandOver } from "../transport/hand-over.ts";
+import type { HandOver, TunnelAddress, WrappedConnection } from "../transport/hand-over.ts";
+import type { Listener } from "../transport/listener.ts";
 import type { RouteSummary } from "./route-announcer.ts";
 
 /** Who may connect, as the settings say. */
@@ -50,6 +55,8 @@ export interface WorkerData {
   readonly dataDirectory: string;
   readonly limits: SessionLimits;
   readonly access: WorkerAccess;
+  /** All of the broker: wrapped connections name theirs by its place here. */
+  readonly listeners: readonly Listener[];
   /** What this worker may hold for slow connections, and for unfinished packets. */
   readonly outputBudgetBytes: number;
   readonly inputBudgetBytes: number;
@@ -77,6 +84,8 @@ export type ToWorker =
       /** For a client that sent no client ID. */
       readonly assignedClientId: string;
     }
+  | { readonly kind: "wrapped"; readonly connection: WrappedConnection }
+  | { readonly kind: "sever"; readonly tunnel: number }
   | { readonly kind: "serve" }
   | { readonly kind: "verified"; readonly number: number; readonly outcome: VerificationOutcome }
   | { readonly kind: "stop"; readonly graceMs: number }
@@ -86,6 +95,9 @@ export type FromWorker =
   | { readonly kind: "opened"; readonly routes: readonly RouteSummary[]; readonly inbound: readonly string[] }
   | { readonly kind: "begun" }
   | { readonly kind: "verify"; readonly request: PasswordRequest }
-  | { readonly kind: "closed" }
+  /** The client's own socket is gone, of the listener of this name. */
+  | { readonly kind: "closed"; readonly listener: string }
+  | { readonly kind: "unwrapped"; readonly handOver: HandOver }
+  | { readonly kind: "severed"; readonly tunnel: TunnelAddress }
   | { readonly kind: "left" }
   | { readonly kind: "stopped" };

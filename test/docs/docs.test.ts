@@ -147,7 +147,8 @@ describe("README.md", () => {
 
   it.each([
     ["Shared subscriptions", !read("src/session/subscribe.ts").includes("sharedSubscriptionsNotSupported")],
-    ["WebSocket, TLS", hasFile(/transport\/.*(websocket|web-socket|tls)/)],
+    ["WebSocket", hasFile(/transport\/web-socket/)],
+    ["TLS", hasFile(/transport\/tls/)],
     ["Looking into a queue, purging", hasRoute(/\/messages$/)],
     ["Counters and latencies", hasRoute(/:name\/metrics$/)],
     ["Functions in key expressions", compileKeyExpression("concat(['a', message.from])").ok],

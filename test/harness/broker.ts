@@ -36,7 +36,7 @@ export interface BrokerOptions {
 
 interface ReadyLine {
   readonly msg: "ready";
-  readonly listeners: Readonly<Partial<Record<"mqtt" | "http", string>>>;
+  readonly listeners: Readonly<Record<string, string>>;
   readonly workers: number;
   readonly pid: number;
 }
@@ -60,6 +60,9 @@ export class Broker {
   readonly directory: string;
   readonly dataDirectory: string;
   mqttPort = 0;
+  wsPort = 0;
+  /** By the listener's name. */
+  ports: Readonly<Record<string, number>> = {};
   httpPort = 0;
   workers = 0;
   #options: BrokerOptions;
@@ -185,7 +188,11 @@ export class Broker {
     this.#child = child;
     try {
       const ready = await child.until(readyLineOf, READY_MS_MAX);
+      this.ports = Object.fromEntries(
+        Object.entries(ready.listeners).map(([name, address]) => [name, portOf(address)]),
+      );
       this.mqttPort = portOf(ready.listeners.mqtt);
+      this.wsPort = portOf(ready.listeners.ws);
       this.httpPort = portOf(ready.listeners.http);
       this.workers = workers;
     } catch (error) {

@@ -28,7 +28,13 @@ describe("acceptor", () => {
     const handOver = bench.arrived[0]!;
     expect(handOver.clientId).toBe("wörker");
     expect(handOver.peer).toBe(`127.0.0.1:${client.localPort}`);
-    expect(handOver.remoteAddress).toBe("127.0.0.1");
+    expect(handOver.identity).toEqual({
+      address: "127.0.0.1",
+      listener: "mqtt",
+      isTls: false,
+      certificateCommonName: null,
+    });
+    expect(handOver.tunnel).toBeNull();
     expect(Buffer.from(handOver.head).equals(bytes)).toBe(true);
     expect(handOver.head.buffer.byteLength).toBe(bytes.length);
     expect([bench.acceptor.strangerCount, bench.acceptor.connectionCount]).toEqual([0, 1]);

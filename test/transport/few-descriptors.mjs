@@ -8,6 +8,7 @@ const held = [];
 const acceptor = new Acceptor({
   host: "127.0.0.1",
   port: 0,
+  listener: "mqtt",
   connectionsMax: 1_000,
   nowMs: () => performance.now(),
   onConnect: (handOver) => held.push(handOver),

@@ -83,6 +83,7 @@ export class Bench {
     this.acceptor = new Acceptor({
       host: "127.0.0.1",
       port: 0,
+      listener: "mqtt",
       connectionsMax: 100_000,
       nowMs: () => performance.now(),
       onConnect: (handOver) => this.arrived.push(handOver),

@@ -35,6 +35,7 @@ beforeEach(async () => {
   acceptor = new Acceptor({
     host: "127.0.0.1",
     port: 0,
+    listener: "mqtt",
     connectionsMax: 100_000,
     nowMs: () => performance.now(),
     onFault: (error) => {

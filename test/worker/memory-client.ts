@@ -15,7 +15,7 @@ export class MemoryConnection implements ClientConnection {
   readonly hasPartialPacket = false;
   output = Region.allocate(64 * 1024);
   readonly peer = "127.0.0.1:40000";
-  readonly remoteAddress = "127.0.0.1";
+  readonly identity = { address: "127.0.0.1", listener: "mqtt", isTls: false, certificateCommonName: null };
   bytesReserved = 0;
   bytesWritten = 0;
   /** Whether the peer reads. */

@@ -1,0 +1,220 @@
+/**
+ * Takes off what is around the MQTT bytes of a connection, on a worker's thread: WebSocket, and what else a listener asks for. Reads up to
+ * the whole CONNECT under the same bounds as the acceptor, then hands over one end of a tunnel.
+ *
+ * ```
+ *   given away ──► stranger: handshakes, request, CONNECT ──► tunnel ──► closed
+ *                     └── garbage, too large, too late, too many, gone ──►┘
+ * ```
+ */
+import { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import {
+  CONNECT_PACKET_BYTES_MAX,
+  INPUT_BUDGET_BYTES,
+  READ_BUFFER_BYTES,
+  WRAPPED_STRANGERS_MAX,
+} from "../base/limits.ts";
+import { newSocketPair } from "../base/posix.ts";
+import type { HandOver, WrappedConnection } from "./hand-over.ts";
+import { isWebSocket, type Listener } from "./listener.ts";
+import { Stranger } from "./stranger.ts";
+import { Strangers } from "./strangers.ts";
+import { Tunnel } from "./tunnel.ts";
+import { Upgrader } from "./web-socket.ts";
+
+export interface UnwrapperOptions {
+  /** Of this thread. */
+  readonly worker: number;
+  /** All of the broker, as connections name them. */
+  readonly listeners: readonly Listener[];
+  readonly packetBytesMax: number;
+  /** A monotonic clock. */
+  readonly nowMs: () => number;
+  readonly onConnect: (handOver: HandOver) => void;
+  /** A connection of this listener is gone. */
+  readonly onClosed: (listener: string) => void;
+  readonly onFault: (error: Error) => void;
+  /** For unfinished WebSocket messages, of all connections together. */
+  readonly budgetBytes?: number;
+  readonly connectDeadlineMs?: number;
+  readonly strangersMax?: number;
+}
+
+export class Unwrapper {
+  readonly #options: UnwrapperOptions;
+  readonly #strangers: Strangers;
+  readonly #upgraders: readonly (Upgrader | null)[];
+  readonly #budgetBytes: number;
+  /** By the stream that a handshake is read from. */
+  readonly #guests = new WeakMap<Duplex, Guest>();
+  readonly #tunnels = new Map<number, Tunnel>();
+  readonly #open = new Set<Socket>();
+  #lastId = 0;
+  #heldBytes = 0;
+  #isEnding = false;
+
+  constructor(options: UnwrapperOptions) {
+    this.#options = options;
+    this.#budgetBytes = options.budgetBytes ?? INPUT_BUDGET_BYTES;
+    this.#strangers = new Strangers({
+      nowMs: options.nowMs,
+      deadlineMs: options.connectDeadlineMs,
+      strangersMax: options.strangersMax ?? WRAPPED_STRANGERS_MAX,
+    });
+    this.#upgraders = options.listeners.map((listener) => (isWebSocket(listener) ? this.#newUpgrader(listener) : null));
+  }
+
+  /** Connections whose socket is not yet gone, and tunnels whose session is not. */
+  get connectionCount(): number {
+    return Math.max(this.#open.size, this.#tunnels.size);
+  }
+
+  get strangerCount(): number {
+    return this.#strangers.count;
+  }
+
+  /** Takes a connection, and owns its descriptor. Throws a system error when it is not a usable socket. */
+  open({ fd, listener: index, peer, address }: WrappedConnection): void {
+    const listener = this.#options.listeners[index]!;
+    const socket = new Socket({ fd, readable: true, writable: true, allowHalfOpen: true });
+    socket.setNoDelay(true);
+    const guest: Guest = {
+      listener,
+      upgrader: this.#upgraders[index]!,
+      stranger: new Stranger<Duplex>(socket, address, peer, this.#strangers.newDeadlineMs()),
+    };
+    this.#open.add(socket);
+    socket.on("error", () => {}); // A reset: the close that follows is all there is to do.
+    socket.on("close", () => {
+      this.#open.delete(socket);
+      this.#strangers.forget(guest.stranger);
+      this.#options.onClosed(listener.name);
+    });
+    this.#strangers.add(guest.stranger);
+    this.#readRequest(guest, socket);
+  }
+
+  /** The session at the other end of a tunnel has closed its connection. */
+  sever(id: number): void {
+    this.#tunnels.get(id)?.sever();
+  }
+
+  /** From now on clients are told that the broker goes away. */
+  end(): void {
+    this.#isEnding = true;
+    this.#strangers.close();
+  }
+
+  /** Closes every connection at once. */
+  destroy(): void {
+    this.end();
+    for (const tunnel of this.#tunnels.values()) tunnel.destroy();
+    for (const socket of this.#open) socket.destroy();
+  }
+
+  #newUpgrader(listener: Listener): Upgrader {
+    return new Upgrader({
+      path: listener.path ?? "/",
+      origins: listener.origins,
+      packetBytesMax: this.#options.packetBytesMax,
+      closeCode: () => (this.#isEnding ? GOING_AWAY : NORMAL_CLOSURE),
+      onOpened: (carrier, stream) => {
+        const guest = this.#guests.get(carrier);
+        if (guest === undefined) stream.destroy();
+        else this.#readConnect(guest, stream);
+      },
+      onHeld: (stream, bytes) => this.#onHeld(stream, bytes),
+    });
+  }
+
+  #readRequest(guest: Guest, stream: Duplex): void {
+    guest.stranger.stream = stream;
+    this.#guests.set(stream, guest);
+    if (guest.upgrader === null) this.#readConnect(guest, stream);
+    else guest.upgrader.receive(stream);
+  }
+
+  #readConnect(guest: Guest, stream: Duplex): void {
+    const { stranger } = guest;
+    stranger.stream = stream;
+    this.#guests.set(stream, guest);
+    const onData = (bytes: Buffer) => {
+      if (stranger.isSettled) return;
+      const before = stranger.receivedBytes;
+      const judgement = stranger.receive(bytes);
+      this.#strangers.charge(stranger.receivedBytes - before);
+      if (judgement.kind === "connect") {
+        stream.pause();
+        stream.off("data", onData);
+        this.#handOver(guest, stream, judgement.clientId);
+      } else if (judgement.kind === "refused") {
+        this.#strangers.refusals.notMqtt += 1;
+        if (judgement.answer === null) this.#drop(stranger);
+        else stranger.answer(judgement.answer);
+      } else if (this.#strangers.isOverBudget) {
+        this.#strangers.refusals.memory += 1;
+        this.#drop(stranger);
+      }
+    };
+    stream.on("error", () => {});
+    stream.on("data", onData);
+    stream.on("end", () => {
+      if (!stranger.isSettled) this.#drop(stranger);
+    });
+  }
+
+  #handOver(guest: Guest, stream: Duplex, clientId: string): void {
+    const { stranger, listener } = guest;
+    stranger.isSettled = true;
+    this.#strangers.forget(stranger);
+    const head = stranger.takeReceived(null);
+    let pair: readonly [number, number];
+    try {
+      pair = newSocketPair();
+    } catch (error) {
+      this.#options.onFault(error as Error);
+      stream.destroy();
+      return;
+    }
+    this.#lastId += 1;
+    const id = this.#lastId;
+    this.#tunnels.set(id, new Tunnel(stream, pair[0], () => this.#tunnels.delete(id)));
+    const identity = { address: stranger.address, listener: listener.name, isTls: false, certificateCommonName: null };
+    const tunnel = { worker: this.#options.worker, id };
+    this.#options.onConnect({ clientId, fd: pair[1], head, peer: stranger.peer, identity, tunnel });
+  }
+
+  /** Of a stranger they count as what it has sent: it gets no more memory by frames than by packets. */
+  #onHeld(stream: Duplex, bytes: number): void {
+    this.#heldBytes += bytes;
+    const stranger = this.#guests.get(stream)?.stranger;
+    if (stranger === undefined) return;
+    stranger.framedBytes += bytes;
+    let isTooMuch = this.#heldBytes > this.#budgetBytes;
+    if (!stranger.isSettled) {
+      this.#strangers.charge(bytes);
+      isTooMuch ||= this.#strangers.isOverBudget || stranger.framedBytes > STRANGER_MESSAGE_BYTES_MAX;
+    }
+    if (bytes <= 0 || !isTooMuch) return;
+    this.#strangers.refusals.memory += 1;
+    this.#drop(stranger);
+  }
+
+  #drop(stranger: Stranger<Duplex>): void {
+    this.#strangers.forget(stranger);
+    stranger.drop();
+  }
+}
+
+/** A connection whose session is not known yet, with what its listener has found out. */
+interface Guest {
+  readonly listener: Listener;
+  readonly upgrader: Upgrader | null;
+  readonly stranger: Stranger<Duplex>;
+}
+
+/** A whole CONNECT and, in the same read, what comes behind it. */
+const STRANGER_MESSAGE_BYTES_MAX = CONNECT_PACKET_BYTES_MAX + READ_BUFFER_BYTES;
+const NORMAL_CLOSURE = 1000;
+const GOING_AWAY = 1001;

@@ -1,0 +1,153 @@
+/**
+ * MQTT over WebSocket: the HTTP request that opens one, and a WebSocket as a stream of bytes. The one door to ws.
+ *
+ * ```
+ *   GET /mqtt, Upgrade ──► path, origin, subprotocol ──┬─► WebSocket ──► Duplex
+ *   anything else ───────────────────────────────────► 400, 403, 404, 426
+ * ```
+ *
+ * Frames and packets know nothing of each other: a packet may span frames, a frame may hold many packets [MQTT-6.0.0-2].
+ */
+import { createServer, type IncomingMessage } from "node:http";
+import { Duplex } from "node:stream";
+import { type WebSocket, WebSocketServer } from "ws";
+import {
+  END_DEADLINE_MS,
+  UPGRADE_HEAD_BYTES_MAX,
+  WEB_SOCKET_FRAGMENTS_MAX,
+  WEB_SOCKET_MESSAGE_SLACK_BYTES,
+  WEB_SOCKET_PONG_BYTES_MAX,
+  WEB_SOCKET_READS_MAX,
+} from "../base/limits.ts";
+
+export interface UpgraderOptions {
+  /** Of the request, exactly; what follows a "?" does not count. */
+  readonly path: string;
+  /** Origins that may; null for any. A request without the header is of no browser, and may. */
+  readonly origins: readonly string[] | null;
+  readonly packetBytesMax: number;
+  /** The code that a WebSocket is closed with when its session has ended. */
+  readonly closeCode: () => number;
+  /** `carrier` is a WebSocket now, and `stream` the bytes in its frames. */
+  readonly onOpened: (carrier: Duplex, stream: Duplex) => void;
+  /** So many bytes more, or less, of unfinished messages are held for this stream. */
+  readonly onHeld: (stream: Duplex, bytes: number) => void;
+}
+
+/** Opens WebSockets on streams that come from elsewhere. */
+export class Upgrader {
+  readonly #options: UpgraderOptions;
+  readonly #http = createServer({ maxHeaderSize: UPGRADE_HEAD_BYTES_MAX, noDelay: true });
+  readonly #webSockets: WebSocketServer;
+
+  constructor(options: UpgraderOptions) {
+    this.#options = options;
+    const webSocketOptions = {
+      noServer: true,
+      clientTracking: false,
+      perMessageDeflate: false,
+      autoPong: false,
+      maxPayload: options.packetBytesMax + WEB_SOCKET_MESSAGE_SLACK_BYTES,
+      maxFragments: WEB_SOCKET_FRAGMENTS_MAX,
+      maxBufferedChunks: WEB_SOCKET_READS_MAX,
+      closeTimeout: END_DEADLINE_MS, // Not in the types yet.
+      handleProtocols: (offered: Set<string>) => protocolOf(offered) ?? false,
+    };
+    this.#webSockets = new WebSocketServer(webSocketOptions);
+    this.#http.on("upgrade", (request, carrier, head) => this.#upgrade(request, carrier, head));
+    this.#http.on("request", (request, response) => {
+      const isPath = pathOf(request) === options.path;
+      response
+        .writeHead(isPath ? 426 : 404, { Connection: "close", ...(isPath ? { Upgrade: "websocket" } : {}) })
+        .end();
+    });
+  }
+
+  /** Waits for the request on a stream that nothing has been read from. Its end, and its deadline, are the caller's. */
+  receive(carrier: Duplex): void {
+    this.#http.emit("connection", carrier);
+  }
+
+  #upgrade(request: IncomingMessage, carrier: Duplex, head: Buffer): void {
+    const { path, origins } = this.#options;
+    const { origin } = request.headers;
+    const offered = new Set((request.headers["sec-websocket-protocol"] ?? "").split(",").map((name) => name.trim()));
+    if (pathOf(request) !== path) refuseUpgrade(carrier, "404 Not Found");
+    else if (origins !== null && origin !== undefined && !origins.includes(origin))
+      refuseUpgrade(carrier, "403 Forbidden");
+    else if (protocolOf(offered) === undefined) refuseUpgrade(carrier, "400 Bad Request");
+    else this.#webSockets.handleUpgrade(request, carrier, head, (webSocket) => this.#open(webSocket, carrier));
+  }
+
+  #open(webSocket: WebSocket, carrier: Duplex): void {
+    const { closeCode, onOpened, onHeld } = this.#options;
+    let heldBytes = 0;
+    const stream = streamOf(webSocket, closeCode, () => {
+      onHeld(stream, -heldBytes);
+      heldBytes = 0;
+    });
+    // Before ws looks at it: what completes a message is let go with it.
+    carrier.prependListener("data", (bytes: Buffer) => {
+      heldBytes += bytes.length;
+      onHeld(stream, bytes.length);
+    });
+    onOpened(carrier, stream);
+  }
+}
+
+const SUBPROTOCOLS = ["mqtt", "mqttv3.1"];
+const UNSUPPORTED_DATA = 1003;
+const BINARY = { binary: true, compress: false };
+
+/** The one to speak; undefined when the client offers none of ours [MQTT-6.0.0-3] [MQTT-6.0.0-4]. */
+function protocolOf(offered: ReadonlySet<string>): string | undefined {
+  return SUBPROTOCOLS.find((name) => offered.has(name));
+}
+
+function pathOf(request: IncomingMessage): string {
+  return (request.url ?? "").split("?", 1)[0]!;
+}
+
+function refuseUpgrade(carrier: Duplex, status: string): void {
+  carrier.on("error", () => {});
+  carrier.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+}
+
+/** The payload of a WebSocket's binary messages, both ways. `onLetGo`: nothing of what came so far is held any more. */
+function streamOf(webSocket: WebSocket, closeCode: () => number, onLetGo: () => void): Duplex {
+  let isRefused = false;
+  const stream = new Duplex({
+    read: () => webSocket.resume(),
+    write: (bytes: Buffer, _encoding, done) => webSocket.send(bytes, BINARY, done),
+    final: (done) => {
+      webSocket.once("close", () => done());
+      webSocket.close(closeCode());
+    },
+    destroy: (error, done) => {
+      webSocket.terminate();
+      done(error);
+    },
+  });
+  webSocket.on("message", (data: Buffer, isBinary: boolean) => {
+    onLetGo();
+    if (isRefused) return;
+    if (!isBinary) {
+      isRefused = true;
+      webSocket.close(UNSUPPORTED_DATA); // [MQTT-6.0.0-1]
+    } else if (data.length > 0 && !stream.push(data)) {
+      webSocket.pause();
+    }
+  });
+  webSocket.on("ping", (data: Buffer) => {
+    if (webSocket.bufferedAmount > WEB_SOCKET_PONG_BYTES_MAX) webSocket.terminate();
+    else webSocket.pong(data);
+  });
+  webSocket.on("error", () => {}); // Malformed, or too large: ws closes it with the code for that.
+  webSocket.on("close", () => {
+    onLetGo();
+    stream.push(null);
+    if (stream.writableEnded) stream.once("finish", () => stream.destroy());
+    else stream.destroy();
+  });
+  return stream;
+}
