@@ -82,6 +82,8 @@ export const EXPIRY_SWEEP_MS = 1_000;
 export const EXPIRIES_PER_TICK = 16_384;
 /** What a queue's sweep counts as beside its messages: ten thousand queues with one expired message each have swept after five ticks. */
 export const SWEEP_COST_EXPIRIES = 8;
+/** What a rejected message whose time has come counts as, in expired ones: it changes its place in three orders. */
+export const RELEASE_COST_EXPIRIES = 4;
 /** Steps of a sweep that make room for a message that a full queue is offered, each of up to two chunks of a line. */
 export const EXPIRY_STEPS_PER_ACCEPT = 8;
 /**
@@ -292,6 +294,19 @@ export const WANTED_QUEUES_MAX = 16_384;
 export const LOOK_MESSAGES_PER_TURN = 256;
 export const LOOK_BYTES_PER_TURN = 1024 * 1024;
 export const LOOK_BATCHES_PER_TURN = 4;
+/** Slots of messages that stand aside of a queue's line in one page of their slab: 280 KiB; none is ever copied as a whole. */
+export const ASIDE_PAGE_SLOTS = 4_096;
+/** Places in one table of an index by position or by key: 96 KiB, divided in two when it is full. */
+export const INDEX_TABLE_PLACES_MAX = 8_192;
+/** What a queue goes on with in steps (what comes back, what a lowered limit drops): messages at a time. */
+export const QUEUE_STEP_MESSAGES = 2_048;
+/** What of it is done at once: a usual window, so that nothing is put off that few messages are in. */
+export const QUEUE_AT_ONCE_MESSAGES = 64;
+/** What looking at one queue counts as beside its messages. */
+export const WORK_COST_MESSAGES = 8;
+/** Slots looked at in one step of a sweep, and how many of them count as much as an expired message. */
+export const SWEEP_SLOTS_PER_STEP = 4_096;
+export const SWEEP_SLOTS_PER_EXPIRY = 16;
 /** A purge, and the removal of a deleted queue, likewise: about a millisecond. */
 export const PURGE_MESSAGES_PER_TURN = 2_048;
 

@@ -44,6 +44,8 @@ export class Dispatcher {
   /** By holder number; freed numbers are used again. */
   readonly #holders: (Consumer | undefined)[] = [];
   readonly #freeHolders: number[] = [];
+  /** Of those that are gone while what they held comes back. */
+  readonly #leavingHolders: number[] = [];
   readonly #offer: Offer = {
     position: 0,
     region: NOTHING,
@@ -79,12 +81,18 @@ export class Dispatcher {
 
   attach(consumer: Consumer): void {
     assert(!this.#isClosed && consumer.holder === -1, "a consumer attaches once, to a queue that is there");
-    consumer.holder = this.#freeHolders.pop() ?? this.#holders.length;
+    consumer.holder = this.#takeHolder();
     this.#holders[consumer.holder] = consumer;
     this.#consumers.add(consumer);
     consumer.setWindow(this.queue.record.definition.local_max_inflight);
     consumer.refresh();
     this.#place(consumer);
+  }
+
+  #takeHolder(): number {
+    const leaving = this.#leavingHolders[0];
+    if (leaving !== undefined && this.queue.isIdle(leaving)) return this.#leavingHolders.shift()!;
+    return this.#freeHolders.pop() ?? this.#holders.length;
   }
 
   /** Unsubscribed: nothing more is assigned; what is in flight stays until it is settled or the consumer is gone. */
@@ -93,17 +101,17 @@ export class Dispatcher {
     this.#place(consumer);
   }
 
-  /** Gone: what it has in flight goes back at once. Returns how many messages. */
-  detach(consumer: Consumer): number {
-    if (consumer.isGone) return 0;
+  /** Gone: what it has in flight goes back at once. */
+  detach(consumer: Consumer): void {
+    if (consumer.isGone) return;
     consumer.isGone = true;
     this.#place(consumer);
     this.#consumers.delete(consumer);
-    const count = this.queue.giveBack(consumer.holder);
+    this.queue.giveBack(consumer.holder);
     this.#holders[consumer.holder] = undefined;
-    this.#freeHolders.push(consumer.holder);
+    if (this.queue.isIdle(consumer.holder)) this.#freeHolders.push(consumer.holder);
+    else this.#leavingHolders.push(consumer.holder);
     this.onAvailable();
-    return count;
   }
 
   /** Whether a draining consumer has nothing in flight any more. */

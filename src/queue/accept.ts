@@ -4,17 +4,18 @@
  * Nothing that depends on the message's commit is done before that commit: what it supersedes or pushes out only leaves
  * (see `leaving.ts`).
  */
-import { EXPIRY_STEPS_PER_ACCEPT } from "../base/limits.ts";
+import { EXPIRY_STEPS_PER_ACCEPT, QUEUE_STEP_MESSAGES } from "../base/limits.ts";
 import type { Region } from "../base/region.ts";
 import { expiresAtMsOf, publishedAtMsOf, totalBytes } from "../frame/message.ts";
 import { NO_ROOM as LOG_NO_ROOM } from "../log/contract.ts";
-import { IN_FLIGHT, NO_SLOT } from "./aside.ts";
+import { IN_FLIGHT, NO_SLOT } from "./aside-state.ts";
 import { dropOldest, leave } from "./depart.ts";
 import { earliestExpiryMs, expiryOf, sweepStep } from "./expire.ts";
 import { NO_POSITION } from "./last-values.ts";
 import { DROPPED_REASON, SUPERSEDED_REASON } from "./leaving.ts";
 import { DROPPED, REFUSED, STORED } from "./ledger.ts";
 import type { QueueState } from "./queue-state.ts";
+import { comeBack } from "./settle.ts";
 
 /** Stored with the gathering batch: acknowledge when it is committed. */
 export const ACCEPTED = 0;
@@ -56,6 +57,7 @@ export function accept(
       isOver = isOverWith(state, bytes, high, low);
     }
     if (isOver) {
+      while (state.returning.length > 0) comeBack(state, QUEUE_STEP_MESSAGES); // What is in flight is never dropped; this no longer is.
       const { overflow } = state.record.definition;
       if (overflow === "reject" || bytes > state.maxBytes) return refuse(state, REFUSED_LIMIT);
       // What is in flight is never dropped: if that alone leaves no room, the newcomer is the oldest that waits.
@@ -77,7 +79,10 @@ export function accept(
     lastValues.set(high, low, position);
   }
   if (isOver) {
-    while (state.waiting + state.inFlight + 1 > state.maxCount || isOverBytes(state, bytes)) {
+    // Of a queue that has still to drop what a lowered limit left no room for, only as much as the newcomer adds.
+    const maxCount = Math.max(state.maxCount, state.waiting + state.inFlight);
+    const maxBytes = Math.max(state.maxBytes, state.waitingBytes + state.inFlightBytes);
+    while (state.waiting + state.inFlight + 1 > maxCount || bytesWith(state, bytes) > maxBytes) {
       if (!dropOldest(state, position, DROPPED_REASON)) break;
     }
   }
@@ -87,8 +92,7 @@ export function accept(
   return ACCEPTED;
 }
 
-const isOverBytes = (state: QueueState, bytes: number): boolean =>
-  state.waitingBytes + state.inFlightBytes + bytes > state.maxBytes;
+const bytesWith = (state: QueueState, bytes: number): number => state.waitingBytes + state.inFlightBytes + bytes;
 
 /** Whether the queue would hold too much with this message and without the one whose key it has. */
 function isOverWith(state: QueueState, bytes: number, high: number, low: number): boolean {
@@ -99,9 +103,9 @@ function isOverWith(state: QueueState, bytes: number, high: number, low: number)
   if (old === NO_POSITION) return true;
 
   const slot = state.aside.find(old);
-  if (slot === NO_SLOT ? state.line.find(old) : state.aside.states[slot] !== IN_FLIGHT) {
+  if (slot === NO_SLOT ? state.line.find(old) : state.aside.stateOf(slot) !== IN_FLIGHT) {
     count -= 1;
-    total -= slot === NO_SLOT ? state.line.messageBytes : state.aside.bytes[slot]!;
+    total -= slot === NO_SLOT ? state.line.messageBytes : state.aside.bytesOf(slot);
   }
   return count > state.maxCount || total > state.maxBytes;
 }

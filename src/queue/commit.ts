@@ -5,14 +5,15 @@
 
 import { Region } from "../base/region.ts";
 import { batchOf, type Position, RECORDS_PER_BATCH_MAX } from "../log/contract.ts";
-import { IN_FLIGHT, LEAVING, NO_HOLDER, NO_SLOT, RETURNED } from "./aside.ts";
-import { counterOf, depart, enforceLimits, isWaitingState, leave } from "./depart.ts";
+import { IN_FLIGHT, isWaitingState, LEAVING, NO_SLOT } from "./aside-state.ts";
+import { counterOf, depart, leave } from "./depart.ts";
 import { noteAsideExpiry } from "./expire.ts";
 import { NO_POSITION } from "./last-values.ts";
 import { DROPPED_REASON, type LeavingReason, SUPERSEDED_REASON } from "./leaving.ts";
 import { DROPPED, LEDGER_BYTES, STORED, SUPERSEDED } from "./ledger.ts";
 import type { QueueState } from "./queue-state.ts";
 import { keepBatch } from "./rewrite.ts";
+import { enforceLimits } from "./trim.ts";
 
 const ledgerBytes = Region.allocate(LEDGER_BYTES);
 
@@ -21,7 +22,7 @@ export function seal(state: QueueState): void {
   const { ledger, leavingCounts } = state;
   const superseded = ledger.get(SUPERSEDED) - leavingCounts[SUPERSEDED_REASON]! + state.overwrittenCount;
   // A crash loses what is kept without a record.
-  const dropped = ledger.get(DROPPED) - leavingCounts[DROPPED_REASON]! + state.kept.unwritten;
+  const dropped = ledger.get(DROPPED) - leavingCounts[DROPPED_REASON]! - state.departingCount + state.kept.unwritten;
   ledger.encode(ledgerBytes, superseded, dropped);
   state.log.put("ledgers", state.ledgerKey, ledgerBytes.bytes);
 }
@@ -48,24 +49,33 @@ export function failed(state: QueueState, batch: number): number {
   const lost = keepBatch(state, batch);
   const isGone = (position: Position): boolean =>
     batchOf(position) === batch && (lost.has(position) || !state.isMemoryAt(position));
-  endLeaving(state, batch, isGone);
+  const restored = endLeaving(state, batch, isGone);
   const lostCount = removeBatch(state, batch);
-  rebuildLastValues(state);
+  for (const old of restored) noteAgain(state, old);
   enforceLimits(state);
   state.events.onChanged();
   state.events.onAvailable();
   return lostCount;
 }
 
-/** Finds the newest message of each key again; older ones leave. Used after a failed commit and at the start. */
+/** A message whose successor is gone may be its key's newest again, or leave for one that came after that. */
+function noteAgain(state: QueueState, position: Position): void {
+  const { aside, lastValues } = state;
+  const slot = aside.find(position);
+  if (lastValues === undefined || slot === NO_SLOT || aside.isOverwritten(slot)) return;
+  if (aside.stateOf(slot) === LEAVING) return;
+  note(state, aside.highOf(slot), aside.lowOf(slot), position);
+}
+
+/** Finds the newest message of each key; older ones leave. At the start. */
 export function rebuildLastValues(state: QueueState): void {
   const { aside, line, lastValues } = state;
   if (lastValues === undefined) return;
   lastValues.clear();
   for (let slot = 0; slot < aside.capacity; slot += 1) {
-    const stateOfSlot = aside.states[slot]!;
+    const stateOfSlot = aside.stateOf(slot);
     if (stateOfSlot !== IN_FLIGHT && !isWaitingState(stateOfSlot)) continue;
-    if (aside.overwritten[slot] === 0) note(state, aside.highs[slot]!, aside.lows[slot]!, aside.positions[slot]!);
+    if (!aside.isOverwritten(slot)) note(state, aside.highOf(slot), aside.lowOf(slot), aside.positionOf(slot));
   }
   // The older of two always stands before the newer, so only messages behind the cursor leave.
   for (let more = line.from(0); more; ) {
@@ -83,9 +93,13 @@ function note(state: QueueState, high: number, low: number, position: number): v
   }
 }
 
-/** Undoes the pairs of which one message never existed or is lost; a successor that is kept counts as if it were stored. */
-function endLeaving(state: QueueState, batch: number, isGone: (position: Position) => boolean): void {
+/**
+ * Undoes the pairs of which one message never existed or is lost; a successor that is kept counts as if it were stored. Returns the
+ * older ones of those pairs.
+ */
+function endLeaving(state: QueueState, batch: number, isGone: (position: Position) => boolean): ReadonlySet<Position> {
   const { aside, leaving } = state;
+  const restored = new Set<Position>();
   for (let left = leaving.count; left > 0; left -= 1) {
     const successor = leaving.successor();
     const reason = leaving.reason();
@@ -95,22 +109,22 @@ function endLeaving(state: QueueState, batch: number, isGone: (position: Positio
       else leaving.push(old, successor, reason);
       continue;
     }
+    restored.add(old);
     const slot = aside.findIn(LEAVING, old);
     if (slot === NO_SLOT) continue;
-    if (aside.dues[slot] !== successor && !isGone(old)) continue; // It leaves for another, which may succeed.
-    const counted = aside.holders[slot] as LeavingReason;
+    if (aside.successorOf(slot) !== successor && !isGone(old)) continue; // It leaves for another, which may succeed.
+    const counted = aside.reasonOf(slot) as LeavingReason;
     state.ledger.count(counterOf(counted), -1);
     state.leavingCounts[counted]! -= 1;
-    aside.move(slot, RETURNED);
-    aside.holders[slot] = NO_HOLDER;
-    state.returned.push(old);
-    noteAsideExpiry(state, aside.expiries[slot]!);
+    aside.release(slot);
+    noteAsideExpiry(state, aside.expiryOf(slot));
   }
+  return restored;
 }
 
 /** Removes the batch's messages that wait and are not kept; returns how many of them had been acknowledged. */
 function removeBatch(state: QueueState, batch: number): number {
-  const { aside, line, kept, ledger } = state;
+  const { aside, line, kept, ledger, lastValues } = state;
   let lost = 0;
   const count = (position: Position): void => {
     if (state.isMemoryAt(position)) lost += 1;
@@ -121,16 +135,18 @@ function removeBatch(state: QueueState, batch: number): number {
     const { position } = line;
     if (!kept.has(position)) {
       count(position);
+      lastValues?.forget(line.keyHashHigh, line.keyHashLow, position);
       line.remove();
     }
     more = line.from(position + 1);
   }
-  for (let slot = 0; slot < aside.capacity; slot += 1) {
-    const position = aside.positions[slot]!;
-    if (!isWaitingState(aside.states[slot]!) || batchOf(position) !== batch || kept.has(position)) continue;
+  aside.forEachOfBatch(batch, (slot) => {
+    const position = aside.positionOf(slot);
+    if (!isWaitingState(aside.stateOf(slot)) || kept.has(position)) return;
     count(position);
+    lastValues?.forget(aside.highOf(slot), aside.lowOf(slot), position);
     aside.remove(slot);
-  }
+  });
   ledger.count(DROPPED, lost);
   return lost;
 }

@@ -5,10 +5,10 @@
  * The expiry noted with a message is a lower bound. As long as the retention never changed it is exact; after that the
  * sweep asks the message itself.
  */
-import { LINE_CHUNK_MESSAGES } from "../base/limits.ts";
+import { LINE_CHUNK_MESSAGES, SWEEP_SLOTS_PER_EXPIRY, SWEEP_SLOTS_PER_STEP } from "../base/limits.ts";
 import { expiresAtMsOf, publishedAtMsOf } from "../frame/message.ts";
-import { NO_SLOT } from "./aside.ts";
-import { isWaitingState, removeWaiting } from "./depart.ts";
+import { isWaitingState, NO_SLOT } from "./aside-state.ts";
+import { removeWaiting } from "./depart.ts";
 import { EXPIRED } from "./ledger.ts";
 import type { QueueState } from "./queue-state.ts";
 
@@ -29,6 +29,7 @@ export function sweepStep(state: QueueState, nowMs: number): boolean {
   if (line.earliestMs <= nowMs) {
     const count = line.collectDue(nowMs, due);
     for (let index = 0; index < count; index += 1) expireAt(state, due[index]!, nowMs);
+    state.sweepWork += 1 + count;
   } else if (state.asideEarliestMs <= nowMs) sweepAside(state, nowMs);
   return earliestExpiryMs(state) <= nowMs;
 }
@@ -38,20 +39,24 @@ export function sweepAll(state: QueueState, nowMs: number): void {
   while (sweepStep(state, nowMs));
 }
 
+/** Looks at some slots; when the last one was, it is known when the next message here expires. */
 function sweepAside(state: QueueState, nowMs: number): void {
   const { aside } = state;
-  let left = due.length;
-  let earliestMs = Number.POSITIVE_INFINITY;
-  for (let slot = 0; slot < aside.capacity; slot += 1) {
-    if (!isWaitingState(aside.states[slot]!)) continue;
-    if (aside.expiries[slot]! <= nowMs) {
-      if (left === 0) return; // Still due: the next step goes on.
-      left -= 1;
-      expireAt(state, aside.positions[slot]!, nowMs);
+  const end = Math.min(aside.capacity, state.asideSweepSlot + SWEEP_SLOTS_PER_STEP);
+  state.sweepWork += 1 + (end - state.asideSweepSlot) / SWEEP_SLOTS_PER_EXPIRY;
+  let earliestMs = state.asideSweptEarliestMs;
+  for (let slot = state.asideSweepSlot; slot < end; slot += 1) {
+    if (!isWaitingState(aside.stateOf(slot))) continue;
+    if (aside.expiryOf(slot) <= nowMs) {
+      state.sweepWork += 1;
+      expireAt(state, aside.positionOf(slot), nowMs);
     }
-    if (isWaitingState(aside.states[slot]!)) earliestMs = Math.min(earliestMs, aside.expiries[slot]!);
+    if (isWaitingState(aside.stateOf(slot))) earliestMs = Math.min(earliestMs, aside.expiryOf(slot));
   }
-  state.asideEarliestMs = earliestMs;
+  const isDone = end === aside.capacity;
+  if (isDone) state.asideEarliestMs = earliestMs;
+  state.asideSweptEarliestMs = isDone ? Number.POSITIVE_INFINITY : earliestMs;
+  state.asideSweepSlot = isDone ? 0 : end;
 }
 
 /** Expires one message, unless the retention has become longer since it was noted. */
@@ -60,7 +65,7 @@ function expireAt(state: QueueState, position: number, nowMs: number): void {
     const expiresAtMs = readExpiry(state, position);
     if (expiresAtMs > nowMs) {
       const slot = state.aside.find(position);
-      if (slot !== NO_SLOT) state.aside.expiries[slot] = expiresAtMs;
+      if (slot !== NO_SLOT) state.aside.setExpiry(slot, expiresAtMs);
       else if (state.line.find(position)) state.line.reschedule(expiresAtMs);
       return;
     }
@@ -82,4 +87,5 @@ function readExpiry(state: QueueState, position: number): number {
 /** Notes that a message waits aside, so that the sweep finds it. */
 export function noteAsideExpiry(state: QueueState, expiresAtMs: number): void {
   if (expiresAtMs < state.asideEarliestMs) state.asideEarliestMs = expiresAtMs;
+  if (expiresAtMs < state.asideSweptEarliestMs && state.asideSweepSlot > 0) state.asideSweptEarliestMs = expiresAtMs;
 }

@@ -5,11 +5,12 @@
 import { EXPIRED_PER_PEEK, HAND_OUTS_AT_ONCE_MAX } from "../base/limits.ts";
 import type { Region } from "../base/region.ts";
 import { expiresAtMsOf, publishedAtMsOf } from "../frame/message.ts";
-import { HELD, IN_FLIGHT, NO_HOLDER, NO_SLOT, PARKED, RETURNED } from "./aside.ts";
+import { HELD, IN_FLIGHT, NO_HOLDER, NO_SLOT, PARKED, RETURNED } from "./aside-state.ts";
 import { removeWaiting } from "./depart.ts";
 import { expiryOf, noteAsideExpiry } from "./expire.ts";
 import { DROPPED, EXPIRED } from "./ledger.ts";
 import type { QueueState } from "./queue-state.ts";
+import { isUnsettled } from "./work.ts";
 
 /** The message shown; its bytes are valid until the next call into the queue or the log. */
 export interface Offer {
@@ -26,37 +27,36 @@ export interface Offer {
 
 /** Shows the next available message; false when there is none, or when many had expired: `hasAvailable` says which. */
 export function peek(state: QueueState, nowMs: number, into: Offer): boolean {
-  const { aside, line, returned } = state;
+  const { aside, line } = state;
+  if (isUnsettled(state)) return false;
   for (let left = EXPIRED_PER_PEEK; left > 0; left -= 1) {
-    // Gone or elsewhere since it came back.
-    while (returned.count > 0 && aside.findIn(RETURNED, returned.peek()) === NO_SLOT) returned.pop();
-    const isReturned = returned.count > 0;
-    const before = isReturned ? Math.min(returned.peek(), state.availableBefore) : state.availableBefore;
+    const slot = aside.firstReturned;
+    const before = slot === NO_SLOT ? state.availableBefore : Math.min(aside.positionOf(slot), state.availableBefore);
     if (line.first(before)) {
       if (show(state, line.position, NO_SLOT, nowMs, into)) return true;
     } else {
-      if (!isReturned) return false;
-      const position = returned.peek();
-      if (show(state, position, aside.find(position), nowMs, into)) return true;
+      if (slot === NO_SLOT) return false;
+      if (show(state, aside.positionOf(slot), slot, nowMs, into)) return true;
     }
   }
   return false;
 }
 
-/** Shows the next rejected message that waits for another holder; false when there is none. */
+/** Shows the next rejected message that waits for another holder; false when there is none, or when many had expired. */
 export function peekHeld(state: QueueState, nowMs: number, into: Offer): boolean {
-  const { aside, held } = state;
-  while (held.count > 0) {
-    const position = held.shift();
-    const slot = aside.findIn(HELD, position);
-    if (slot !== NO_SLOT && show(state, position, slot, nowMs, into)) return true;
+  const { aside } = state;
+  if (isUnsettled(state)) return false;
+  for (let left = EXPIRED_PER_PEEK; left > 0; left -= 1) {
+    const slot = aside.firstOf(HELD);
+    if (slot === NO_SLOT) return false;
+    if (show(state, aside.positionOf(slot), slot, nowMs, into)) return true;
   }
   return false;
 }
 
 /** Whether `peek` may show something. */
 export const hasAvailable = (state: QueueState): boolean =>
-  state.aside.counts[RETURNED]! > 0 || state.line.first(state.availableBefore);
+  !isUnsettled(state) && (state.aside.counts[RETURNED]! > 0 || state.line.first(state.availableBefore));
 
 /** Gives the message that was shown to a holder. */
 export function handOut(state: QueueState, position: number, holder: number, nowMs: number): void {
@@ -64,9 +64,7 @@ export function handOut(state: QueueState, position: number, holder: number, now
   let slot = aside.find(position);
   if (slot !== NO_SLOT) aside.move(slot, IN_FLIGHT);
   else slot = takeFromLine(state, position, IN_FLIGHT);
-  aside.attempts[slot]! += 1;
-  aside.handedAtMs[slot] = nowMs;
-  aside.give(slot, holder);
+  aside.give(slot, holder, nowMs);
 }
 
 /** Takes back what could not be delivered after all, as it was shown: as if it had never been handed out. */
@@ -74,12 +72,8 @@ export function takeBack(state: QueueState, position: number, excluded: number):
   const { aside } = state;
   const slot = aside.findIn(IN_FLIGHT, position);
   if (slot === NO_SLOT) return;
-  aside.move(slot, excluded === NO_HOLDER ? RETURNED : HELD);
-  aside.holders[slot] = excluded;
-  aside.attempts[slot]! -= 1;
-  if (excluded === NO_HOLDER) state.returned.push(position);
-  else state.held.push(position);
-  noteAsideExpiry(state, aside.expiries[slot]!);
+  aside.takeBack(slot, excluded);
+  noteAsideExpiry(state, aside.expiryOf(slot));
 }
 
 /** Puts the message that was shown off: it is too large for everybody who could take it now. */
@@ -88,64 +82,37 @@ export function park(state: QueueState, position: number): void {
   let slot = aside.find(position);
   if (slot !== NO_SLOT) aside.move(slot, PARKED);
   else slot = takeFromLine(state, position, PARKED);
-  noteAsideExpiry(state, aside.expiries[slot]!);
-  if (state.parked.count >= 2 * aside.counts[PARKED]!) forgetUnparked(state);
-  state.parked.push(position);
+  noteAsideExpiry(state, aside.expiryOf(slot));
 }
 
 /** Puts the rejected message that was shown off again: nobody else can take it now. */
-export function holdOn(state: QueueState, position: number): void {
-  state.held.push(position);
+export function holdOn({ aside }: QueueState, position: number): void {
+  const slot = aside.findIn(HELD, position);
+  if (slot !== NO_SLOT) aside.toBack(slot);
 }
 
 /** Up to `bound` parked messages, longest parked first, are available again. */
-export function unpark(state: QueueState, bound: number): void {
-  const { aside, parked, returned } = state;
-  for (let left = bound; left > 0 && parked.count > 0; ) {
-    const position = parked.shift();
-    const slot = aside.findIn(PARKED, position);
-    if (slot === NO_SLOT) continue;
-    aside.move(slot, RETURNED);
-    returned.push(position);
-    left -= 1;
+export function unpark({ aside }: QueueState, bound: number): void {
+  for (let left = bound; left > 0; left -= 1) {
+    const slot = aside.firstOf(PARKED);
+    if (slot === NO_SLOT) return;
+    aside.release(slot);
   }
 }
 
-/** What has expired or was removed while it was parked leaves its place when such places are half of all. */
-function forgetUnparked({ aside, parked }: QueueState): void {
-  for (let left = parked.count; left > 0; left -= 1) {
-    const position = parked.shift();
-    if (aside.findIn(PARKED, position) !== NO_SLOT) parked.push(position);
-  }
-}
-
-/** Rejected messages whose time has come are available to everybody. */
-export function releaseHeld(state: QueueState, nowMs: number): void {
-  const { aside, held } = state;
-  if (state.heldEarliestMs > nowMs) return;
-  state.heldEarliestMs = Number.POSITIVE_INFINITY;
-  let isReleased = false;
-  for (let left = held.count; left > 0; left -= 1) {
-    const position = held.shift();
-    const slot = aside.findIn(HELD, position);
-    if (slot === NO_SLOT) continue;
-    if (aside.dues[slot]! <= nowMs) {
-      aside.move(slot, RETURNED);
-      aside.holders[slot] = NO_HOLDER;
-      state.returned.push(position);
-      isReleased = true;
-    } else {
-      state.heldEarliestMs = Math.min(state.heldEarliestMs, aside.dues[slot]!);
-      held.push(position);
-    }
-  }
-  if (isReleased) state.events.onAvailable();
+/** Rejected messages whose time has come are available to everybody, up to a bound of them; returns how many. */
+export function releaseHeld(state: QueueState, nowMs: number, bound: number): number {
+  const { aside } = state;
+  let released = 0;
+  for (; released < bound && aside.earliestDueMs <= nowMs; released += 1) aside.release(aside.firstDue);
+  if (released > 0) state.events.onAvailable();
+  return released;
 }
 
 /** Reads a message that waits; false when it is gone or expired, and then it is out of the queue. */
 function show(state: QueueState, position: number, slot: number, nowMs: number, into: Offer): boolean {
   const { location, line, aside } = state;
-  const notedMs = slot === NO_SLOT ? line.expiresAtMs : aside.expiries[slot]!;
+  const notedMs = slot === NO_SLOT ? line.expiresAtMs : aside.expiryOf(slot);
   if (notedMs <= nowMs && !state.ledger.isRetentionChanged) {
     removeWaiting(state, position, EXPIRED); // Exact, and there is no need to read it.
     return false;
@@ -163,10 +130,10 @@ function show(state: QueueState, position: number, slot: number, nowMs: number, 
   into.position = position;
   into.region = region;
   into.offset = offset;
-  into.isRedelivered = slot !== NO_SLOT && aside.attempts[slot]! > 0;
-  const isHeld = slot !== NO_SLOT && aside.states[slot] === HELD;
-  into.excluded = isHeld ? aside.holders[slot]! : NO_HOLDER;
-  into.isHeldBack = isHeld && aside.attempts[slot]! >= HAND_OUTS_AT_ONCE_MAX;
+  into.isRedelivered = slot !== NO_SLOT && aside.attemptsOf(slot) > 0;
+  const isHeld = slot !== NO_SLOT && aside.stateOf(slot) === HELD;
+  into.excluded = isHeld ? aside.rejecterOf(slot) : NO_HOLDER;
+  into.isHeldBack = isHeld && aside.attemptsOf(slot) >= HAND_OUTS_AT_ONCE_MAX;
   return true;
 }
 

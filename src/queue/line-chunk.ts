@@ -4,7 +4,7 @@
  * ```
  *   column       bytes a message
  *   position     f64
- *   expiresAtMs  f64   a lower bound: the message may live longer, never shorter
+ *   expiresAtMs  f64   a lower bound: the message may live longer, never shorter; as the line notes it
  *   bytes        u32   0 = taken out of the line (a hole)
  *   high, low    u32   the key's hash; only in lines of last-value queues
  *                20, or 28 with keys
@@ -25,6 +25,7 @@ export class LineChunk {
   end = 0;
   /** Messages between start and end that are no holes. */
   live = 0;
+  liveBytes = 0;
   /** No message expires before this. */
   earliestMs = Number.POSITIVE_INFINITY;
 
@@ -41,6 +42,7 @@ export class LineChunk {
     this.start = 0;
     this.end = 0;
     this.live = 0;
+    this.liveBytes = 0;
     this.earliestMs = Number.POSITIVE_INFINITY;
   }
 
@@ -55,11 +57,13 @@ export class LineChunk {
     }
     this.end = at + 1;
     this.live += 1;
+    this.liveBytes += bytes;
     if (expiresAtMs < this.earliestMs) this.earliestMs = expiresAtMs;
   }
 
   /** Makes a hole of the message at `index`. */
   remove(index: number): void {
+    this.liveBytes -= this.bytes[index]!;
     this.bytes[index] = 0;
     this.live -= 1;
     if (index === this.start) {

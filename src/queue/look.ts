@@ -5,8 +5,7 @@
 import type { Region } from "../base/region.ts";
 import { expiresAtMsOf, publishedAtMsOf } from "../frame/message.ts";
 import type { Position } from "../log/contract.ts";
-import { NO_SLOT } from "./aside.ts";
-import { isWaitingState } from "./depart.ts";
+import { isWaitingState, NO_SLOT } from "./aside-state.ts";
 import { expiryOf } from "./expire.ts";
 import type { QueueState } from "./queue-state.ts";
 
@@ -39,8 +38,8 @@ function asideBehind(state: QueueState, after: Position, limit: number): Positio
   const positions: Position[] = [];
   let before = Number.POSITIVE_INFINITY;
   for (let slot = 0; slot < aside.capacity; slot += 1) {
-    const position = aside.positions[slot]!;
-    if (!isWaitingState(aside.states[slot]!) || position <= after || position >= before) continue;
+    const position = aside.positionOf(slot);
+    if (!isWaitingState(aside.stateOf(slot)) || position <= after || position >= before) continue;
     positions.push(position);
     if (positions.length < 2 * limit) continue;
     positions.sort(ascending).length = limit;
@@ -58,12 +57,12 @@ export function lookAt(
 ): "found" | "gone" | "damaged" {
   const { aside, line, location } = state;
   const slot = aside.find(position);
-  const isWaiting = slot === NO_SLOT ? line.find(position) : isWaitingState(aside.states[slot]!);
+  const isWaiting = slot === NO_SLOT ? line.find(position) : isWaitingState(aside.stateOf(slot));
   if (!isWaiting) return "gone";
   if (state.read(position) !== "found") return "damaged";
   const { region, offset } = location;
   if (expiryOf(state, expiresAtMsOf(region, offset), publishedAtMsOf(region, offset)) <= nowMs) return "gone";
-  into.attempts = slot === NO_SLOT ? 0 : aside.attempts[slot]!;
+  into.attempts = slot === NO_SLOT ? 0 : aside.attemptsOf(slot);
   into.key = state.expression?.keyOf(region, offset);
   into.region = region;
   into.offset = offset;

@@ -3,7 +3,7 @@
  * a batch touched are visited when it is sealed and when it ends.
  */
 import { assert } from "../base/assert.ts";
-import { EXPIRIES_PER_TICK, SWEEP_COST_EXPIRIES } from "../base/limits.ts";
+import { EXPIRIES_PER_TICK, SWEEP_COST_EXPIRIES, WORK_COST_MESSAGES } from "../base/limits.ts";
 import type { PartitionLog, RecordSummary } from "../log/contract.ts";
 import type { QueueRecord } from "./definition.ts";
 import { KeptBudget } from "./kept.ts";
@@ -14,19 +14,23 @@ import { Queue } from "./queue.ts";
 export class PartitionQueues {
   readonly #log: PartitionLog;
   readonly #random: () => number;
+  readonly #steps: { readonly atOnceMessages?: number };
   readonly #keptBudget = new KeptBudget();
   readonly #byTarget = new Map<number, Entry>();
   /** Those that hold something, and maybe some that have just been emptied: no other has a deadline. */
   readonly #occupied = new Set<Entry>();
   /** Of deleted queues whose records are not all settled yet. */
   readonly #removals: Removal[] = [];
+  /** Those that go on with something, in the order in which they have their turn. */
+  readonly #working = new Set<Entry>();
   /** Touched since the last seal. */
   #changed: Entry[] = [];
   /** Of batches that are sealed and have not ended, oldest first: the next one may be sealed before the last is told of. */
   #sealed: { readonly batch: number; readonly entries: readonly Entry[] }[] = [];
 
-  /** `random` in [0, 1): for the secret of a new queue's key hashes, and for key expressions. */
-  constructor(log: PartitionLog, random: () => number) {
+  /** `random` in [0, 1): for the secret of a new queue's key hashes, and for key expressions. `steps` as of `QueueOptions`. */
+  constructor(log: PartitionLog, random: () => number, steps: { readonly atOnceMessages?: number } = {}) {
+    this.#steps = steps;
     this.#log = log;
     this.#random = random;
   }
@@ -43,7 +47,7 @@ export class PartitionQueues {
   open(record: QueueRecord, onAvailable: () => void): Queue {
     const seed: HashSeed = { high: this.#random32(), low: this.#random32() };
     const onChanged = (): void => this.#touch(entry);
-    const events = { onAvailable, onChanged };
+    const events = { onAvailable, onChanged, onWork: () => void this.#working.add(entry) };
     const queue = new Queue({
       record,
       log: this.#log,
@@ -51,6 +55,7 @@ export class PartitionQueues {
       random: this.#random,
       keptBudget: this.#keptBudget,
       events,
+      ...this.#steps,
     });
     const entry: Entry = { queue, isChanged: false, isRemoved: false };
     this.#byTarget.set(record.target, entry);
@@ -63,8 +68,21 @@ export class PartitionQueues {
     if (entry === undefined) return;
     this.#byTarget.delete(target);
     this.#occupied.delete(entry);
+    this.#working.delete(entry);
     entry.isRemoved = true;
     this.#removals.push(entry.queue.beginRemoval());
+  }
+
+  /** Goes on with what queues have begun, for up to `bound` messages of all; true when there is more. */
+  workSome(bound: number): boolean {
+    let left = bound;
+    for (const entry of this.#working) {
+      if (left <= 0) break;
+      this.#working.delete(entry);
+      left = entry.queue.work(left) - WORK_COST_MESSAGES;
+      if (entry.queue.hasWork) this.#working.add(entry);
+    }
+    return this.#working.size > 0;
   }
 
   /** Settles up to `bound` records of removed queues; true when there are more. */

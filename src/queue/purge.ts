@@ -2,10 +2,11 @@
  * Purge: what waits is removed on request; and the removal of a whole queue. Both in steps: ten million messages are no single turn's work.
  */
 import { type Position, RECORDS_PER_BATCH_MAX } from "../log/contract.ts";
-import { FREE, LEAVING } from "./aside.ts";
-import { isWaitingState, removeWaiting } from "./depart.ts";
+import { FREE, isWaitingState, LEAVING } from "./aside-state.ts";
+import { removeWaiting } from "./depart.ts";
 import { PURGED } from "./ledger.ts";
 import type { QueueState } from "./queue-state.ts";
+import { isUnsettled, work } from "./work.ts";
 
 /**
  * One request to remove what waits, carried out in steps. Messages that are not on disk when it begins are their
@@ -29,11 +30,15 @@ export class Purge {
   step(bound: number): boolean {
     const { aside, line } = this.#state;
     let left = bound;
+    if (isUnsettled(this.#state)) {
+      work(this.#state, bound); // What comes back counts as back.
+      return false;
+    }
     for (; left > 0 && this.#slot < aside.capacity; left -= 1) {
       const slot = this.#slot;
       this.#slot += 1;
-      if (isWaitingState(aside.states[slot]!) && aside.positions[slot]! < this.#before) {
-        this.#remove(aside.positions[slot]!);
+      if (isWaitingState(aside.stateOf(slot)) && aside.positionOf(slot) < this.#before) {
+        this.#remove(aside.positionOf(slot));
       }
     }
     for (; left > 0 && line.first(this.#before); left -= 1) this.#remove(line.position);
@@ -54,6 +59,8 @@ export class Removal {
   constructor(state: QueueState) {
     this.#state = state;
     state.lastValues?.clear();
+    state.returning.length = 0;
+    state.isTrimming = false;
     state.log.put("ledgers", state.ledgerKey, undefined);
   }
 
@@ -64,15 +71,16 @@ export class Removal {
     for (; left > 0 && this.#slot < aside.capacity; left -= 1) {
       const slot = this.#slot;
       this.#slot += 1;
-      if (aside.states[slot] === FREE) continue;
-      const isStored = aside.overwritten[slot] === 0 || aside.states[slot] === LEAVING;
-      if (isStored) this.#state.settleRecord(aside.positions[slot]!);
+      if (aside.stateOf(slot) === FREE) continue;
+      const isStored = !aside.isOverwritten(slot) || aside.stateOf(slot) === LEAVING;
+      if (isStored) this.#state.settleRecord(aside.positionOf(slot));
       aside.remove(slot);
     }
     for (; left > 0 && line.first(Number.POSITIVE_INFINITY); left -= 1) {
       this.#state.settleRecord(line.position);
       line.remove();
     }
-    return this.#slot >= aside.capacity && line.count === 0;
+    if (left > 0) work(this.#state, left); // The records of what was dropped before.
+    return this.#slot >= aside.capacity && line.count === 0 && this.#state.departing.length === 0;
   }
 }

@@ -10,6 +10,7 @@
  *
  * One thread, the owner of the queue's partition, calls everything here.
  */
+import { QUEUE_AT_ONCE_MESSAGES } from "../base/limits.ts";
 import { Region } from "../base/region.ts";
 import {
   type MessageLocation,
@@ -18,7 +19,8 @@ import {
   RECORDS_PER_BATCH_MAX,
   type ReadResult,
 } from "../log/contract.ts";
-import { Aside, HELD, IN_FLIGHT, LEAVING, PARKED, RETURNED } from "./aside.ts";
+import { Aside } from "./aside.ts";
+import { HELD, IN_FLIGHT, LEAVING, PARKED, RETURNED } from "./aside-state.ts";
 import type { QueueRecord } from "./definition.ts";
 import { Kept, type KeptBudget } from "./kept.ts";
 import { compileKeyExpression, type KeyExpression, keyless } from "./key-expression.ts";
@@ -26,9 +28,8 @@ import { type HashSeed, type KeyHash, newKeyHash } from "./key-hash.ts";
 import { LastValues } from "./last-values.ts";
 import { Leaving } from "./leaving.ts";
 import { Ledger } from "./ledger.ts";
+import type { LineChunk } from "./line-chunk.ts";
 import { Metrics } from "./metrics.ts";
-import { PositionFifo } from "./position-fifo.ts";
-import { PositionHeap } from "./position-heap.ts";
 import { WaitingLine } from "./waiting.ts";
 
 /** Told by a queue what its owner has to know. */
@@ -37,6 +38,8 @@ export interface QueueEvents {
   onAvailable(): void;
   /** The ledger or uncommitted messages changed: `seal` before the next commit, `committed` or `failed` after it. */
   onChanged(): void;
+  /** Something was begun that `work` goes on with. */
+  onWork(): void;
 }
 
 const NOTHING = Region.allocate(0);
@@ -51,6 +54,8 @@ export interface QueueOptions {
   /** Shared by the queues of a partition. */
   readonly keptBudget: KeptBudget;
   readonly events: QueueEvents;
+  /** QUEUE_AT_ONCE_MESSAGES unless given. */
+  readonly atOnceMessages?: number;
 }
 
 const DEFAULT_KEY_EXPRESSION = "message.from";
@@ -65,11 +70,16 @@ export class QueueState {
   readonly ledger: Ledger;
   readonly line: WaitingLine;
   readonly aside = new Aside();
-  /** Of aside's RETURNED, HELD and PARKED messages; each position is checked against its state when it is taken. */
-  readonly returned = new PositionHeap();
-  readonly held = new PositionFifo();
-  readonly parked = new PositionFifo();
   readonly leaving = new Leaving();
+  /** Holders that are gone and whose messages have not all come back. */
+  readonly returning: number[] = [];
+  /** Whether more is to be dropped, in steps. */
+  isTrimming = false;
+  /** Chunks of the line whose messages are dropped, and how many of those have records that are not settled yet. */
+  readonly departing: LineChunk[] = [];
+  departingCount = 0;
+  /** Messages handled at once before the rest is left to turns to come. */
+  readonly atOnceMessages: number;
   /** LEAVING messages by reason: counted as gone already, their records still there. */
   readonly leavingCounts = new Float64Array(2);
   /** IN_FLIGHT messages whose record is settled because a newer value is on disk. */
@@ -95,8 +105,11 @@ export class QueueState {
   availableBefore: Position = 0;
   /** Aside's waiting messages: none expires before this. A lower bound. */
   asideEarliestMs = Number.POSITIVE_INFINITY;
-  /** No HELD message is due before this. */
-  heldEarliestMs = Number.POSITIVE_INFINITY;
+  /** The sweep of what waits aside goes on at this slot; none of those before it expires before this. */
+  asideSweepSlot = 0;
+  asideSweptEarliestMs = Number.POSITIVE_INFINITY;
+  /** What sweeps have cost so far, in messages. */
+  sweepWork = 0;
   /** The sweep for expired messages runs no earlier than this. */
   nextSweepMs = 0;
   /** Settlements that named nothing this queue has in flight with that holder. */
@@ -104,7 +117,8 @@ export class QueueState {
   /** Messages that the log could not give back; counted as dropped. */
   unreadable = 0;
 
-  constructor({ record, log, seed, random, keptBudget, events }: QueueOptions) {
+  constructor({ record, log, seed, random, keptBudget, events, atOnceMessages }: QueueOptions) {
+    this.atOnceMessages = atOnceMessages ?? QUEUE_AT_ONCE_MESSAGES;
     this.record = record;
     this.log = log;
     this.random = random;

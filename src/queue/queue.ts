@@ -5,15 +5,15 @@
  * the consumers attached to this queue, small and reused.
  */
 
-import { EXPIRY_SWEEP_MS, KEPT_RETRY_MS } from "../base/limits.ts";
+import { EXPIRY_SWEEP_MS, KEPT_RETRY_MS, QUEUE_STEP_MESSAGES, RELEASE_COST_EXPIRIES } from "../base/limits.ts";
 import type { Region } from "../base/region.ts";
 import { publishedAtMsOf } from "../frame/message.ts";
 import type { Position, RecordSummary } from "../log/contract.ts";
 import { type AcceptOutcome, accept } from "./accept.ts";
-import { HELD, IN_FLIGHT, LEAVING, NO_SLOT, PARKED } from "./aside.ts";
+import { HELD, IN_FLIGHT, LEAVING, NO_SLOT, PARKED } from "./aside-state.ts";
 import { committed, failed, seal } from "./commit.ts";
 import type { QueueRecord } from "./definition.ts";
-import { enforceLimits, oldestWaiting } from "./depart.ts";
+import { oldestWaiting } from "./depart.ts";
 import { earliestExpiryMs, sweepAll, sweepStep } from "./expire.ts";
 import {
   handOut,
@@ -35,6 +35,8 @@ import { type QueueOptions, QueueState } from "./queue-state.ts";
 import { recovered, recoverRecord } from "./recover.ts";
 import { writeKept } from "./rewrite.ts";
 import { giveBack, type SettleResult, settle } from "./settle.ts";
+import { enforceLimits } from "./trim.ts";
+import { hasWork, isUnsettled, work } from "./work.ts";
 
 /** What the queue itself knows of its status. */
 export interface QueueCounts {
@@ -170,9 +172,9 @@ export class Queue {
     return settle(this.#state, holder, position, isAccepted, nowMs);
   }
 
-  /** Everything a holder has is available again, before what is newer; its number is free. Returns how many. */
-  giveBack(holder: number): number {
-    return giveBack(this.#state, holder);
+  /** Everything a holder has is available again, before what is newer; its number is free as soon as it is idle. */
+  giveBack(holder: number): void {
+    giveBack(this.#state, holder);
   }
 
   /** Whether a holder has nothing in flight. */
@@ -184,34 +186,44 @@ export class Queue {
 
   /** When `onDeadline` has something to do: milliseconds since the epoch, infinite when never. */
   get nextDeadlineMs(): number {
-    const { heldEarliestMs, nextSweepMs, kept, nextKeptMs } = this.#state;
+    const { aside, nextSweepMs, kept, nextKeptMs } = this.#state;
     const keptMs = kept.unwritten > 0 ? nextKeptMs : Number.POSITIVE_INFINITY;
-    return Math.min(heldEarliestMs, keptMs, Math.max(earliestExpiryMs(this.#state), nextSweepMs));
+    return Math.min(aside.earliestDueMs, keptMs, Math.max(earliestExpiryMs(this.#state), nextSweepMs));
   }
 
-  /** Takes out what has expired, in steps while that is below `bound`; returns how many messages, plus one for each step. */
+  /** Lets rejected messages go whose time has come, and takes out what has expired, up to about `bound`; returns how much it did. */
   onDeadline(nowMs: number, bound: number): number {
     const state = this.#state;
-    releaseHeld(state, nowMs);
+    let work = releaseHeld(state, nowMs, bound / RELEASE_COST_EXPIRIES) * RELEASE_COST_EXPIRIES;
     if (state.kept.unwritten > 0 && state.nextKeptMs <= nowMs) {
       state.nextKeptMs = nowMs + KEPT_RETRY_MS;
       writeKept(state);
     }
-    if (state.nextSweepMs > nowMs || earliestExpiryMs(state) > nowMs) return 0;
-    const before = state.ledger.get(EXPIRED);
-    let work = 0;
+    if (state.nextSweepMs > nowMs || earliestExpiryMs(state) > nowMs) return work;
     let isMore = true;
-    for (let steps = 1; isMore && work < bound; steps += 1) {
+    while (isMore && work < bound) {
+      const before = state.sweepWork;
       isMore = sweepStep(state, nowMs);
-      work = state.ledger.get(EXPIRED) - before + steps;
+      work += state.sweepWork - before;
     }
     if (!isMore) state.nextSweepMs = nowMs + EXPIRY_SWEEP_MS;
     return work;
   }
 
-  /** Takes out some of what has expired; says whether more may have. For those who want exact counts and wait for them. */
-  sweepStep(nowMs: number): boolean {
-    return sweepStep(this.#state, nowMs);
+  /** Whether something was begun that takes steps. */
+  get hasWork(): boolean {
+    return hasWork(this.#state);
+  }
+
+  /** Goes on with that, for up to `bound` messages; returns how much of `bound` is left. */
+  work(bound: number): number {
+    return work(this.#state, bound);
+  }
+
+  /** Takes out some of what has expired and goes on with what was begun; says whether there is more. For those who want exact counts. */
+  tidyStep(nowMs: number): boolean {
+    work(this.#state, QUEUE_STEP_MESSAGES);
+    return sweepStep(this.#state, nowMs) || hasWork(this.#state);
   }
 
   // Administration.
@@ -234,14 +246,16 @@ export class Queue {
   }
 
   #advanceExpiries(byMs: number): void {
-    const { aside, line } = this.#state;
-    line.advanceExpiries(byMs);
-    for (let slot = 0; slot < aside.capacity; slot += 1) aside.expiries[slot]! -= byMs;
-    this.#state.asideEarliestMs -= byMs;
+    const state = this.#state;
+    state.line.advanceExpiries(byMs);
+    state.aside.advanceExpiries(byMs);
+    state.asideEarliestMs -= byMs;
+    state.asideSweptEarliestMs -= byMs;
   }
 
   counts(nowMs: number): QueueCounts {
     const state = this.#state;
+    while (isUnsettled(state)) work(state, QUEUE_STEP_MESSAGES);
     sweepAll(state, nowMs);
     const { ledger } = state;
     const { waiting, inFlight } = state;

@@ -3,9 +3,9 @@
  */
 import { batchOf, type RecordSummary } from "../log/contract.ts";
 import { committed, rebuildLastValues } from "./commit.ts";
-import { enforceLimits } from "./depart.ts";
 import { DROPPED, STORED } from "./ledger.ts";
 import type { QueueState } from "./queue-state.ts";
+import { enforceLimits } from "./trim.ts";
 
 export function recoverRecord(state: QueueState, summary: RecordSummary): void {
   const expiresAtMs = summary.expiresAtMs === 0 ? Number.POSITIVE_INFINITY : summary.expiresAtMs;

@@ -7,7 +7,7 @@
 import { KEPT_WRITES_PER_TURN } from "../base/limits.ts";
 import type { Region } from "../base/region.ts";
 import { batchOf, NO_ROOM, type Position, RECORDS_PER_BATCH_MAX } from "../log/contract.ts";
-import { FREE, IN_FLIGHT, NO_SLOT } from "./aside.ts";
+import { IN_FLIGHT, NO_SLOT } from "./aside-state.ts";
 import type { QueueState } from "./queue-state.ts";
 
 /**
@@ -19,13 +19,13 @@ export function keepBatch(state: QueueState, batch: number): ReadonlySet<Positio
   const { aside, line } = state;
   const begin = batch * RECORDS_PER_BATCH_MAX;
   if (begin + RECORDS_PER_BATCH_MAX <= state.memoryFrom || begin >= state.memoryBefore) return lost;
-  for (let slot = 0; slot < aside.capacity; slot += 1) {
-    const position = aside.positions[slot]!;
-    if (aside.states[slot] === FREE || aside.overwritten[slot] === 1 || batchOf(position) !== batch) continue;
-    if (!state.isMemoryAt(position) || tryKeep(state, position, aside.bytes[slot]!)) continue;
-    if (aside.states[slot] === IN_FLIGHT) state.kept.noteLost(position);
+  aside.forEachOfBatch(batch, (slot) => {
+    const position = aside.positionOf(slot);
+    if (aside.isOverwritten(slot)) return;
+    if (!state.isMemoryAt(position) || tryKeep(state, position, aside.bytesOf(slot))) return;
+    if (aside.stateOf(slot) === IN_FLIGHT) state.kept.noteLost(position);
     else lost.add(position);
-  }
+  });
   for (let more = line.from(begin); more && batchOf(line.position) === batch; more = line.from(line.position + 1)) {
     const { position } = line;
     if (state.isMemoryAt(position) && !tryKeep(state, position, line.messageBytes)) lost.add(position);
@@ -56,11 +56,11 @@ function writeAgain(state: QueueState, position: Position, message: Region): Pos
   const slot = aside.find(position);
   const isAside = slot !== NO_SLOT;
   if (!isAside && !line.find(position)) return "later";
-  const high = isAside ? aside.highs[slot]! : line.keyHashHigh;
-  const low = isAside ? aside.lows[slot]! : line.keyHashLow;
+  const high = isAside ? aside.highOf(slot) : line.keyHashHigh;
+  const low = isAside ? aside.lowOf(slot) : line.keyHashLow;
   if (lastValues !== undefined && lastValues.find(high, low) !== position) return "later";
   const staged = log.stage(message, 0, message.bytes.byteLength);
   if (staged === NO_ROOM) return NO_ROOM;
-  const expiresAtMs = isAside ? aside.expiries[slot]! : line.expiresAtMs;
+  const expiresAtMs = isAside ? aside.expiryOf(slot) : line.expiresAtMs;
   return log.add(state.target, staged, 0, expiresAtMs, high, low);
 }

@@ -23,6 +23,8 @@ export class WaitingLine {
   /** An emptied full-size chunk, to be used again. */
   #spare: LineChunk | undefined;
   #earliestMs = Number.POSITIVE_INFINITY;
+  /** What all expiries are noted too late by: every message expires so much earlier. */
+  #advancedMs = 0;
   #cursorChunk = 0;
   #cursorIndex = 0;
   /** Messages in the line, and their bytes. */
@@ -40,7 +42,7 @@ export class WaitingLine {
 
   /** No message expires before this. */
   get earliestMs(): number {
-    return this.count === 0 ? Number.POSITIVE_INFINITY : this.#earliestMs;
+    return this.count === 0 ? Number.POSITIVE_INFINITY : this.#earliestMs - this.#advancedMs;
   }
 
   /** Positions come in growing order. `expiresAtMs` may be infinite. */
@@ -50,10 +52,11 @@ export class WaitingLine {
       tail = this.#newChunk(tail);
       this.#chunks.push(tail);
     }
-    tail.append(position, expiresAtMs, bytes, high, low);
+    const notedMs = expiresAtMs + this.#advancedMs;
+    tail.append(position, notedMs, bytes, high, low);
     this.count += 1;
     this.bytes += bytes;
-    if (expiresAtMs < this.#earliestMs || this.count === 1) this.#earliestMs = expiresAtMs;
+    if (notedMs < this.#earliestMs || this.count === 1) this.#earliestMs = notedMs;
   }
 
   /** The newest position that was appended and may still be here; 0 when the line is empty. */
@@ -110,7 +113,7 @@ export class WaitingLine {
   }
 
   get expiresAtMs(): number {
-    return this.#chunks[this.#cursorChunk]!.expiries[this.#cursorIndex]!;
+    return this.#chunks[this.#cursorChunk]!.expiries[this.#cursorIndex]! - this.#advancedMs;
   }
 
   get messageBytes(): number {
@@ -139,18 +142,28 @@ export class WaitingLine {
   /** The message under the cursor lives until `expiresAtMs`. */
   reschedule(expiresAtMs: number): void {
     const chunk = this.#chunks[this.#cursorChunk]!;
-    chunk.expiries[this.#cursorIndex] = expiresAtMs;
-    if (expiresAtMs < chunk.earliestMs) chunk.earliestMs = expiresAtMs;
-    if (expiresAtMs < this.#earliestMs) this.#earliestMs = expiresAtMs;
+    const notedMs = expiresAtMs + this.#advancedMs;
+    chunk.expiries[this.#cursorIndex] = notedMs;
+    if (notedMs < chunk.earliestMs) chunk.earliestMs = notedMs;
+    if (notedMs < this.#earliestMs) this.#earliestMs = notedMs;
   }
 
   /** Every message expires `byMs` earlier. */
   advanceExpiries(byMs: number): void {
-    this.#earliestMs -= byMs;
-    for (const chunk of this.#chunks) {
-      chunk.earliestMs -= byMs;
-      for (let index = chunk.start; index < chunk.end; index += 1) chunk.expiries[index]! -= byMs;
-    }
+    this.#advancedMs += byMs;
+  }
+
+  /** The chunk that the line begins with, for those who take all of it. */
+  get firstChunk(): LineChunk | undefined {
+    const chunk = this.#chunks[0];
+    return chunk === undefined || chunk.live === 0 ? undefined : chunk;
+  }
+
+  /** Takes the first chunk out of the line: it is the caller's. */
+  takeFirstChunk(): void {
+    const chunk = this.#chunks.shift()!;
+    this.count -= chunk.live;
+    this.bytes -= chunk.liveBytes;
   }
 
   /**
@@ -158,16 +171,18 @@ export class WaitingLine {
    * many; the caller removes or reschedules each before it calls again, until 0.
    */
   collectDue(nowMs: number, into: Float64Array): number {
+    const beforeMs = nowMs + this.#advancedMs;
     let count = 0;
     let earliestMs = Number.POSITIVE_INFINITY;
     for (const chunk of this.#chunks) {
-      if (chunk.earliestMs <= nowMs && chunk.end - chunk.start <= into.length - count) {
+      if (chunk.earliestMs <= beforeMs) {
+        if (chunk.end - chunk.start > into.length - count) return count; // More is due: the next call goes on.
         chunk.earliestMs = Number.POSITIVE_INFINITY;
         for (let index = chunk.start; index < chunk.end; index += 1) {
           if (chunk.bytes[index] === 0) continue;
-          const expiresAtMs = chunk.expiries[index]!;
-          if (expiresAtMs <= nowMs) into[count++] = chunk.positions[index]!;
-          else if (expiresAtMs < chunk.earliestMs) chunk.earliestMs = expiresAtMs;
+          const notedMs = chunk.expiries[index]!;
+          if (notedMs <= beforeMs) into[count++] = chunk.positions[index]!;
+          else if (notedMs < chunk.earliestMs) chunk.earliestMs = notedMs;
         }
       }
       if (chunk.earliestMs < earliestMs) earliestMs = chunk.earliestMs;

@@ -68,6 +68,7 @@ export class CommandServer {
         const { record } = command;
         await this.#store(this.#partitionOf(record), "queues", record.definition.name, encodeStructured(record));
         worker.owner.update(record);
+        worker.wake();
         return record;
       }
       case "deleteQueue": {
@@ -90,6 +91,7 @@ export class CommandServer {
       case "queueMetrics":
         return (await this.#swept(command.record)).metrics(worker.nowMs());
       case "lookIntoQueue":
+        await this.#swept(command.record);
         return lookIntoQueue(command, () => this.#dispatcherOf(command.record).queue, worker.nowMs());
       case "purgeQueue": {
         const { record } = command;
@@ -133,7 +135,7 @@ export class CommandServer {
 
   /** The counts of a queue are exact when nothing that has expired is left in it: a million go in steps, with turns in between. */
   async #swept(record: QueueRecord): Promise<Dispatcher> {
-    while (this.#dispatcherOf(record).queue.sweepStep(this.#worker.nowMs())) {
+    while (this.#dispatcherOf(record).queue.tidyStep(this.#worker.nowMs())) {
       this.#worker.wake();
       await setImmediate();
     }

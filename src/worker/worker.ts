@@ -10,7 +10,13 @@
  * A turn is bounded and awaits nothing. It runs once after the sockets of a poll were read (setImmediate), again while there
  * is work, and then the worker sleeps until a socket, a bell, a commit or a timer wakes it.
  */
-import { FRAMES_PER_TURN, PURGE_MESSAGES_PER_TURN, SESSIONS_PUMPED_PER_TURN, TIMERS_PER_TURN } from "../base/limits.ts";
+import {
+  FRAMES_PER_TURN,
+  PURGE_MESSAGES_PER_TURN,
+  QUEUE_STEP_MESSAGES,
+  SESSIONS_PUMPED_PER_TURN,
+  TIMERS_PER_TURN,
+} from "../base/limits.ts";
 import type { Region } from "../base/region.ts";
 import { TimerWheel } from "../base/timer-wheel.ts";
 import { partitionsOf } from "../log/partitions.ts";
@@ -281,6 +287,7 @@ export class BrokerWorker implements PartnerHandler {
     if (this.#wheel.advance(nowMs, TIMERS_PER_TURN) === TIMERS_PER_TURN) isBusy = true;
     if (this.desk.retryParked()) isBusy = true;
     if (this.#pumpSessions()) isBusy = true;
+    for (const { queues } of this.partitions.values()) if (queues.workSome(QUEUE_STEP_MESSAGES)) isBusy = true;
     if (this.owner.pump(nowMs, this.#options.random)) isBusy = true;
     if (this.#retained.turn()) isBusy = true;
     if (this.desk.removeSome()) isBusy = true;

@@ -94,6 +94,7 @@ export class Bench implements ConsumerLink {
 
   pump(): void {
     this.reader.refresh();
+    while (this.queues.workSome(1_000));
     while (this.ready.count > 0) {
       this.ready.beginRound();
       for (let one = this.ready.next(); one !== undefined; one = this.ready.next()) {

@@ -353,6 +353,7 @@ test("a look at many messages aside finds the oldest of them, page by page", () 
   const consumer = bench.attach();
   bench.pump();
   bench.detach(consumer);
+  while (bench.queues.workSome(1_000));
   const { queue } = bench.dispatcher;
   const all = queue.waitingBehind(0, 2_000);
   expect(all.length).toBe(1_000);

@@ -114,7 +114,8 @@ export class Rig implements ConsumerLink {
       this.#added.push({ id: stagedId, position: this.#lastAdded });
       return this.#lastAdded;
     };
-    this.queues = new PartitionQueues(this.log, this.#options.random);
+    // A few messages a step, so that what is done in steps takes several.
+    this.queues = new PartitionQueues(this.log, this.#options.random, { atOnceMessages: 2 });
     const queue = this.queues.open(this.#record, () => this.dispatcher.onAvailable());
     this.#ready = new ReadyQueues();
     this.dispatcher = new Dispatcher(queue, this.#ready);
@@ -211,6 +212,7 @@ export class Rig implements ConsumerLink {
 
   pump(): void {
     this.#reader.refresh();
+    while (this.queues.workSome(2));
     for (let rounds = 0; this.#ready.count > 0; rounds += 1) {
       expect(rounds).toBeLessThan(1_000);
       this.#ready.beginRound();
