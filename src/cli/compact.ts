@@ -11,8 +11,15 @@ import { damagedPages } from "../log/partition-check.ts";
 import { partitionDirectoryOf, readStoreDescriptor, type StoreDescriptor } from "../log/partitions.ts";
 import { refusingStoreFaults } from "./store-refusal.ts";
 
+/** What was gained, as `--json` prints it; bytes of the files. */
+interface Gain {
+  readonly partitions: { readonly partition: number; readonly before: number; readonly after: number }[];
+  before: number;
+  after: number;
+}
+
 /** Prints what it gained; the exit code: 0. Throws CodedError. */
-export function compact(dataDirectory: string): Promise<number> {
+export function compact(dataDirectory: string, isJson = false): Promise<number> {
   process.umask(0o077);
   return refusingStoreFaults(async () => {
     storeIn(dataDirectory); // Before the lock: its file is made where there is none.
@@ -25,7 +32,9 @@ export function compact(dataDirectory: string): Promise<number> {
         listeners: {},
         workers: 0,
       });
-      await compactStore(dataDirectory, storeIn(dataDirectory));
+      const print = isJson ? () => undefined : (line: string) => console.log(line);
+      const gain = await compactStore(dataDirectory, storeIn(dataDirectory), print);
+      if (isJson) console.log(JSON.stringify(gain));
       return 0;
     } finally {
       hold.release();
@@ -33,7 +42,11 @@ export function compact(dataDirectory: string): Promise<number> {
   });
 }
 
-async function compactStore(dataDirectory: string, { partitions }: StoreDescriptor): Promise<void> {
+async function compactStore(
+  dataDirectory: string,
+  { partitions }: StoreDescriptor,
+  print: (line: string) => void,
+): Promise<Gain> {
   const surveys: (Survey | undefined)[] = [];
   for (let partition = 0; partition < partitions; partition += 1) {
     const survey = surveyPartition(partitionDirectoryOf(dataDirectory, partition));
@@ -43,17 +56,19 @@ async function compactStore(dataDirectory: string, { partitions }: StoreDescript
   checkSpace(dataDirectory, surveys);
 
   takeCleanMark(dataDirectory);
-  let before = 0;
-  let after = 0;
+  const gain: Gain = { partitions: [], before: 0, after: 0 };
   for (const [partition, survey] of surveys.entries()) {
     if (survey === undefined) continue;
-    const bytes = await compactPartition(partitionDirectoryOf(dataDirectory, partition), partition, survey);
-    console.log(`partition ${partition}: ${survey.bytes} bytes -> ${bytes}`);
-    before += survey.bytes;
-    after += bytes;
+    const before = survey.bytes;
+    const after = await compactPartition(partitionDirectoryOf(dataDirectory, partition), partition, survey);
+    print(`partition ${partition}: ${before} bytes -> ${after}`);
+    gain.partitions.push({ partition, before, after });
+    gain.before += before;
+    gain.after += after;
   }
   leaveCleanMark(dataDirectory); // Every page was looked at, and is on disk.
-  console.log(`all: ${before} bytes -> ${after}`);
+  print(`all: ${gain.before} bytes -> ${gain.after}`);
+  return gain;
 }
 
 function storeIn(dataDirectory: string): StoreDescriptor {

@@ -45,11 +45,11 @@ addSettingFlags(program.command("fsck").description("say what is in the store, a
     else process.exitCode = await (await import("./salvage.ts")).salvage(data_dir, options.salvage);
   });
 
-addSettingFlags(
-  program.command("compact").description("give the space that the store does not use back to the disk"),
-).action(async (_, command: Command) => {
-  process.exitCode = await (await import("./compact.ts")).compact(settingsOf(command).data_dir);
-});
+addSettingFlags(program.command("compact").description("give the space that the store does not use back to the disk"))
+  .option("--json", "print a JSON object")
+  .action(async ({ json }: { json?: boolean }, command: Command) => {
+    process.exitCode = await (await import("./compact.ts")).compact(settingsOf(command).data_dir, json);
+  });
 
 addSettingFlags(
   program.command("check-config").description("print the settings in force, or what is wrong with them"),

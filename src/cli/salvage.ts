@@ -2,7 +2,7 @@
  * `restante fsck --salvage TO_DIR`: what is readable of a damaged store, into a new data directory that a broker starts on. The source is
  * only read. The new store's descriptor comes last: a rescue that was cut short is no store.
  */
-import { copyFileSync, mkdirSync, readdirSync } from "node:fs";
+import { copyFileSync, type Dirent, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { CodedError } from "../base/errors.ts";
 import { holdDataDirectory } from "../config/data-directory.ts";
@@ -21,23 +21,37 @@ export function salvage(dataDirectory: string, to: string): Promise<number> {
     if (partitions === 0) throw new CodedError("DATA_DIR_UNUSABLE", `there is no store in ${dataDirectory}`);
     mkdirSync(to, { recursive: true, mode: 0o700 });
     if (readdirSync(to).length > 0) throw new CodedError("DATA_DIR_UNUSABLE", `${to} is not empty`);
-    let isWhole = true;
-    for (let partition = 0; partition < partitions; partition += 1) {
-      const [from, into] = [dataDirectory, to].map((directory) => partitionDirectoryOf(directory, partition)) as [
-        string,
-        string,
-      ];
-      const rescued = await salvagePartition(from, into, partition);
-      for (const line of linesOf(partition, rescued)) console.log(line);
-      if (rescued.lostBatches + rescued.lostValues > 0) isWhole = false;
+    try {
+      return await rescue(dataDirectory, to, entries, partitions);
+    } catch (error) {
+      for (const name of readdirSync(to)) rmSync(join(to, name), { recursive: true }); // A part of a rescue is none.
+      throw error;
     }
-    for (const { name } of entries.filter((entry) => entry.isFile() && !OWN_FILES.includes(entry.name))) {
-      copyFileSync(join(dataDirectory, name), join(to, name)); // The API key, and what else lies beside the partitions.
-    }
-    writeStoreDescriptor(to, { format: STORE_FORMAT, partitions });
-    console.log(`start it with: restante start --data-dir ${to}`);
-    return isWhole ? 0 : EXIT_REFUSED;
   }).finally(() => hold.release());
+}
+
+async function rescue(
+  dataDirectory: string,
+  to: string,
+  entries: readonly Dirent[],
+  partitions: number,
+): Promise<number> {
+  let isWhole = true;
+  for (let partition = 0; partition < partitions; partition += 1) {
+    const [from, into] = [dataDirectory, to].map((directory) => partitionDirectoryOf(directory, partition)) as [
+      string,
+      string,
+    ];
+    const rescued = await salvagePartition(from, into, partition);
+    for (const line of linesOf(partition, rescued)) console.log(line);
+    if (rescued.lostBatches + rescued.lostValues > 0) isWhole = false;
+  }
+  for (const { name } of entries.filter((entry) => entry.isFile() && !OWN_FILES.includes(entry.name))) {
+    copyFileSync(join(dataDirectory, name), join(to, name)); // The API key, and what else lies beside the partitions.
+  }
+  writeStoreDescriptor(to, { format: STORE_FORMAT, partitions });
+  console.log(`start it with: restante start --data-dir ${to}`);
+  return isWhole ? 0 : EXIT_REFUSED;
 }
 
 const OWN_FILES = ["broker.lock", "clean", "store.json", "store.json.next"];

@@ -60,7 +60,7 @@ export async function openDataDirectory(path: string): Promise<DataDirectory> {
   try {
     // A `status` that looks at this moment holds the lock for an instant; a broker holds it longer.
     for (let attempt = 1; !tryLock(fd, file); attempt += 1) {
-      if (attempt === ATTEMPTS_MAX) throw inUse(path, recordIn(file)?.pid);
+      if (attempt === ATTEMPTS_MAX) throw inUse(path, recordIn(file));
       await new Promise((resolve) => setTimeout(resolve, ATTEMPT_PAUSE_MS));
     }
     ftruncateSync(fd);
@@ -96,7 +96,7 @@ export function holdDataDirectory(path: string): { release(): void } {
   }
   if (fd !== undefined && !tryLock(fd, file)) {
     closeSync(fd);
-    throw inUse(path, recordIn(file)?.pid);
+    throw inUse(path, recordIn(file));
   }
   return {
     release() {
@@ -188,9 +188,19 @@ function codeOf(error: unknown): string {
   return (error as NodeJS.ErrnoException).code ?? String(error);
 }
 
-function inUse(path: string, pid: number | undefined): CodedError {
-  const holder = pid === undefined ? "another broker" : `the broker with process id ${pid}`;
+function inUse(path: string, record: RunningRecord | undefined): CodedError {
+  // `fsck` holds the lock without a word in the file: then that is about a broker that has ended.
+  const isHolder = record !== undefined && isAlive(record.pid);
+  const holder = isHolder ? `the broker with process id ${record.pid}` : "another process";
   return new CodedError("DATA_DIR_IN_USE", `the data directory ${path} is in use by ${holder}`);
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return codeOf(error) === "EPERM"; // Somebody else's.
+  }
 }
 
 function unusable(line: string, cause?: unknown): CodedError {

@@ -20,7 +20,7 @@ import { Environment, fileOf } from "./environment.ts";
 import { PageFile } from "./page-file.ts";
 import { type PageFault, USED, walkPages } from "./page-walk.ts";
 import { syncDirectory } from "./partitions.ts";
-import { StoreFault } from "./store-fault.ts";
+import { faultOfCopy, StoreFault } from "./store-fault.ts";
 import { checkFormat, repeatFormat } from "./store-format.ts";
 
 /** What a partition's file holds. */
@@ -80,6 +80,8 @@ export async function compactPartition(directory: string, partition: number, sur
     renameSync(fileOf(aside), fileOf(directory));
     syncDirectory(directory);
     return copy.bytes;
+  } catch (error) {
+    throw faultOfCopy(error, directory); // While what was copied still takes its room.
   } finally {
     rmSync(aside, { recursive: true, force: true });
   }

@@ -11,7 +11,7 @@
  * an old copy may come again; so may the messages of a batch whose settled bits are lost.
  */
 
-import { LOG_BATCH_NUMBERS_RESERVED } from "../base/limits.ts";
+import { LOG_BATCH_NUMBERS_RESERVED, LOG_EMPTY_STORE_BYTES } from "../base/limits.ts";
 import { Region } from "../base/region.ts";
 import {
   BATCH_MAGIC,
@@ -45,6 +45,7 @@ import { type PageWalk, walkPages } from "./page-walk.ts";
 import { isBatchStore, isTable } from "./partition-check.ts";
 import { isSoundTableValue } from "./record-tables.ts";
 import { indexFrom } from "./recovery.ts";
+import { faultOfCopy, StoreFault } from "./store-fault.ts";
 import { CEILING_KEY, encodeCeiling, formatChange } from "./store-format.ts";
 
 /** What was rescued of a partition, and what not. */
@@ -67,10 +68,12 @@ export async function salvagePartition(from: string, to: string, partition: numb
   try {
     const environment = Environment.open(to);
     try {
-      return new Rescue(file, environment, partition).run();
+      return new Rescue(file, environment, partition, to).run();
     } finally {
       await environment.close();
     }
+  } catch (error) {
+    throw error instanceof StoreFault && error.code === "disk_full" ? error : faultOfCopy(error, to);
   } finally {
     file.close();
   }
@@ -88,6 +91,7 @@ class Rescue {
   readonly #file: PageFile;
   readonly #environment: Environment;
   readonly #partition: number;
+  readonly #directory: string;
   /** How the records count of the batches, and of the indexes, that are rescued. */
   readonly #batches = new Map<number, ValueShape>();
   readonly #indexes = new Map<number, ValueShape>();
@@ -99,7 +103,8 @@ class Rescue {
   #found = 0;
   #lostValues = 0;
 
-  constructor(file: PageFile, environment: Environment, partition: number) {
+  constructor(file: PageFile, environment: Environment, partition: number, directory: string) {
+    this.#directory = directory;
     this.#file = file;
     this.#environment = environment;
     this.#partition = partition;
@@ -299,6 +304,10 @@ class Rescue {
   }
 
   #flush(): void {
+    // Values in leaves, of which half may be empty; LMDB must not meet a full disk.
+    const neededBytes = 2 * this.#pendingBytes + this.#pending.length * ENTRY_BYTES + LOG_EMPTY_STORE_BYTES;
+    const fault = faultOfCopy(undefined, this.#directory, neededBytes);
+    if (fault !== undefined) throw fault;
     this.#environment.storeNow(this.#pending);
     this.#pending = [];
     this.#pendingBytes = 0;

@@ -10,6 +10,7 @@ import { once } from "node:events";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { compactPartition, surveyPartition } from "../../src/log/compaction.ts";
 import { PageFile } from "../../src/log/page-file.ts";
 import { walkPages } from "../../src/log/page-walk.ts";
 import { Broker, ENTRY } from "../harness/broker.ts";
@@ -119,7 +120,7 @@ it("refuses without a store, and for a newer or a damaged one, and changes nothi
   rmSync(copy, { recursive: true });
 });
 
-it("refuses without space for the copy, and changes nothing; with space it goes on", ({ skip }) => {
+it("refuses without space for the copy, and changes nothing; with space it goes on", async ({ skip }) => {
   const mounted = join(broker.directory, "small");
   mkdirSync(mounted);
   const size = bytesOf(broker.dataDirectory) + 1024 * 1024;
@@ -139,8 +140,29 @@ it("refuses without space for the copy, and changes nothing; with space it goes 
       /^restante: the copy of partition \d needs up to \d+ bytes, [^\n]* has \d+ \(DISK_FULL\)\n$/,
     );
     expect(contentOf(copy)).toEqual(before);
+
+    // Another program takes the room in the middle of a copy, that of a compaction and that of a rescue.
+    const filler = join(mounted, "filler");
+    writeFileSync(filler, Buffer.alloc(600_000));
+    const directory = join(copy, "partition-0");
+    const full = expect.objectContaining({ code: "disk_full" });
+    await expect(compactPartition(directory, 0, surveyPartition(directory)!)).rejects.toEqual(full);
+    expect(contentOf(copy)).toEqual(before);
+    rmSync(filler);
+    system("mount", "-o", `remount,size=${size + 4 * 1024 * 1024}`, mounted);
+    const rescued = join(mounted, "rescued");
+    const rescue = run(["fsck", "--data-dir", copy, "--salvage", rescued]);
+    expect(rescue.code).toBe(1);
+    expect([1, 2]).toContain(rescue.stdout.match(/rescued/g)?.length); // Of three partitions.
+    expect(rescue.stderr).toMatch(/^restante: the file system of [^\n]* is full: [^\n]* \(DISK_FULL\)\n$/);
+    expect(readdirSync(rescued)).toEqual([]);
+    expect(contentOf(copy)).toEqual(before);
+
     system("mount", "-o", `remount,size=${size + 8 * 1024 * 1024}`, mounted);
-    expect(compactOf(copy)).toMatchObject({ code: 0, stderr: "" });
+    const { partitions, ...all } = JSON.parse(run(["compact", "--data-dir", copy, "--json"]).stdout);
+    expect(partitions).toHaveLength(PARTITIONS);
+    expect(partitions[2]).toEqual({ partition: 2, before: expect.any(Number), after: statSync(fileOf(copy, 2)).size });
+    expect(all).toEqual({ before: bytesOf(broker.dataDirectory), after: bytesOf(copy) });
   } finally {
     system("umount", mounted);
   }

@@ -10,7 +10,12 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { CodedError } from "../../src/base/errors.ts";
-import { openDataDirectory, type RunningRecord, readRunning } from "../../src/config/data-directory.ts";
+import {
+  holdDataDirectory,
+  openDataDirectory,
+  type RunningRecord,
+  readRunning,
+} from "../../src/config/data-directory.ts";
 
 let folder: string;
 let path: string;
@@ -88,7 +93,7 @@ test("belongs to one holder; the second learns the first one's pid", async () =>
 
 test("a holder that has described nothing yet is refused too", async () => {
   const directory = await openDataDirectory(path);
-  expect((await refusalOf(openDataDirectory(path))).message).toContain("in use by another broker");
+  expect((await refusalOf(openDataDirectory(path))).message).toContain("in use by another process");
   directory.release();
 });
 
@@ -98,6 +103,9 @@ test("what a killed process left never stands in the way", async () => {
   expect((await refusalOf(openDataDirectory(path))).message).toContain(`process id ${child.pid}`);
   child.kill("SIGKILL");
   await once(child, "exit");
+  const hold = holdDataDirectory(path); // Says nothing of itself.
+  expect((await refusalOf(openDataDirectory(path))).message).toContain("in use by another process");
+  hold.release();
   expect(readFileSync(join(path, "broker.lock"), "utf8")).toContain(String(child.pid)); // Stale.
   expect(readRunning(path)).toEqual({ state: "stopped" });
   const directory = await openDataDirectory(path);
