@@ -41,7 +41,7 @@ import {
   transactionOf,
   wordAt,
 } from "./page-file.ts";
-import { type PageWalk, walkPages } from "./page-walk.ts";
+import { FREE, type PageWalk, walkPages } from "./page-walk.ts";
 import { isBatchStore, isTable } from "./partition-check.ts";
 import { isSoundTableValue } from "./record-tables.ts";
 import { indexFrom } from "./recovery.ts";
@@ -177,12 +177,16 @@ class Rescue {
   #searchLostPages({ owners, transaction, damagedTrees }: PageWalk, isDamaged: (tree: string) => boolean): void {
     const found = { batches: new Map<number, Candidate>(), indexes: new Map<number, Candidate>() };
     const leaves: { readonly page: number; readonly transaction: number }[] = [];
+    // The commit whose meta page is damaged has written into pages that were free before it.
+    const isNewestLost = damagedTrees.has("meta");
     for (let page = 2; page < owners.length; page += 1) {
-      if (owners[page] !== 0) continue;
+      if (owners[page] !== 0 && !(isNewestLost && owners[page] === FREE)) continue;
       const header = this.#file.headerOf(page);
       if (header.length < 24 || numberOf(header) !== page) continue;
       const candidate = { page, transaction: transactionOf(header) };
-      if (transaction >= 0 && candidate.transaction > transaction) continue; // Of a commit that never was.
+      const isNewer = transaction >= 0 && candidate.transaction > transaction;
+      if (isNewer && !isNewestLost) continue; // Of a commit that never was.
+      if (owners[page] === FREE && !isNewer) continue;
       if (kindOf(header) === LEAF) leaves.push(candidate);
       else if (kindOf(header) === OVERFLOW) {
         const bytes = overflowPagesOf(header) * this.#file.pageBytes;
