@@ -15,6 +15,7 @@ import type { Logger } from "../base/logger.ts";
 import { returnFreeMemory } from "../base/posix.ts";
 import type { AccessFiles } from "../config/access-files.ts";
 import { type ApiKey, revealApiKeys } from "../config/api-keys.ts";
+import { readCertificates } from "../config/certificates.ts";
 import type { DataDirectory } from "../config/data-directory.ts";
 import { listenersOf } from "../config/listeners.ts";
 import type { Settings } from "../config/settings.ts";
@@ -27,6 +28,7 @@ import { leaveCleanMark } from "./clean-mark.ts";
 import { ControlThread } from "./control-thread.ts";
 import { Listeners, listenerOf } from "./listeners.ts";
 import { type LogLine, raisePartitions } from "./raise-partitions.ts";
+import { Reload } from "./reload.ts";
 import { UserVerification } from "./user-verification.ts";
 import { WorkerThreads } from "./worker-threads.ts";
 
@@ -52,7 +54,10 @@ export interface BrokerOptions {
 export async function startBroker(options: BrokerOptions): Promise<RunningBroker> {
   const { settings, apiKeys, accessFiles, dataDirectory, logger } = options;
   const { workers } = settings;
-  const wanted = listenersOf(settings).map(listenerOf);
+  const listenerSettings = listenersOf(settings);
+  const wanted = listenerSettings.map(listenerOf);
+  const certificates = readCertificates(listenerSettings);
+  const reload = new Reload(logger);
   const partitions = await openPartitionsFor(dataDirectory.path, workers, logger);
   let fail: (error: Error) => void = () => {};
   const failed = new Promise<never>((_, reject) => {
@@ -69,6 +74,7 @@ export async function startBroker(options: BrokerOptions): Promise<RunningBroker
     limits: limitsOf(settings),
     access: { allowAnonymous: settings.access.allow_anonymous, hasUsers: users !== undefined },
     listeners: wanted,
+    certificates,
     ringsBudgetBytes: settings.limits.ring_budget,
     memoryBudgetBytes: settings.limits.memory_budget,
     stalledMs: settings.limits.stalled_timeout,
@@ -77,6 +83,10 @@ export async function startBroker(options: BrokerOptions): Promise<RunningBroker
     onClosed: (listener) => listeners.release(listener),
     onUnwrapped: (handOver) => send(threads, handOver, workers, partitions),
     onFailure: fail,
+  });
+  reload.add(() => {
+    const renewed = readCertificates(listenerSettings);
+    return () => threads.useCertificates(renewed);
   });
   const listeners = new Listeners({
     listeners: wanted,
@@ -115,6 +125,7 @@ export async function startBroker(options: BrokerOptions): Promise<RunningBroker
     failed,
     stop: async (graceMs) => {
       clearInterval(memoryReturn);
+      reload.close();
       void listeners.close();
       await control.stop(graceMs);
       await threads.stop(graceMs);

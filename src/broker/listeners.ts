@@ -4,7 +4,7 @@ import type { Logger } from "../base/logger.ts";
 import type { ListenerSettings } from "../config/listeners.ts";
 import { Acceptor, ConnectionTotal } from "../transport/acceptor.ts";
 import type { HandOver, WrappedConnection } from "../transport/hand-over.ts";
-import { isWebSocket, isWrapped, type Listener } from "../transport/listener.ts";
+import { isTls, isWebSocket, isWrapped, type Listener } from "../transport/listener.ts";
 import { Strangers } from "../transport/strangers.ts";
 import { isLoopback } from "./access-log.ts";
 
@@ -81,7 +81,7 @@ export class Listeners {
       address,
       type,
       loopback: isLoopback(address),
-      tls: false,
+      tls: isTls(listener),
       anonymous: this.#options.allowAnonymous,
       connectionsMax,
       ...(isWebSocket(listener) ? { path: listener.path, origins: listener.origins ?? "any" } : {}),

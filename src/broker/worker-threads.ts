@@ -10,6 +10,7 @@ import { createMesh } from "../ring/mesh.ts";
 import type { SessionLimits } from "../session/ports.ts";
 import type { HandOver, WrappedConnection } from "../transport/hand-over.ts";
 import type { Listener } from "../transport/listener.ts";
+import type { TlsMaterial } from "../transport/tls.ts";
 import type { RouteSummary } from "../worker/route-announcer.ts";
 import type { FromWorker, PasswordRequest, ToWorker, WorkerAccess, WorkerData } from "../worker/thread-protocol.ts";
 import { ThreadFailure } from "./thread-failure.ts";
@@ -21,6 +22,7 @@ export interface WorkerThreadsOptions {
   readonly limits: SessionLimits;
   readonly access: WorkerAccess;
   readonly listeners: readonly Listener[];
+  readonly certificates: readonly (TlsMaterial | null)[];
   readonly ringsBudgetBytes: number;
   /** Of all workers together; one half for output, one for unfinished packets. */
   readonly memoryBudgetBytes: number;
@@ -66,6 +68,7 @@ export class WorkerThreads {
         limits: options.limits,
         access: options.access,
         listeners: options.listeners,
+        certificates: options.certificates,
         outputBudgetBytes: Math.floor(options.memoryBudgetBytes / workers / 2),
         inputBudgetBytes: Math.floor(options.memoryBudgetBytes / workers / 2),
         stalledMs: options.stalledMs,
@@ -118,6 +121,11 @@ export class WorkerThreads {
   /** Gives a connection to its worker. */
   send(worker: number, message: Extract<ToWorker, { kind: "connection" }>): void {
     this.#threads[worker]!.postMessage(message, [message.handOver.head.buffer]);
+  }
+
+  /** For connections that come from now on. */
+  useCertificates(certificates: readonly (TlsMaterial | null)[]): void {
+    this.#tellAll({ kind: "certificates", certificates });
   }
 
   /** Gives a connection to any worker, one after the other, which takes off what is around its bytes. */

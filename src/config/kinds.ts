@@ -158,6 +158,28 @@ export const httpPath: Kind<string> = {
   write: asItIs,
 };
 
+/** A host name that may begin with `*.`. */
+export const hostPattern: Kind<string> = {
+  expected: "a host name, or *. and one",
+  parse: (written) =>
+    typeof written === "string" && HOST_NAME.test(written.replace(/^\*\./, ""))
+      ? { value: written }
+      : mismatch(hostPattern.expected, written),
+  write: asItIs,
+};
+
+/** A version such as 1.2, which YAML takes for a number. */
+export function version<const T extends string>(versions: readonly T[]): Kind<T> {
+  const known = choice(versions);
+  return {
+    ...known,
+    parse: (written) => {
+      const parsed = known.parse(typeof written === "number" ? String(written) : written);
+      return parsed.problem === undefined ? parsed : mismatch(known.expected, written);
+    },
+  };
+}
+
 /** What a browser puts into the Origin header. */
 export const origin: Kind<string> = {
   expected: "an origin such as https://example.org",

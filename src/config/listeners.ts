@@ -3,7 +3,19 @@
  * not name is not opened.
  */
 import { LISTENER_TYPES, type ListenerType } from "../transport/listener.ts";
-import { choice, host, httpPath, integer, listenerName, origin, UNBOUNDED } from "./kinds.ts";
+import { CLIENT_AUTHENTICATIONS, type ClientAuthentication, TLS_VERSIONS, type TlsVersion } from "../transport/tls.ts";
+import {
+  choice,
+  host,
+  hostPattern,
+  httpPath,
+  integer,
+  listenerName,
+  origin,
+  path,
+  UNBOUNDED,
+  version,
+} from "./kinds.ts";
 import { listOf, mapping, type OutputOf, optional, refined, required } from "./tree-schema.ts";
 
 /** A listener with every default filled in. */
@@ -16,7 +28,28 @@ export interface ListenerSettings {
   /** Of a WebSocket; null for the others. */
   readonly path: string | null;
   readonly origins: readonly string[] | null;
+  /** Of `tls` and `wss`; null for the others. */
+  readonly tls: TlsSettings | null;
 }
+
+export interface TlsSettings {
+  /** Paths of files in PEM. */
+  readonly cert: string;
+  readonly key: string;
+  readonly ca: string | null;
+  readonly client_auth: ClientAuthentication;
+  readonly min_version: TlsVersion;
+  readonly sni: readonly { readonly host: string; readonly cert: string; readonly key: string }[];
+}
+
+const tlsFields = mapping({
+  cert: required(path),
+  key: required(path),
+  ca: optional(path),
+  client_auth: optional(choice(CLIENT_AUTHENTICATIONS)),
+  min_version: optional(version(TLS_VERSIONS)),
+  sni: listOf(mapping({ host: required(hostPattern), cert: required(path), key: required(path) })).optional(),
+});
 
 const listenerFields = mapping({
   type: required(choice(LISTENER_TYPES)),
@@ -26,11 +59,13 @@ const listenerFields = mapping({
   max_connections: optional(integer(1, UNBOUNDED)),
   path: optional(httpPath),
   origins: listOf(required(origin)).optional(),
+  tls: tlsFields.optional(),
 });
 
 type WrittenListener = OutputOf<typeof listenerFields>;
 /** The same, frozen. */
-type ReadableListener = { readonly [K in keyof WrittenListener]: Readonly<WrittenListener[K]> };
+type ReadableListener = DeepReadonly<WrittenListener>;
+type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
 
 export const listenerList = refined(listOf(refined(listenerFields, problemWithin)), problemBetween);
 
@@ -55,22 +90,67 @@ export function listenersOf(settings: {
     max_connections: Math.min(listener.max_connections ?? limits.max_connections, limits.max_connections),
     path: isWebSocketType(listener.type) ? (listener.path ?? "/mqtt") : null,
     origins: listener.origins ?? null,
+    tls: listener.tls === undefined ? null : tlsOf(listener.tls),
   }));
 }
 
 const LISTENERS_MAX = 64;
 /** The name of REST's port where listeners are listed. */
 const RESERVED_NAMES: readonly string[] = ["http"];
-const DEFAULT_NAMES = { tcp: "mqtt", ws: "ws" } as const;
-const DEFAULT_PORTS = { tcp: 1883, ws: 8083 } as const;
+const DEFAULT_NAMES = { tcp: "mqtt", tls: "tls", ws: "ws", wss: "wss" } as const;
+const DEFAULT_PORTS = { tcp: 1883, tls: 8883, ws: 8083, wss: 8084 } as const;
 
 interface Problem {
   readonly path: readonly (string | number)[];
   readonly problem: string;
 }
 
+/** The same list with absolute paths. */
+export function resolveListenerPaths(
+  listeners: WrittenListener[] | null,
+  resolvePath: (path: string) => string,
+): WrittenListener[] | null {
+  if (listeners === null) return null;
+  return listeners.map((listener) => {
+    if (listener.tls === undefined) return listener;
+    const { cert, key, ca, sni, ...rest } = listener.tls;
+    const pairOf = (pair: { cert: string; key: string }) => ({
+      cert: resolvePath(pair.cert),
+      key: resolvePath(pair.key),
+    });
+    return {
+      ...listener,
+      tls: {
+        ...rest,
+        ...pairOf({ cert, key }),
+        ...(ca === undefined ? {} : { ca: resolvePath(ca) }),
+        ...(sni === undefined ? {} : { sni: sni.map((one) => ({ host: one.host, ...pairOf(one) })) }),
+      },
+    };
+  });
+}
+
+function tlsOf({ cert, key, ca, client_auth, min_version, sni }: NonNullable<ReadableListener["tls"]>): TlsSettings {
+  return {
+    cert,
+    key,
+    ca: ca ?? null,
+    client_auth: client_auth ?? "none",
+    min_version: min_version ?? "1.2",
+    sni: sni ?? [],
+  };
+}
+
 function problemWithin(listener: WrittenListener): Problem | undefined {
-  const { type } = listener;
+  const { type, tls } = listener;
+  const isTlsType = type === "tls" || type === "wss";
+  if (isTlsType && tls === undefined) {
+    return { path: [], problem: `a listener of type ${type} needs tls, with cert and key` };
+  }
+  if (!isTlsType && tls !== undefined) return { path: ["tls"], problem: `a listener of type ${type} has none` };
+  if (tls !== undefined && (tls.client_auth ?? "none") !== "none" && tls.ca === undefined) {
+    return { path: ["tls", "client_auth"], problem: `${tls.client_auth} needs ca` };
+  }
   for (const key of ["path", "origins"] as const) {
     if (listener[key] !== undefined && !isWebSocketType(type)) {
       return { path: [key], problem: `a listener of type ${type} has none` };
@@ -108,5 +188,5 @@ function portOf(listener: Pick<WrittenListener, "type" | "port">): number {
 }
 
 function isWebSocketType(type: ListenerType): boolean {
-  return type === "ws";
+  return type === "ws" || type === "wss";
 }

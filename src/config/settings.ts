@@ -13,7 +13,7 @@ import { RING_BYTES_MIN } from "../base/limits.ts";
 import { CONFIG_VARIABLE, type Environment, environmentSource } from "./environment.ts";
 import { fileSource } from "./file.ts";
 import { type FlagValues, flagsSource } from "./flags.ts";
-import { listenersOf } from "./listeners.ts";
+import { listenersOf, resolveListenerPaths } from "./listeners.ts";
 import { readTree, type SettingsTree, settingsLeaves, type TreeFault, workersOfThisMachine } from "./schema.ts";
 import { configurationFault, dotted, emptyTree, merge, type Source, type Tree, trySet } from "./source.ts";
 import { suggestionFor } from "./suggestion.ts";
@@ -48,6 +48,7 @@ export function loadSettings({ flags, environment, workingDirectory }: SettingsS
   const resolved = {
     ...settings,
     workers: settings.workers === "auto" ? workersOfThisMachine() : settings.workers,
+    listeners: resolveListenerPaths(settings.listeners, (path) => resolve(workingDirectory, path)),
     data_dir: resolve(workingDirectory, settings.data_dir),
     api_keys: resolveOptional(workingDirectory, settings.api_keys),
     access: { ...settings.access, password_file: resolveOptional(workingDirectory, settings.access.password_file) },

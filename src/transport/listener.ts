@@ -1,6 +1,6 @@
 /** What a listener is: plain data, made of the settings, that crosses to the workers. */
 
-export const LISTENER_TYPES = ["tcp", "ws"] as const;
+export const LISTENER_TYPES = ["tcp", "tls", "ws", "wss"] as const;
 export type ListenerType = (typeof LISTENER_TYPES)[number];
 
 export interface Listener {
@@ -19,7 +19,11 @@ export interface Listener {
 }
 
 export function isWebSocket(listener: Listener): boolean {
-  return listener.type === "ws";
+  return listener.type === "ws" || listener.type === "wss";
+}
+
+export function isTls(listener: Listener): boolean {
+  return listener.type === "tls" || listener.type === "wss";
 }
 
 /** Whether something around the MQTT bytes has to be taken off by a worker before they can be read. */

@@ -1,5 +1,5 @@
 /**
- * Takes off what is around the MQTT bytes of a connection, on a worker's thread: WebSocket, and what else a listener asks for. Reads up to
+ * Takes off what is around the MQTT bytes of a connection, on a worker's thread: TLS, WebSocket, or both. Reads up to
  * the whole CONNECT under the same bounds as the acceptor, then hands over one end of a tunnel.
  *
  * ```
@@ -17,9 +17,10 @@ import {
 } from "../base/limits.ts";
 import { newSocketPair } from "../base/posix.ts";
 import type { HandOver, WrappedConnection } from "./hand-over.ts";
-import { isWebSocket, type Listener } from "./listener.ts";
+import { isTls, isWebSocket, type Listener } from "./listener.ts";
 import { Stranger } from "./stranger.ts";
 import { Strangers } from "./strangers.ts";
+import { type TlsMaterial, TlsTerminator } from "./tls.ts";
 import { Tunnel } from "./tunnel.ts";
 import { Upgrader } from "./web-socket.ts";
 
@@ -28,6 +29,8 @@ export interface UnwrapperOptions {
   readonly worker: number;
   /** All of the broker, as connections name them. */
   readonly listeners: readonly Listener[];
+  /** By the place of their listener; null for one without TLS. */
+  readonly certificates: readonly (TlsMaterial | null)[];
   readonly packetBytesMax: number;
   /** A monotonic clock. */
   readonly nowMs: () => number;
@@ -45,6 +48,7 @@ export class Unwrapper {
   readonly #options: UnwrapperOptions;
   readonly #strangers: Strangers;
   readonly #upgraders: readonly (Upgrader | null)[];
+  #terminators: readonly (TlsTerminator | null)[] = [];
   readonly #budgetBytes: number;
   /** By the stream that a handshake is read from. */
   readonly #guests = new WeakMap<Duplex, Guest>();
@@ -62,6 +66,7 @@ export class Unwrapper {
       deadlineMs: options.connectDeadlineMs,
       strangersMax: options.strangersMax ?? WRAPPED_STRANGERS_MAX,
     });
+    this.useCertificates(options.certificates);
     this.#upgraders = options.listeners.map((listener) => (isWebSocket(listener) ? this.#newUpgrader(listener) : null));
   }
 
@@ -74,6 +79,11 @@ export class Unwrapper {
     return this.#strangers.count;
   }
 
+  /** For connections that come from now on; they have been looked at. */
+  useCertificates(certificates: readonly (TlsMaterial | null)[]): void {
+    this.#terminators = certificates.map((material) => (material === null ? null : new TlsTerminator(material)));
+  }
+
   /** Takes a connection, and owns its descriptor. Throws a system error when it is not a usable socket. */
   open({ fd, listener: index, peer, address }: WrappedConnection): void {
     const listener = this.#options.listeners[index]!;
@@ -83,6 +93,7 @@ export class Unwrapper {
       listener,
       upgrader: this.#upgraders[index]!,
       stranger: new Stranger<Duplex>(socket, address, peer, this.#strangers.newDeadlineMs()),
+      certificateCommonName: null,
     };
     this.#open.add(socket);
     socket.on("error", () => {}); // A reset: the close that follows is all there is to do.
@@ -92,7 +103,15 @@ export class Unwrapper {
       this.#options.onClosed(listener.name);
     });
     this.#strangers.add(guest.stranger);
-    this.#readRequest(guest, socket);
+    const terminator = this.#terminators[index] ?? null;
+    if (terminator === null) {
+      this.#readRequest(guest, socket);
+      return;
+    }
+    terminator.receive(socket, (stream, certificateCommonName) => {
+      guest.certificateCommonName = certificateCommonName;
+      this.#readRequest(guest, stream);
+    });
   }
 
   /** The session at the other end of a tunnel has closed its connection. */
@@ -165,7 +184,7 @@ export class Unwrapper {
   }
 
   #handOver(guest: Guest, stream: Duplex, clientId: string): void {
-    const { stranger, listener } = guest;
+    const { stranger, listener, certificateCommonName } = guest;
     stranger.isSettled = true;
     this.#strangers.forget(stranger);
     const head = stranger.takeReceived(null);
@@ -180,7 +199,12 @@ export class Unwrapper {
     this.#lastId += 1;
     const id = this.#lastId;
     this.#tunnels.set(id, new Tunnel(stream, pair[0], () => this.#tunnels.delete(id)));
-    const identity = { address: stranger.address, listener: listener.name, isTls: false, certificateCommonName: null };
+    const identity = {
+      address: stranger.address,
+      listener: listener.name,
+      isTls: isTls(listener),
+      certificateCommonName,
+    };
     const tunnel = { worker: this.#options.worker, id };
     this.#options.onConnect({ clientId, fd: pair[1], head, peer: stranger.peer, identity, tunnel });
   }
@@ -212,6 +236,7 @@ interface Guest {
   readonly listener: Listener;
   readonly upgrader: Upgrader | null;
   readonly stranger: Stranger<Duplex>;
+  certificateCommonName: string | null;
 }
 
 /** A whole CONNECT and, in the same read, what comes behind it. */

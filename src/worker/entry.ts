@@ -43,6 +43,7 @@ const passwords = new PasswordDesk((request) => tell({ kind: "verify", request }
 const unwrapper = new Unwrapper({
   worker: data.worker,
   listeners: data.listeners,
+  certificates: data.certificates,
   packetBytesMax: data.limits.packetBytesMax,
   budgetBytes: data.inputBudgetBytes,
   nowMs: () => performance.now(),
@@ -109,6 +110,9 @@ main.on("message", (message: ToWorker) => {
       break;
     case "wrapped":
       onWrapped(message.connection);
+      break;
+    case "certificates":
+      unwrapper.useCertificates(message.certificates);
       break;
     case "sever":
       unwrapper.sever(message.tunnel);

@@ -15,6 +15,7 @@
  *   wrapped (descriptor) ────────────────► takes off TLS or WebSocket, reads CONNECT
  *                          ◄── unwrapped ─ one end of a tunnel: main sends it on as a connection
  *                          ◄── severed ─── the session has closed its end of a tunnel
+ *   certificates ────────────────────────► in force for connections that come from now on
  *   sever ───────────────────────────────► (to where the tunnel is) closes the client's
  *   stop ────────────────────────────────► disconnects, publishes wills
  *                          ◄── left ──────
@@ -29,6 +30,7 @@ import type { Mesh } from "../ring/mesh.ts";
 import type { SessionLimits } from "../session/ports.ts";
 import type { HandOver, TunnelAddress, WrappedConnection } from "../transport/hand-over.ts";
 import type { Listener } from "../transport/listener.ts";
+import type { TlsMaterial } from "../transport/tls.ts";
 import type { RouteSummary } from "./route-announcer.ts";
 
 /** Who may connect, as the settings say. */
@@ -57,6 +59,8 @@ export interface WorkerData {
   readonly access: WorkerAccess;
   /** All of the broker: wrapped connections name theirs by its place here. */
   readonly listeners: readonly Listener[];
+  /** Of the listeners with TLS, by their place; null for the others. */
+  readonly certificates: readonly (TlsMaterial | null)[];
   /** What this worker may hold for slow connections, and for unfinished packets. */
   readonly outputBudgetBytes: number;
   readonly inputBudgetBytes: number;
@@ -85,6 +89,7 @@ export type ToWorker =
       readonly assignedClientId: string;
     }
   | { readonly kind: "wrapped"; readonly connection: WrappedConnection }
+  | { readonly kind: "certificates"; readonly certificates: readonly (TlsMaterial | null)[] }
   | { readonly kind: "sever"; readonly tunnel: number }
   | { readonly kind: "serve" }
   | { readonly kind: "verified"; readonly number: number; readonly outcome: VerificationOutcome }

@@ -45,7 +45,10 @@ listeners:
     ["listeners: {}", "restante.yaml:1: listeners: expected a list"],
     ["listeners: []", "restante.yaml:1: listeners: expected 1 to 64 listeners"],
     ["listeners:\n  - tcp", "restante.yaml:2: listeners.0: expected a mapping of keys"],
-    ["listeners:\n  - port: 1", "restante.yaml:2: listeners.0.type: expected one of tcp, ws; found undefined"],
+    [
+      "listeners:\n  - port: 1",
+      "restante.yaml:2: listeners.0.type: expected one of tcp, tls, ws, wss; found undefined",
+    ],
     ["listeners:\n  - type: tcp\n    prt: 1", "restante.yaml:3: listeners.0.prt: unknown key"],
     [
       "listeners:\n  - type: tcp\n    port: 70000",
@@ -78,6 +81,27 @@ listeners:
     [
       "listeners:\n  - type: tcp\n    name: a b",
       'restante.yaml:3: listeners.0.name: expected a name of up to 32 letters, digits, - and _; found "a b"',
+    ],
+    ["listeners:\n  - type: tls", "restante.yaml:2: listeners.0: a listener of type tls needs tls, with cert and key"],
+    [
+      "listeners:\n  - type: ws\n    tls: {cert: a, key: b}",
+      "restante.yaml:3: listeners.0.tls: a listener of type ws has none",
+    ],
+    [
+      "listeners:\n  - type: wss\n    tls: {cert: a}",
+      "restante.yaml:3: listeners.0.tls.key: expected a path; found undefined",
+    ],
+    [
+      "listeners:\n  - type: tls\n    tls: {cert: a, key: b, client_auth: required}",
+      "restante.yaml:3: listeners.0.tls.client_auth: required needs ca",
+    ],
+    [
+      "listeners:\n  - type: tls\n    tls: {cert: a, key: b, min_version: 1.1}",
+      "restante.yaml:3: listeners.0.tls.min_version: expected one of 1.2, 1.3; found 1.1",
+    ],
+    [
+      'listeners:\n  - type: tls\n    tls: {cert: a, key: b, sni: [{host: "*", cert: a, key: b}]}',
+      'restante.yaml:3: listeners.0.tls.sni.0.host: expected a host name, or *. and one; found "*"',
     ],
   ])("%j is refused", (file, line) => {
     expect(refusalOf({ file })).toBe(line);

@@ -94,7 +94,7 @@ export class Broker {
 
   /** The command line that starts a broker on this data directory. */
   commandLine(workers: number): string[] {
-    const own = { "--host": this.host, "--mqtt-port": "0", "--http-port": "0", "--ws-port": "0" };
+    const own = { "--host": this.host, "--mqtt-port": "0", "--http-port": "0", "--ws-port": "0" }; // A list of listeners outdoes two of them.
     const files = { "--data-dir": this.dataDirectory, "--api-keys": join(this.directory, "api-keys.txt") };
     const settings = this.#options.settings === undefined ? {} : { "--config": join(this.directory, "restante.yaml") };
     const flags = Object.entries({ ...own, ...files, ...settings, "--workers": String(workers) }).flat();

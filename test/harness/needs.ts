@@ -25,6 +25,7 @@ const peers = {
     isThere: () => existsSync(RABBITMQ_SERVER) && isOnPath("epmd"),
     install: "apt-get install rabbitmq-server",
   },
+  openssl: { isThere: () => isOnPath("openssl"), install: "apt-get install openssl" },
   curl: { isThere: () => isOnPath("curl"), install: "apt-get install curl" },
   compiler: { isThere: () => isOnPath("gcc") && isOnPath("make"), install: "apt-get install gcc make" },
 } as const;

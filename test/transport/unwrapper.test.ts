@@ -4,15 +4,21 @@
  * Method: an acceptor that gives sockets away, an unwrapper with small bounds, and a transport that opens the inner ends, on one thread;
  * clients write raw bytes.
  */
+import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
 import { afterEach, describe, expect, test } from "vitest";
 import { Acceptor } from "../../src/transport/acceptor.ts";
 import type { HandOver } from "../../src/transport/hand-over.ts";
 import type { Listener } from "../../src/transport/listener.ts";
+import type { TlsMaterial } from "../../src/transport/tls.ts";
 import { Transport } from "../../src/transport/transport.ts";
 import { Unwrapper, type UnwrapperOptions } from "../../src/transport/unwrapper.ts";
+import { Authority } from "../harness/certificates.ts";
+import { isMissing } from "../harness/needs.ts";
 import { collect, connectPacket, Recorder, until, write } from "./fixture.ts";
 
+const TLS_LISTENER = 1;
 const LISTENER: Listener = {
   name: "ws",
   type: "ws",
@@ -28,12 +34,15 @@ class Bench {
   readonly transport = new Transport({ wake: () => setImmediate(() => this.transport.flush()) });
   readonly acceptor: Acceptor;
   readonly unwrapper: Unwrapper;
+  /** The place of the listener whose connections are given away. */
+  listener = 0;
   readonly #clients: Socket[] = [];
 
   constructor(options: Partial<UnwrapperOptions>) {
     this.unwrapper = new Unwrapper({
       worker: 0,
-      listeners: [LISTENER],
+      listeners: [LISTENER, { ...LISTENER, name: "wss", type: "wss" }],
+      certificates: [null, null],
       packetBytesMax: 1024 * 1024,
       nowMs: () => performance.now(),
       onConnect: (handOver) => this.arrived.push(handOver),
@@ -48,7 +57,7 @@ class Bench {
       listener: "ws",
       nowMs: () => performance.now(),
       onConnect: () => expect.unreachable(),
-      onWrapped: (connection) => this.unwrapper.open({ ...connection, listener: 0 }),
+      onWrapped: (connection) => this.unwrapper.open({ ...connection, listener: this.listener }),
       onFault: (error) => {
         throw error;
       },
@@ -176,6 +185,38 @@ describe("unwrapper", () => {
     await until(() => clients.every(({ destroyed }) => destroyed));
     expect([started.arrived.length, started.unwrapper.strangerCount]).toEqual([0, 0]);
   });
+
+  test.skipIf(isMissing("openssl"))(
+    "sends away who stalls in TLS: before the handshake, in it, and behind it",
+    async () => {
+      const authority = new Authority();
+      const { cert, key } = authority.issue("the broker");
+      const material: TlsMaterial = {
+        certificate: readFileSync(cert, "utf8"),
+        key: readFileSync(key, "utf8"),
+        authorities: null,
+        clientAuthentication: "none",
+        minVersion: "1.2",
+        byHost: [],
+      };
+      const started = await start({ connectDeadlineMs: 1_000, certificates: [null, material] });
+      started.listener = TLS_LISTENER;
+      const [silent, partial, behind] = [await started.dial(), await started.dial(), await started.dial()];
+      partial.write(Buffer.of(0x16, 3, 1, 2, 0, 1, 0, 1)); // A ClientHello of 512 bytes, of which no more comes.
+      const secured = connectTls({ socket: behind, ca: authority.pem, host: "localhost" });
+      secured.on("error", () => {});
+      let isSecured = false;
+      secured.on("secureConnect", () => {
+        isSecured = true;
+      });
+      secured.resume();
+      for (const client of [silent, partial]) client.resume();
+      await until(() => [silent, partial, secured].every(({ destroyed }) => destroyed));
+      expect([isSecured, started.arrived.length, started.unwrapper.strangerCount]).toEqual([true, 0, 0]);
+      await until(() => started.acceptor.connectionCount === 0);
+      authority.remove();
+    },
+  );
 
   test("the oldest makes room when there are too many", async () => {
     const started = await start({ strangersMax: 5 });
