@@ -8,14 +8,14 @@ import { Broker } from "../harness/broker.ts";
 import { connectMqttJs } from "../harness/mqttjs.ts";
 import { RawClient } from "../harness/raw-mqtt.ts";
 import { createQueue, ledgerOf } from "../harness/rest.ts";
-import { describeWorkers, unique } from "../harness/servers.ts";
+import { describeTransports, unique } from "../harness/servers.ts";
 
 const RECEIVE_MAXIMUM = 5;
 
-describeWorkers("flow control", (workers) => {
+describeTransports("flow control", (workers, transport) => {
   let broker: Broker;
   beforeAll(async () => {
-    broker = await Broker.start({ workers, settings: `limits.receive_maximum: ${RECEIVE_MAXIMUM}\n` });
+    broker = await Broker.start({ workers, transport, settings: `limits.receive_maximum: ${RECEIVE_MAXIMUM}\n` });
     await createQueue(broker, { topic_filter: "stored/#", is_lastvalue: false });
   });
   afterAll(async () => {

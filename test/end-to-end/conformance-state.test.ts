@@ -11,7 +11,7 @@ import { Broker } from "../harness/broker.ts";
 import { expectNothingMore } from "../harness/fence.ts";
 import { connectBytes, packet, properties, u16, u32 } from "../harness/raw-bytes.ts";
 import { RawClient, type Version } from "../harness/raw-mqtt.ts";
-import { describeWorkers, unique } from "../harness/servers.ts";
+import { describeTransports, unique } from "../harness/servers.ts";
 import { eventually, pause } from "../harness/waiting.ts";
 
 const LONGEST_TOPIC = "t".repeat(65_535);
@@ -21,11 +21,11 @@ const LARGEST_PACKET_BYTES = 1024 * 1024;
 type Options = NonNullable<Parameters<typeof RawClient.connected>[2]>;
 type Opened = Awaited<ReturnType<typeof RawClient.connected>>;
 
-describeWorkers("state", (workers) => {
+describeTransports("state", (workers, transport) => {
   let broker: Broker;
   beforeAll(async () => {
     const settings = "session.max_queued_messages: 5\nlimits.max_keepalive: 30s\n";
-    broker = await Broker.start({ workers, settings });
+    broker = await Broker.start({ workers, transport, settings });
   });
   afterAll(async () => {
     await broker.remove();
@@ -178,7 +178,7 @@ describeWorkers("state", (workers) => {
   it.each(workers === 1 ? ([4, 5] as const) : ([5] as const))(
     "[MQTT-4.4.0-1] version byte %i resumes its exchanges, also over a restart",
     async (version) => {
-      const own = await Broker.start({ workers });
+      const own = await Broker.start({ workers, transport });
       try {
         const topic = unique("exchange");
         const clientId = unique("resuming");

@@ -15,6 +15,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { checkLedgers } from "./ledgers.ts";
 import { Child, type Finished } from "./process.ts";
+import { type Transport, Wrapping } from "./wrapping.ts";
 
 export const ENTRY = resolve("dist/cli/launch.cjs");
 export const API_KEY = "key";
@@ -25,6 +26,8 @@ const STOP_MS_MAX = 40_000;
 export interface BrokerOptions {
   /** Default 1. */
   readonly workers?: number;
+  /** What `mqttPort` is reached over: plain sockets whatever it is, for a relay wraps their bytes. Default tcp. */
+  readonly transport?: Transport;
   /** Settings for the file, in YAML. */
   readonly settings?: string;
   /** More flags after those of the harness. */
@@ -66,22 +69,27 @@ export class Broker {
   httpPort = 0;
   workers = 0;
   #options: BrokerOptions;
+  readonly #wrapping: Wrapping | null;
   #child: Child | undefined;
   /** Told to end: it may answer no more. */
   #isSignalled = false;
 
-  private constructor(directory: string, options: BrokerOptions) {
+  private constructor(directory: string, options: BrokerOptions, wrapping: Wrapping | null) {
+    this.#wrapping = wrapping;
     this.directory = directory;
     this.dataDirectory = join(directory, "data");
     this.#options = options;
   }
 
   /** Starts a broker on an empty data directory and waits until it is ready. */
-  static async start(options: BrokerOptions = {}): Promise<Broker> {
+  static async start(wanted: BrokerOptions = {}): Promise<Broker> {
+    const { transport = "tcp", settings = "" } = wanted;
+    const wrapping = transport === "tcp" ? null : await Wrapping.start(transport);
+    const options = wrapping === null ? wanted : { ...wanted, settings: `${wrapping.settings}${settings}` };
     const directory = await mkdtemp(join(options.directory ?? tmpdir(), "restante-test-"));
     await writeFile(join(directory, "api-keys.txt"), `${API_KEY}:${API_SECRET}\n`, { mode: 0o600 });
     if (options.settings !== undefined) await writeFile(join(directory, "restante.yaml"), options.settings);
-    const broker = new Broker(directory, options);
+    const broker = new Broker(directory, options, wrapping);
     try {
       await broker.#launch(options.workers ?? 1);
     } catch (error) {
@@ -162,6 +170,7 @@ export class Broker {
       await this.#checkLedgers();
     } finally {
       if (this.isRunning) await this.kill();
+      await this.#wrapping?.close();
       await rm(this.directory, { recursive: true, force: true });
     }
     const finished = await this.#child?.ended;
@@ -191,7 +200,8 @@ export class Broker {
       this.ports = Object.fromEntries(
         Object.entries(ready.listeners).map(([name, address]) => [name, portOf(address)]),
       );
-      this.mqttPort = portOf(ready.listeners.mqtt);
+      this.mqttPort = this.#wrapping?.port ?? portOf(ready.listeners.mqtt);
+      if (this.#wrapping !== null) this.#wrapping.targetPort = this.ports.wrapped!;
       this.wsPort = portOf(ready.listeners.ws);
       this.httpPort = portOf(ready.listeners.http);
       this.workers = workers;

@@ -1,11 +1,13 @@
 /**
  * The servers that every suite of plain MQTT runs on: ours with one worker and with three, and mosquitto, on which the
- * suites themselves are checked: what fails there too is probably a wrong test.
+ * suites themselves are checked: what fails there too is probably a wrong test. In the full size ours also over TLS and WebSocket.
  */
 import { afterAll, beforeAll, describe } from "vitest";
 import { Broker } from "./broker.ts";
 import { startMosquitto } from "./mosquitto.ts";
 import { isMissing } from "./needs.ts";
+import { isFullSize } from "./waiting.ts";
+import type { Transport } from "./wrapping.ts";
 
 export interface Server {
   readonly mqttPort: number;
@@ -27,11 +29,11 @@ export const unique = (name: string): string => `${name}-${++uniqueCount}`;
 
 /** Runs the suite once on every server. */
 export function describeServers(title: string, suite: (subject: Subject) => void): void {
-  const brokers = [1, 3].map((workers) => ({
-    name: `restante, ${workers} ${workers === 1 ? "worker" : "workers"}`,
+  const brokers = variantsOf().map(({ workers, transport, name }) => ({
+    name: `restante, ${name}`,
     isRestante: true,
-    isSkipped: isMissing("broker"),
-    start: (): Promise<Server> => Broker.start({ workers }),
+    isSkipped: isMissing("broker", ...(transport === "tls" ? (["openssl"] as const) : [])),
+    start: (): Promise<Server> => Broker.start({ workers, transport }),
   }));
   const mosquitto = {
     name: "mosquitto",
@@ -57,6 +59,33 @@ export function describeServers(title: string, suite: (subject: Subject) => void
       });
     });
   }
+}
+
+/** As `describeWorkers`, in the full size also over TLS and WebSocket. */
+export function describeTransports(title: string, suite: (workers: number, transport: Transport) => void): void {
+  for (const { workers, transport, name } of variantsOf()) {
+    const needs = transport === "tls" ? (["broker", "openssl"] as const) : (["broker"] as const);
+    describe.skipIf(isMissing(...needs))(`${title}: ${name}`, () => suite(workers, transport));
+  }
+}
+
+interface Variant {
+  readonly workers: number;
+  readonly transport: Transport;
+  readonly name: string;
+}
+
+function variantsOf(): Variant[] {
+  const plain = [1, 3].map((workers) => ({
+    workers,
+    transport: "tcp" as const,
+    name: workers === 1 ? "1 worker" : `${workers} workers`,
+  }));
+  if (!isFullSize) return plain;
+  return [
+    ...plain,
+    ...(["tls", "ws"] as const).map((transport) => ({ workers: 3, transport, name: `3 workers, ${transport}` })),
+  ];
 }
 
 /** Runs a suite of ours with one worker and with three; the suite starts its brokers itself. */
