@@ -28,6 +28,12 @@ export const PASSWORDS_WAITING_MAX = 256;
 /** A hundred thousand users. */
 export const PASSWORD_FILE_BYTES_MAX = 16 * 1024 * 1024;
 
+// Access rules
+export const RULES_FILE_BYTES_MAX = 4 * 1024 * 1024;
+/** Decisions on topics that a thread remembers, a power of two, and the longest topic of one: 1 MiB. */
+export const DECISIONS_REMEMBERED = 8_192;
+export const DECISION_TOPIC_BYTES_MAX = 128;
+
 // MQTT, announced in CONNACK
 export const PACKET_BYTES_MAX_DEFAULT = 1024 * 1024;
 export const RECEIVE_MAXIMUM_DEFAULT = 1_000;

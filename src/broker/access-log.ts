@@ -3,17 +3,18 @@ import { BlockList } from "node:net";
 import type { Logger } from "../base/logger.ts";
 import type { AccessFiles } from "../config/access-files.ts";
 import type { Settings } from "../config/settings.ts";
+import { summaryOf } from "./access-reload.ts";
 
 /** `listeners`: by name, "host:port". */
 export function logAccess(
   settings: Settings,
-  { users }: AccessFiles,
+  accessFiles: AccessFiles,
   listeners: Readonly<Record<string, string>>,
   logger: Logger,
 ): void {
   const { allow_anonymous: anonymous } = settings.access;
-  logger.info({ anonymous, users: users?.size ?? null }, "access");
-  if (!anonymous && users === undefined) {
+  logger.info(summaryOf(settings, accessFiles), "access");
+  if (!anonymous && accessFiles.users === undefined) {
     logger.warn("access.allow_anonymous is false and there is no password file: no client gets in by a password");
   }
   for (const [listener, address] of Object.entries(listeners)) {

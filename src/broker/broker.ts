@@ -23,6 +23,7 @@ import { StoreFault } from "../log/store-fault.ts";
 import type { SessionLimits } from "../session/ports.ts";
 import type { HandOver } from "../transport/hand-over.ts";
 import { logAccess } from "./access-log.ts";
+import { AccessReload } from "./access-reload.ts";
 import { checkPages } from "./check-pages.ts";
 import { leaveCleanMark } from "./clean-mark.ts";
 import { ControlThread } from "./control-thread.ts";
@@ -65,14 +66,14 @@ export async function startBroker(options: BrokerOptions): Promise<RunningBroker
   });
   failed.catch(() => {}); // Whoever awaits it hears of it; nobody may, while the start is under way.
 
-  const { users } = accessFiles;
+  const { users, rules } = accessFiles;
   const verification = new UserVerification(users ?? new Map(), fail);
   const threads = new WorkerThreads({
     workers,
     partitions,
     dataDirectory: dataDirectory.path,
     limits: limitsOf(settings),
-    access: { allowAnonymous: settings.access.allow_anonymous, hasUsers: users !== undefined },
+    access: { allowAnonymous: settings.access.allow_anonymous, hasUsers: users !== undefined, rules },
     listeners: wanted,
     certificates,
     ringsBudgetBytes: settings.limits.ring_budget,
@@ -88,6 +89,8 @@ export async function startBroker(options: BrokerOptions): Promise<RunningBroker
     const renewed = readCertificates(listenerSettings);
     return () => threads.useCertificates(renewed);
   });
+  const access = new AccessReload(settings, verification, threads, logger);
+  reload.add(() => access.prepare());
   const listeners = new Listeners({
     listeners: wanted,
     connectionsMax: settings.limits.max_connections,
@@ -111,6 +114,7 @@ export async function startBroker(options: BrokerOptions): Promise<RunningBroker
       systemIntervalMs: settings.sys.interval,
       logLevel: settings.log.level,
     },
+    () => access.reload(),
     fail,
   );
   const http = await Promise.race([control.opened, failed]);

@@ -1,6 +1,7 @@
 /** The control thread, as main sees it. */
 import { Worker } from "node:worker_threads";
 import { CodedError } from "../base/errors.ts";
+import type { AccessSummary } from "../control/access-routes.ts";
 import type { ControlData, FromControl, ToControl } from "../control/thread-protocol.ts";
 import { ThreadFailure } from "./thread-failure.ts";
 
@@ -10,7 +11,7 @@ export class ControlThread {
   readonly #thread: Worker;
   #isStopping = false;
 
-  constructor(data: ControlData, onFailure: (error: Error) => void) {
+  constructor(data: ControlData, reloadAccess: () => Promise<AccessSummary>, onFailure: (error: Error) => void) {
     this.#thread = new Worker(new URL("../control/entry.js", import.meta.url), {
       name: "control",
       workerData: data,
@@ -23,9 +24,28 @@ export class ControlThread {
     this.opened = new Promise((resolve, reject) => {
       this.#thread.on("message", (message: FromControl) => {
         if (message.kind === "listening") resolve(message.address);
+        else if (message.kind === "reloadAccess") void this.#answer(message.number, reloadAccess, onFailure);
         else if (message.kind === "refused") reject(CodedError.fromPlain(message.fault));
       });
     });
+  }
+
+  async #answer(
+    number: number,
+    reloadAccess: () => Promise<AccessSummary>,
+    onFailure: (error: Error) => void,
+  ): Promise<void> {
+    let answer: ToControl;
+    try {
+      answer = { kind: "accessReloaded", number, summary: await reloadAccess() };
+    } catch (error) {
+      if (!(error instanceof CodedError)) {
+        onFailure(error as Error);
+        return;
+      }
+      answer = { kind: "accessReloaded", number, fault: error.toPlain() };
+    }
+    this.#thread.postMessage(answer);
   }
 
   ready(): void {

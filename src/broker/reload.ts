@@ -4,8 +4,8 @@
  */
 import type { Logger } from "../base/logger.ts";
 
-/** Reads and checks; answers what puts it into effect. Throws when something is wrong. */
-export type Prepare = () => (() => void) | Promise<() => void>;
+/** Reads and checks; answers what puts it into effect, which does not fail. Throws when something is wrong. */
+export type Prepare = () => () => void | Promise<void>;
 
 export class Reload {
   readonly #logger: Logger;
@@ -24,15 +24,16 @@ export class Reload {
 
   /** Null, or the fault for which everything stays as it was. */
   async run(): Promise<Error | null> {
+    let effects: ReturnType<Prepare>[];
     try {
-      const effects = await Promise.all(this.#parts.map((prepare) => prepare()));
-      for (const takeEffect of effects) takeEffect();
-      this.#logger.info("reloaded");
-      return null;
+      effects = this.#parts.map((prepare) => prepare());
     } catch (error) {
       this.#logger.error({ err: error }, "not reloaded: everything stays as it was");
       return error as Error;
     }
+    await Promise.all(effects.map((takeEffect) => takeEffect()));
+    this.#logger.info("reloaded");
+    return null;
   }
 
   close(): void {

@@ -31,6 +31,14 @@ export class UserVerification {
     });
   }
 
+  /** Other users; answers those that are gone or have another password. What is being verified is judged by the new ones. */
+  replace(users: ReadonlyMap<string, PasswordEntry>): readonly string[] {
+    const gone = this.#entries.filter(({ user, encoded }) => users.get(user)?.encoded !== encoded);
+    this.#users = users;
+    this.#entries = [...users.values()];
+    return gone.map(({ user }) => user);
+  }
+
   close(): Promise<void> {
     return this.#pool.close();
   }

@@ -11,6 +11,7 @@ import type { SessionLimits } from "../session/ports.ts";
 import type { HandOver, WrappedConnection } from "../transport/hand-over.ts";
 import type { Listener } from "../transport/listener.ts";
 import type { TlsMaterial } from "../transport/tls.ts";
+import type { AccessChange } from "../worker/access-change.ts";
 import type { RouteSummary } from "../worker/route-announcer.ts";
 import type { FromWorker, PasswordRequest, ToWorker, WorkerAccess, WorkerData } from "../worker/thread-protocol.ts";
 import { ThreadFailure } from "./thread-failure.ts";
@@ -132,6 +133,13 @@ export class WorkerThreads {
   unwrap(connection: WrappedConnection): void {
     this.#nextUnwrapping = (this.#nextUnwrapping + 1) % this.#threads.length;
     this.#threads[this.#nextUnwrapping]!.postMessage({ kind: "wrapped", connection } satisfies ToWorker);
+  }
+
+  /** Resolves when every worker follows. */
+  async changeAccess(change: AccessChange): Promise<void> {
+    const changed = this.#threads.map((_, worker) => this.#next(worker, "changed"));
+    this.#tellAll({ kind: "access", change });
+    await Promise.all(changed);
   }
 
   /** Disconnects all clients, commits and ends every worker. */

@@ -56,10 +56,11 @@ addSettingFlags(
 ).action((_, command: Command) => {
   const settings = settingsOf(command);
   const keys = settings.api_keys === null ? [] : parseApiKeyFile(settings.api_keys);
-  const { users } = loadAccessFiles(settings);
+  const { users, rules } = loadAccessFiles(settings);
   process.stdout.write(yamlOf(writtenSettings(settings)));
   if (settings.api_keys !== null) console.log(`# ${keys.length} API keys`);
   if (users !== undefined) console.log(`# ${users.size} users`);
+  if (rules !== undefined) console.log(`# ${rules.rules.length} access rules`);
 });
 
 program

@@ -1,21 +1,40 @@
 /** The files that say who may do what: read whole and checked whole, or not at all. */
 import { readFileSync } from "node:fs";
 import { type PasswordEntry, parsePasswordFile } from "../access/password-file.ts";
+import { type Rules, readRules } from "../access/rules.ts";
 import { CodedError } from "../base/errors.ts";
-import { PASSWORD_FILE_BYTES_MAX } from "../base/limits.ts";
+import { PASSWORD_FILE_BYTES_MAX, RULES_FILE_BYTES_MAX } from "../base/limits.ts";
+import { readYaml } from "./file.ts";
 import type { Settings } from "./settings.ts";
 
 export interface AccessFiles {
   /** By name; undefined without a password file. */
   readonly users: ReadonlyMap<string, PasswordEntry> | undefined;
+  /** Undefined without a file of rules: everybody may do everything. */
+  readonly rules: Rules | undefined;
 }
 
 /** Reads what the settings name. Throws ACCESS_INVALID with the file, the line and the fault. */
 export function loadAccessFiles({ access }: Pick<Settings, "access">): AccessFiles {
-  const { password_file: passwordFile } = access;
+  const { password_file: passwordFile, rules_file: rulesFile } = access;
   const users = passwordFile === null ? undefined : parsePasswordFile(readPasswordFile(passwordFile), passwordFile);
-  return { users };
+  const rules =
+    rulesFile === null
+      ? undefined
+      : rulesOf(rulesFile, textOf(rulesFile, RULES_FILE_BYTES_MAX, "the file of access rules"));
+  return { users, rules };
 }
+
+/** The rules of a text. */
+export function rulesOf(name: string, text: string): Rules {
+  const { written, placeOf } = readYaml(name, text, invalid);
+  const outcome = readRules(written);
+  if (outcome.fault === undefined) return outcome.rules;
+  throw invalid(`${placeOf(outcome.fault.path)}: ${outcome.fault.problem}`);
+}
+
+const invalid = (line: string, cause?: unknown): CodedError =>
+  new CodedError("ACCESS_INVALID", line.replaceAll(/\s*\n\s*/g, " "), cause);
 
 /** The text of a password file. */
 export const readPasswordFile = (file: string): string => textOf(file, PASSWORD_FILE_BYTES_MAX, "the password file");

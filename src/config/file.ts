@@ -42,6 +42,34 @@ export function yamlSource(name: string, text: string): Source {
   return { tree, placeOf, spell: dotted, isHidden: () => false };
 }
 
+/**
+ * A YAML text of any shape, for other files than that of the settings: what it holds, and where a part of that stands. `invalid` makes
+ * the error that is thrown.
+ */
+export function readYaml(
+  name: string,
+  text: string,
+  invalid: (line: string, cause?: unknown) => Error,
+): { readonly written: unknown; readonly placeOf: (path: readonly (string | number)[]) => string } {
+  const lineCounter = new LineCounter();
+  const document = parseDocument(text, { version: "1.2", lineCounter, prettyErrors: false, logLevel: "silent" });
+  const lineAt = (offset: number) => lineCounter.linePos(offset).line;
+  const [error] = document.errors;
+  if (error !== undefined) throw invalid(`${name}:${lineAt(error.pos[0])}: ${error.message}`, error);
+  const placeOf = (path: readonly (string | number)[]) => {
+    for (let length = path.length; length > 0; length -= 1) {
+      const node = document.getIn(path.slice(0, length), true);
+      if (isNode(node) && node.range) return `${name}:${lineAt(node.range[0])}: ${path.join(".")}`;
+    }
+    return path.length === 0 ? name : `${name}: ${path.join(".")}`;
+  };
+  try {
+    return { written: document.toJS({ maxAliasCount: ALIASES_MAX }), placeOf };
+  } catch (error) {
+    throw invalid(`${name}: ${(error as Error).message}`, error);
+  }
+}
+
 /** The text of a settings file. */
 export function yamlOf(tree: Tree): string {
   return stringify(tree);

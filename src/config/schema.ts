@@ -132,6 +132,11 @@ const settingsSchema = mapping({
       null,
       "File of users, as `restante passwd` writes it. Without it a user name is a word that proves nothing, and passwords are not looked at.",
     ),
+    rules_file: setting(
+      optionalPath,
+      null,
+      "File of access rules (YAML): who may publish and subscribe to what. Without it everybody may do everything.",
+    ),
   }),
   queues: section({
     enable: setting(

@@ -51,7 +51,11 @@ export function loadSettings({ flags, environment, workingDirectory }: SettingsS
     listeners: resolveListenerPaths(settings.listeners, (path) => resolve(workingDirectory, path)),
     data_dir: resolve(workingDirectory, settings.data_dir),
     api_keys: resolveOptional(workingDirectory, settings.api_keys),
-    access: { ...settings.access, password_file: resolveOptional(workingDirectory, settings.access.password_file) },
+    access: {
+      ...settings.access,
+      password_file: resolveOptional(workingDirectory, settings.access.password_file),
+      rules_file: resolveOptional(workingDirectory, settings.access.rules_file),
+    },
   };
   checkBetweenKeys(resolved);
   return deepFreeze(resolved);

@@ -2,6 +2,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { CodedError } from "../base/errors.ts";
 import { createLogger, type LogLevel } from "../base/logger.ts";
+import type { AccessSummary } from "./access-routes.ts";
 import { createControl } from "./control.ts";
 import type { ControlData, FromControl, ToControl } from "./thread-protocol.ts";
 import { WorkerPorts } from "./worker-ports.ts";
@@ -18,6 +19,7 @@ const control = createControl({
   queuesConfig: data.queuesConfig,
   nodeName: data.nodeName,
   payloadBytesMax: data.payloadBytesMax,
+  reloadAccess,
   systemIntervalMs: data.systemIntervalMs,
   nowMs: () => Date.now(),
   log,
@@ -37,7 +39,27 @@ async function open(): Promise<void> {
   }
 }
 
+const reloads = new Map<number, { resolve(summary: AccessSummary): void; reject(error: Error): void }>();
+let lastReload = 0;
+
+function reloadAccess(): Promise<AccessSummary> {
+  lastReload += 1;
+  const number = lastReload;
+  return new Promise((resolve, reject) => {
+    reloads.set(number, { resolve, reject });
+    tell({ kind: "reloadAccess", number });
+  });
+}
+
 main.on("message", (message: ToControl) => {
+  if (message.kind === "accessReloaded") {
+    const { number, summary, fault } = message;
+    const reload = reloads.get(number);
+    reloads.delete(number);
+    if (fault !== undefined) reload?.reject(CodedError.fromPlain(fault));
+    else if (summary !== undefined) reload?.resolve(summary);
+    return;
+  }
   if (message.kind === "ready") {
     control.setReady(true);
     return;

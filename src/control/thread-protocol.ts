@@ -6,12 +6,15 @@
  *   new Worker(ControlData) ────► loads the registry from the workers, opens HTTP
  *                    ◄─ listening
  *   ready ──────────────────────► answers
+ *                    ◄─ reloadAccess
+ *   accessReloaded ────────────► what is in force, or why nothing changed
  *   stop ───────────────────────► answers 503, ends what is under way
  *                    ◄─ stopped
  * ```
  */
 import type { MessagePort } from "node:worker_threads";
 import type { PlainError } from "../base/errors.ts";
+import type { AccessSummary } from "./access-routes.ts";
 import type { ApiKey } from "./api-keys.ts";
 import type { QueuesConfig } from "./queues-config.ts";
 
@@ -29,9 +32,18 @@ export interface ControlData {
   readonly logLevel: string;
 }
 
-export type ToControl = { readonly kind: "ready" } | { readonly kind: "stop"; readonly graceMs: number };
+export type ToControl =
+  | { readonly kind: "ready" }
+  | {
+      readonly kind: "accessReloaded";
+      readonly number: number;
+      readonly summary?: AccessSummary;
+      readonly fault?: PlainError;
+    }
+  | { readonly kind: "stop"; readonly graceMs: number };
 
 export type FromControl =
+  | { readonly kind: "reloadAccess"; readonly number: number }
   | { readonly kind: "listening"; readonly address: string }
   | { readonly kind: "refused"; readonly fault: PlainError }
   | { readonly kind: "stopped" };

@@ -8,6 +8,7 @@
  *
  * Nothing more is read from the client until CONNACK is written, so that CONNACK is the first packet it sees.
  */
+import type { Identity } from "../access/authorization.ts";
 import { KEEP_ALIVE_FACTOR, PACKET_BYTES_MAX, TOPIC_ALIAS_MAXIMUM } from "../base/limits.ts";
 import { LEVEL_5 } from "../mqtt/packet-type.ts";
 import type { ConnectPacket } from "../mqtt/packets.ts";
@@ -19,6 +20,7 @@ import { pump } from "./deliver.ts";
 import { disconnect, leave } from "./disconnect.ts";
 import { expirySecondsOf } from "./expiry.ts";
 import type { ClientConnection, SessionHost } from "./ports.ts";
+import { identify, mayPublishTo } from "./rights.ts";
 import type { Attendance, Session } from "./session.ts";
 import { TopicAliases } from "./topic-aliases.ts";
 
@@ -48,14 +50,30 @@ export function admit(
   const clientId = packet.clientId === "" ? assignedClientId : packet.clientId;
   const { address, listener, certificateCommonName } = connection.identity;
   const certificateUser = certificateCommonName ?? undefined;
-  host.authenticator.authenticate({ clientId, username, password, certificateUser, address, listener }, (verdict) => {
-    if (verdict.kind === "accepted") {
-      admitted(verdict.user);
-      return;
-    }
-    host.counters.refusedConnections += 1;
-    refuse(connection, packet.protocolLevel, verdict.reasonCode); // [MQTT-3.1.4-2]
-  });
+  host.access.authenticator.authenticate(
+    { clientId, username, password, certificateUser, address, listener },
+    (verdict) => {
+      const fault =
+        verdict.kind === "refused"
+          ? verdict.reasonCode
+          : admissionFaultOf(host, packet, { clientId, user: verdict.user, address });
+      if (verdict.kind === "accepted" && fault === undefined) {
+        admitted(verdict.user);
+        return;
+      }
+      host.counters.refusedConnections += 1;
+      refuse(connection, packet.protocolLevel, fault!); // [MQTT-3.1.4-2]
+    },
+  );
+}
+
+/** Why a client that is known must not come in; undefined when it may. */
+function admissionFaultOf(host: SessionHost, { will }: ConnectPacket, identity: Identity): number | undefined {
+  const owner = host.find(identity.clientId)?.owner;
+  if (owner !== undefined && owner !== identity.user) return ReasonCode.notAuthorized; // Another user's session.
+  if (will === undefined || mayPublishTo(host.access.rightsOf(identity), will.topic)) return undefined;
+  host.counters.deniedPublishes += 1;
+  return ReasonCode.notAuthorized;
 }
 
 /**
@@ -74,8 +92,16 @@ export function onConnect(
   const present = takeOver(host, clientId, packet.isCleanStart);
   const session = present ?? host.begin(clientId);
   host.cancelWill(session);
+  identify(session, { clientId, user, address: connection.identity.address });
   session.expiryS = expiryOf(host, packet);
-  session.will = packet.will === undefined ? undefined : { ...packet.will, protocolLevel: packet.protocolLevel };
+  session.will =
+    packet.will === undefined
+      ? undefined
+      : {
+          ...packet.will,
+          protocolLevel: packet.protocolLevel,
+          sender: { user: user ?? null, address: connection.identity.address },
+        };
   session.awaySinceMs = 0;
   const attendance = attend(session, connection, packet, user);
   attended(session, attendance);

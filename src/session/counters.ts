@@ -20,6 +20,10 @@ export class SessionCounters {
   droppedDamaged = 0;
   /** Publishes to a reserved root by MQTT 3 clients, acknowledged and dropped, and wills to one. */
   droppedReservedTopic = 0;
+  /** What the rules did not allow: publishes, subscriptions, wills, and deliveries of what waited. */
+  deniedPublishes = 0;
+  deniedSubscriptions = 0;
+  deniedDeliveries = 0;
   /** CONNECTs that the authenticator refused. */
   refusedConnections = 0;
   /** PUBACK, PUBREC or PUBCOMP for an identifier that this client was not sent. */

@@ -13,6 +13,7 @@ import { DELIVERY_QOS_MASK, DELIVERY_RETAIN, IN_MEMORY } from "./inbox.ts";
 import { CLAIMED, RELEASED, RELEASING, SENT_QOS1, SENT_QOS2 } from "./outgoing.ts";
 import type { StoredMessage } from "./ports.ts";
 import { hasRetained, sendNextRetained } from "./recall.ts";
+import { mayBeGiven } from "./rights.ts";
 import { canSend, fits, identifiersOf, isExpired, send } from "./send.ts";
 import { type Attendance, FROM_INBOX, type Session } from "./session.ts";
 
@@ -153,6 +154,12 @@ function sendNext(session: Session, attendance: Attendance): void {
   } else if (session.store?.read(position, found) !== "found") {
     host.counters.droppedDamaged += 1;
     session.store?.settle(position);
+    return;
+  }
+
+  if (session.rights !== undefined && !mayBeGiven(session, found.region, found.offset)) {
+    host.counters.deniedDeliveries += 1;
+    if (position !== IN_MEMORY) session.store?.settle(position);
     return;
   }
 

@@ -11,6 +11,7 @@ import { writePubrel } from "../mqtt/acks.ts";
 import { DELIVERY_RETAIN, IN_MEMORY } from "./inbox.ts";
 import { CLAIMED, RELEASED, RELEASING, SENT_QOS2 } from "./outgoing.ts";
 import type { StoredMessage } from "./ports.ts";
+import { mayBeGiven } from "./rights.ts";
 import { fits, identifiersOf, send } from "./send.ts";
 import { type Attendance, FROM_INBOX, type Session } from "./session.ts";
 
@@ -57,6 +58,12 @@ export function sendClaimed(session: Session, attendance: Attendance, packetId: 
     found.offset = 0;
   } else if (position === IN_MEMORY || session.store?.read(position, found) !== "found") {
     if (position !== IN_MEMORY) host.counters.droppedDamaged += 1;
+    giveUp(session, packetId);
+    return;
+  }
+  if (session.rights !== undefined && !mayBeGiven(session, found.region, found.offset)) {
+    host.counters.deniedDeliveries += 1;
+    if (position !== IN_MEMORY) session.store?.settle(position);
     giveUp(session, packetId);
     return;
   }

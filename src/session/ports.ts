@@ -3,6 +3,7 @@
  * a host that knows all the others. The worker room ties these to transport, log, router and queues.
  */
 import type { Authenticator } from "../access/authentication.ts";
+import type { Authorizer } from "../access/authorization.ts";
 import type { PeerIdentity } from "../base/peer-identity.ts";
 import type { Region } from "../base/region.ts";
 import type { AcknowledgementLine } from "./acknowledgement-line.ts";
@@ -82,9 +83,15 @@ export interface Recall {
   close(): void;
 }
 
-export interface SessionHost {
-  /** Judges who connects. */
+/** Who may do what. */
+export interface SessionAccess extends Authorizer {
   readonly authenticator: Authenticator;
+  /** The topic filter of the queue that a subscription names; undefined while there is none. */
+  queueFilterOf(filter: string): string | undefined;
+}
+
+export interface SessionHost {
+  readonly access: SessionAccess;
   readonly limits: SessionLimits;
   readonly counters: SessionCounters;
   /** The time of this turn, milliseconds since the epoch. */

@@ -22,6 +22,7 @@ import { publishPolicy, publishPolicyOf } from "../mqtt/topics.ts";
 import { OWES_PUBACK, OWES_PUBREC } from "./acknowledgement-line.ts";
 import { ORPHANED, PENDING, RESTORED, STORED, UNKNOWN } from "./inbound.ts";
 import { NO_ROOM_NOW } from "./ports.ts";
+import { mayPublishTo } from "./rights.ts";
 import type { Attendance, Session, SessionWill } from "./session.ts";
 
 /** What became of a packet: done, or to be given again later; else the reason code to disconnect with. */
@@ -63,8 +64,14 @@ export function onPublish(session: Session, attendance: Attendance, region: Regi
     }
   }
 
-  if (publishPolicyOf(topicRegion.bytes, topicAt, topicAt + topicBytes) === "refused") {
-    return refuseTopic(session, attendance);
+  const topicEnd = topicAt + topicBytes;
+  if (publishPolicyOf(topicRegion.bytes, topicAt, topicEnd) === "refused") {
+    if (attendance.protocolLevel !== LEVEL_5) host.counters.droppedReservedTopic += 1;
+    return refusePublish(session, attendance, ReasonCode.topicNameInvalid);
+  }
+  if (session.rights !== undefined && !session.rights.mayPublish(topicRegion.bytes, topicAt, topicEnd)) {
+    host.counters.deniedPublishes += 1;
+    return refusePublish(session, attendance, ReasonCode.notAuthorized);
   }
   const before = view.qos === 2 ? session.inbound.stateOf(view.packetId) : UNKNOWN;
   if (before === PENDING) return "taken"; // Its PUBREC is on its way.
@@ -104,15 +111,14 @@ function exactlyOnceFlags(before: number, isDup: boolean): number {
   return before === RESTORED || isDup ? EXACTLY_ONCE | MAY_BE_KNOWN : EXACTLY_ONCE;
 }
 
-/** A publish to a reserved root: v5 is told, v3 cannot be. */
-function refuseTopic(session: Session, attendance: Attendance): Taken {
+/** A publish to a reserved root, or without the right to: v5 is told, v3 cannot be. */
+function refusePublish(session: Session, attendance: Attendance, reasonCode: number): Taken {
   const isLevel5 = attendance.protocolLevel === LEVEL_5;
-  if (!isLevel5) session.host.counters.droppedReservedTopic += 1;
   if (view.qos === 0) return "taken";
   const { line } = attendance;
   const sequence = line.open(view.packetId, view.qos === 1 ? OWES_PUBACK : OWES_PUBREC);
   if (view.qos === 2) session.inbound.take(view.packetId);
-  line.resolve(sequence, isLevel5 ? ReasonCode.topicNameInvalid : ReasonCode.success);
+  line.resolve(sequence, isLevel5 ? reasonCode : ReasonCode.success);
   return "taken";
 }
 
@@ -193,6 +199,13 @@ function publishOnce(session: Session, will: SessionWill): void {
   const { host } = session;
   if (publishPolicy(will.topic) === "refused") {
     host.counters.droppedReservedTopic += 1;
+    return;
+  }
+  const { user, address } = will.sender ?? { user: null, address: "" };
+  if (
+    !mayPublishTo(host.access.rightsOf({ clientId: session.clientId, user: user ?? undefined, address }), will.topic)
+  ) {
+    host.counters.deniedPublishes += 1;
     return;
   }
   const nowMs = host.nowMs();

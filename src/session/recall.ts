@@ -12,6 +12,7 @@ import { claimExactlyOnce } from "./exactly-once.ts";
 import { DELIVERY_RETAIN, IN_MEMORY } from "./inbox.ts";
 import { SENT_QOS1, SENT_QOS2 } from "./outgoing.ts";
 import type { Recall } from "./ports.ts";
+import { mayReceive } from "./rights.ts";
 import { fits, send } from "./send.ts";
 import { type Attendance, FROM_INBOX, type Session } from "./session.ts";
 import type { Subscription } from "./subscription.ts";
@@ -60,11 +61,16 @@ function sendOne(
   session: Session,
   attendance: Attendance,
   recall: Recall,
-  { options, identifiers }: Subscription,
+  subscription: Subscription,
   more: (session: Session) => void,
 ): boolean {
   const message = recall.next();
   if (message === undefined) return false;
+  const { options, identifiers } = subscription;
+  if (subscription.standing !== "open" && !mayReceive(subscription, message, 0)) {
+    session.host.counters.deniedDeliveries += 1;
+    return true;
+  }
   if (options.noLocal && clientIdOf(message, 0) === session.clientId) return true; // [MQTT-3.8.3-3]
   const qos = Math.min(options.qos, qosOf(message, 0));
   if (!fits(attendance, message, 0, qos, identifiers, session.host.nowMs())) {

@@ -9,6 +9,7 @@
  *
  * The verbs live in files of their own: publish, deliver, acknowledge, subscribe, connect, disconnect.
  */
+import type { Identity, Rights } from "../access/authorization.ts";
 import type { Region } from "../base/region.ts";
 import type { TimerEntry } from "../base/timer-wheel.ts";
 import type { Will } from "../mqtt/packets.ts";
@@ -69,6 +70,8 @@ export interface Attendance {
 /** A will, and the MQTT version of the client that made it. */
 export interface SessionWill extends Will {
   readonly protocolLevel: number;
+  /** Whose rights it is published with; not there in what an older version has stored. */
+  readonly sender?: { readonly user: string | null; readonly address: string };
 }
 
 export class Session {
@@ -91,6 +94,12 @@ export class Session {
   attendance: Attendance | undefined = undefined;
   /** Until it is published or taken back, also while the client is away and the will's delay has not passed. */
   will: SessionWill | undefined = undefined;
+  /** The user who made it: nobody else gets it by its client ID. Undefined: one who proved no name. */
+  owner: string | undefined = undefined;
+  /** Whose it is, as its last CONNECT has shown; undefined when that was before a restart. */
+  identity: Identity | undefined = undefined;
+  /** Under the rules in force; undefined when it may do everything, or nobody has connected since a restart. */
+  rights: Rights | undefined = undefined;
   /** Any of its subscriptions has an identifier: deliveries must look for it. */
   hasIdentifiers = false;
 

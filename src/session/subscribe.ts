@@ -13,6 +13,7 @@ import { ReasonCode } from "../mqtt/reason-codes.ts";
 import { parseSubscription } from "../mqtt/subscription-filter.ts";
 import { Attachment } from "./attachment.ts";
 import { pump } from "./deliver.ts";
+import { maySubscribe } from "./rights.ts";
 import type { Attendance, Session } from "./session.ts";
 import { Subscription, type SubscriptionOptions } from "./subscription.ts";
 
@@ -82,6 +83,10 @@ function subscribe(
   if (parsed.kind === "shared") return refuse(ReasonCode.sharedSubscriptionsNotSupported);
   if (session.subscriptions.size >= session.host.limits.subscriptionsMax && !session.subscriptions.has(filter)) {
     return refuse(ReasonCode.quotaExceeded);
+  }
+  if (!maySubscribe(session, filter)) {
+    session.host.counters.deniedSubscriptions += 1;
+    return refuse(ReasonCode.notAuthorized);
   }
 
   const granted = parsed.kind === "legacyQueue" ? 1 : options.qos;

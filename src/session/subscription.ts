@@ -1,6 +1,7 @@
 /**
  * One subscription of one session, as the router keeps it: an ordinary filter, or a queue.
  */
+import type { Standing } from "../access/authorization.ts";
 import type { Attachment } from "./attachment.ts";
 import type { Session } from "./session.ts";
 
@@ -19,6 +20,8 @@ export class Subscription {
   options: SubscriptionOptions;
   /** Present for a subscription to a queue. */
   attachment: Attachment | undefined = undefined;
+  /** What the rules let it have; undefined until that is asked. */
+  standing: Standing | undefined;
   /** What took its place [MQTT-3.8.4-3]. */
   successor: Subscription | undefined = undefined;
 
@@ -41,6 +44,7 @@ export class Subscription {
     this.session = session;
     this.filter = filter;
     this.options = options;
+    this.standing = session.rights === undefined ? "open" : undefined;
     this.#identifiers = options.identifier === 0 ? undefined : [options.identifier];
   }
 }

@@ -15,6 +15,7 @@ import type { QueueRecord } from "../queue/definition.ts";
 import { queueAddressOf } from "../queue/queue-address.ts";
 import type { QueueBinding, QueueRegistry } from "../queue/registry.ts";
 import { Attachment } from "../session/attachment.ts";
+import { mayConsume } from "../session/rights.ts";
 import type { Subscription } from "../session/subscription.ts";
 import type { Partner } from "./partner.ts";
 
@@ -48,7 +49,9 @@ export class Attachments {
   bind(attachment: Attachment): void {
     const address = queueAddressOf(attachment.subscription.filter);
     if (address === undefined) return;
-    const binding = this.#registry.bind(address, (record) => this.#replace(attachment.subscription, binding, record));
+    const binding = this.#registry.bind(address, (record) =>
+      this.#replace(attachment.subscription, binding, record, false),
+    );
     this.#bindings.set(attachment, binding);
     attachment.subscription.session.attachments.add(attachment);
     if (binding.record !== undefined) this.#attach(attachment, binding.record);
@@ -89,6 +92,22 @@ export class Attachments {
     if (value === NOT_PAUSED) this.#partners[attachment.worker]!.nudge(); // No frame tells of it, and the queue may wait.
   }
 
+  /** The consumer's rights are others: it loses its queue, which takes back what it had, or gets it. */
+  judge(attachment: Attachment): void {
+    if (attachment.isDraining) return;
+    const binding = this.#bindings.get(attachment);
+    const isAllowed = this.#isAllowed(attachment);
+    if (isAllowed && !attachment.isBound && binding?.record !== undefined) this.#attach(attachment, binding.record);
+    else if (!isAllowed) this.#replace(attachment.subscription, binding, undefined, true);
+  }
+
+  /** Whether the rules let its session have what it is bound to. */
+  #isAllowed(attachment: Attachment): boolean {
+    const { session, filter } = attachment.subscription;
+    if (session.rights === undefined) return true;
+    return mayConsume(session.rights, filter, this.#bindings.get(attachment)?.record?.definition.topic_filter);
+  }
+
   /** The attachment a DELIVER speaks of; undefined when it has ended meanwhile. */
   find(worker: number, slot: number, generation: number): Attachment | undefined {
     const attachment = this.#bySlot[worker]![slot];
@@ -99,6 +118,7 @@ export class Attachments {
     const { session, options } = attachment.subscription;
     const { attendance } = session;
     if (attendance === undefined) return;
+    if (!this.#isAllowed(attachment)) return;
     const worker = record.partition % this.#partners.length;
     const slots = this.#slots[worker]!;
     const slot = slots.open();
@@ -126,16 +146,21 @@ export class Attachments {
   }
 
   /** The queue went, came, or is another: an attachment of its own, so that nothing of the old one settles at the new. */
-  #replace(subscription: Subscription, binding: QueueBinding, record: QueueRecord | undefined): void {
+  #replace(
+    subscription: Subscription,
+    binding: QueueBinding | undefined,
+    record: QueueRecord | undefined,
+    tells: boolean,
+  ): void {
     const { session, attachment: old } = subscription;
     if (old === undefined) return;
     this.#bindings.delete(old);
     for (const waiting of this.#waiting) waiting.delete(old);
-    this.#release(old, false);
+    this.#release(old, tells);
     session.attachments.delete(old);
     const attachment = new Attachment(subscription, old.qos);
     subscription.attachment = attachment;
-    this.#bindings.set(attachment, binding);
+    if (binding !== undefined) this.#bindings.set(attachment, binding);
     session.attachments.add(attachment);
     if (record !== undefined) this.#attach(attachment, record);
   }

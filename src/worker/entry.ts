@@ -62,6 +62,7 @@ const worker = new BrokerWorker({
     allowAnonymous: data.access.allowAnonymous,
     verifyPassword: data.access.hasUsers ? passwords.verify : undefined,
   }),
+  rules: data.access.rules,
   connect: (other, handler) => {
     const doorbell = new Doorbell(data.doorbells[other]!);
     const out = ringOf(data.mesh, data.worker, other);
@@ -104,6 +105,10 @@ main.on("message", (message: ToWorker) => {
       break;
     case "connection":
       onConnection(message);
+      break;
+    case "access":
+      worker.changeAccess(message.change);
+      tell({ kind: "changed" });
       break;
     case "verified":
       passwords.onVerified(message.number, message.outcome);

@@ -23,6 +23,7 @@ import type { Match } from "../router/match.ts";
 import { deliver } from "../session/deliver.ts";
 import { DELIVERY_RETAIN } from "../session/inbox.ts";
 import { NO_ROOM_NOW } from "../session/ports.ts";
+import { mayReceive } from "../session/rights.ts";
 import type { Session } from "../session/session.ts";
 import type { Subscription } from "../session/subscription.ts";
 import { hasShare, speaksForQueues, speaksForSession } from "./inbound-record.ts";
@@ -273,6 +274,7 @@ export class Publishing {
         continue;
       }
       if (options.noLocal && session === from) continue; // [MQTT-3.8.3-3]
+      if (subscription.standing !== "open" && !mayReceive(subscription, message, offset)) continue;
       const qos = Math.min(options.qos, publishedQos); // [MQTT-3.8.4-8]
       const withRetain = isRetained && options.retainAsPublished; // [MQTT-3.3.1-12] [MQTT-3.3.1-13]
       this.#toSession(session, message, offset, bytes, qos, withRetain, subscription.identifiers);
@@ -294,8 +296,10 @@ export class Publishing {
     const identifiers: number[] = [];
     let last = first;
     for (; subscribers[last]?.session === session; last += 1) {
-      const { options } = subscribers[last]!;
+      const subscription = subscribers[last]!;
+      const { options } = subscription;
       if (options.noLocal && session === from) continue;
+      if (subscription.standing !== "open" && !mayReceive(subscription, message, offset)) continue;
       qos = Math.max(qos, options.qos);
       withRetain ||= options.retainAsPublished;
       if (options.identifier !== 0) identifiers.push(options.identifier);

@@ -68,6 +68,7 @@ function restoreSession(partition: Partition, record: SessionRecord, parts: Reco
   // Who was connected when the broker ended has been away since then at the latest.
   session.awaySinceMs = record.awaySinceMs === 0 ? parts.nowMs : record.awaySinceMs;
   session.will = record.will ?? undefined;
+  session.owner = record.user ?? undefined;
   partition.sessions.set(record.target, session);
   for (const [filter, options] of record.subscriptions) {
     const subscription = new Subscription(session, filter, options);

@@ -1,7 +1,6 @@
 /**
  * The sessions of this worker, and what they need of it: the one implementation of `SessionHost`.
  */
-import type { Authenticator } from "../access/authentication.ts";
 import { homePartitionOf } from "../base/hash.ts";
 import { PACKET_ID_MEMORIES_MAX, PACKET_ID_MEMORY_MS } from "../base/limits.ts";
 import type { Region } from "../base/region.ts";
@@ -12,7 +11,7 @@ import type { AcknowledgementLine } from "../session/acknowledgement-line.ts";
 import type { Attachment } from "../session/attachment.ts";
 import { SessionCounters } from "../session/counters.ts";
 import { disconnect, leave } from "../session/disconnect.ts";
-import type { Recall, SessionHost, SessionLimits } from "../session/ports.ts";
+import type { Recall, SessionAccess, SessionHost, SessionLimits } from "../session/ports.ts";
 import { publishWill } from "../session/publish.ts";
 import { type Attendance, Session } from "../session/session.ts";
 import type { Subscription } from "../session/subscription.ts";
@@ -35,7 +34,7 @@ import type { WantedQueues } from "./wanted-queues.ts";
 export interface SessionDeskParts {
   readonly worker: number;
   readonly limits: SessionLimits;
-  readonly authenticator: Authenticator;
+  readonly access: SessionAccess;
   readonly partitionCount: number;
   readonly partitions: ReadonlyMap<number, Partition>;
   readonly partners: readonly Partner[];
@@ -55,7 +54,7 @@ export interface SessionDeskParts {
 
 export class SessionDesk implements SessionHost {
   readonly limits: SessionLimits;
-  readonly authenticator: Authenticator;
+  readonly access: SessionAccess;
   readonly counters = new SessionCounters();
   readonly #parts: SessionDeskParts;
   readonly #sessions = new Map<string, Session>();
@@ -73,7 +72,7 @@ export class SessionDesk implements SessionHost {
     this.#releases = new InboundReleases(parts);
     this.#stored = new StoredSessions(parts.partitions);
     this.limits = parts.limits;
-    this.authenticator = parts.authenticator;
+    this.access = parts.access;
   }
 
   get sessions(): IterableIterator<Session> {

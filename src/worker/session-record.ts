@@ -10,7 +10,7 @@ import type { SessionWill } from "../session/session.ts";
 import type { SubscriptionOptions } from "../session/subscription.ts";
 
 export interface SessionRecord {
-  readonly version: 2;
+  readonly version: 3;
   readonly clientId: string;
   readonly target: number;
   /** Seconds; null = for ever. */
@@ -26,17 +26,31 @@ export interface SessionRecord {
   readonly inFlight: readonly (readonly [packetId: number, state: number, position: number])[];
   /** Not published and not taken back. */
   readonly will: SessionWill | null;
+  /** Its owner; null = one who proved no name. */
+  readonly user: string | null;
+}
+
+/** What was written before users were. */
+interface SessionRecord2 extends Omit<SessionRecord, "version" | "user"> {
+  readonly version: 2;
 }
 
 /** What was written before wills were. */
-interface SessionRecord1 extends Omit<SessionRecord, "version" | "will"> {
+interface SessionRecord1 extends Omit<SessionRecord2, "version" | "will"> {
   readonly version: 1;
 }
 
 export const encodeSession = (record: SessionRecord): Buffer => encodeStructured(record);
 export function decodeSession(bytes: Uint8Array): SessionRecord {
-  const record = decodeStructured<SessionRecord | SessionRecord1>(bytes);
-  return record.version === 1 ? { ...record, version: 2, will: null } : record;
+  const record = decodeStructured<SessionRecord | SessionRecord2 | SessionRecord1>(bytes);
+  switch (record.version) {
+    case 1:
+      return { ...record, version: 3, will: null, user: null };
+    case 2:
+      return { ...record, version: 3, user: null };
+    default:
+      return record;
+  }
 }
 
 /** The key of a QoS 2 identifier in use: received and not yet released, table "inbound"; given and not yet free, "outbound". */

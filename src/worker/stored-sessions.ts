@@ -42,7 +42,7 @@ export class StoredSessions {
           .map((packetId) => [packetId, outgoing.stateOf(packetId), outgoing.positionOf(packetId)] as const)
           .filter(([, state, position]) => state === SENT_QOS1 && position !== IN_MEMORY);
     const record = encodeSession({
-      version: 2,
+      version: 3,
       clientId: session.clientId,
       target: session.target,
       expiryS: session.expiryS === Number.POSITIVE_INFINITY ? null : session.expiryS,
@@ -51,6 +51,7 @@ export class StoredSessions {
       subscriptions: [...session.subscriptions.values()].map(({ filter, options }) => [filter, options] as const),
       inFlight,
       will: session.will ?? null,
+      user: session.owner ?? null,
     });
     partition.put("sessions", session.clientId, record);
     if (done !== undefined) partition.company.afterCommit(done);

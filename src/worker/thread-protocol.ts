@@ -11,6 +11,8 @@
  *   connection (descriptor, head) ───────►  …
  *                          ◄── verify ──── a password
  *   verified ────────────────────────────► right, wrong or busy
+ *   access ──────────────────────────────► other users and rules
+ *                          ◄── changed ───
  *                          ◄── closed ──── one connection less
  *   wrapped (descriptor) ────────────────► takes off TLS or WebSocket, reads CONNECT
  *                          ◄── unwrapped ─ one end of a tunnel: main sends it on as a connection
@@ -25,19 +27,22 @@
  */
 import type { MessagePort } from "node:worker_threads";
 import type { VerificationOutcome } from "../access/authentication.ts";
+import type { Rules } from "../access/rules.ts";
 import type { DoorbellPipes } from "../ring/doorbell.ts";
 import type { Mesh } from "../ring/mesh.ts";
 import type { SessionLimits } from "../session/ports.ts";
 import type { HandOver, TunnelAddress, WrappedConnection } from "../transport/hand-over.ts";
 import type { Listener } from "../transport/listener.ts";
 import type { TlsMaterial } from "../transport/tls.ts";
+import type { AccessChange } from "./access-change.ts";
 import type { RouteSummary } from "./route-announcer.ts";
 
-/** Who may connect, as the settings say. */
+/** Who may connect, publish and subscribe, as the settings say. */
 export interface WorkerAccess {
   readonly allowAnonymous: boolean;
   /** There is a password file. */
   readonly hasUsers: boolean;
+  readonly rules: Rules | undefined;
 }
 
 /** A password to be verified; the number is of this worker's asking. */
@@ -92,6 +97,7 @@ export type ToWorker =
   | { readonly kind: "certificates"; readonly certificates: readonly (TlsMaterial | null)[] }
   | { readonly kind: "sever"; readonly tunnel: number }
   | { readonly kind: "serve" }
+  | { readonly kind: "access"; readonly change: AccessChange }
   | { readonly kind: "verified"; readonly number: number; readonly outcome: VerificationOutcome }
   | { readonly kind: "stop"; readonly graceMs: number }
   | { readonly kind: "close" };
@@ -99,6 +105,7 @@ export type ToWorker =
 export type FromWorker =
   | { readonly kind: "opened"; readonly routes: readonly RouteSummary[]; readonly inbound: readonly string[] }
   | { readonly kind: "begun" }
+  | { readonly kind: "changed" }
   | { readonly kind: "verify"; readonly request: PasswordRequest }
   /** The client's own socket is gone, of the listener of this name. */
   | { readonly kind: "closed"; readonly listener: string }

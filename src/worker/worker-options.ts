@@ -1,5 +1,6 @@
 /** What a worker is made with. */
 import type { Authenticator } from "../access/authentication.ts";
+import type { Rules } from "../access/rules.ts";
 import type { SessionLimits } from "../session/ports.ts";
 import type { WantedQueue } from "./commands.ts";
 import type { SentCounts } from "./counts.ts";
@@ -16,6 +17,8 @@ export interface WorkerOptions {
   readonly dataDirectory: string;
   readonly limits: SessionLimits;
   readonly authenticator: Authenticator;
+  /** Who may publish and subscribe to what; undefined: everybody to everything. */
+  readonly rules?: Rules | undefined;
   /** Makes the partner of another worker. */
   readonly connect: (other: number, handler: PartnerHandler) => RingPartner;
   /** Credit of this worker's consumers at other workers' queues, by queue's worker; and of others' consumers here. */

@@ -30,6 +30,8 @@ import { disconnect } from "../session/disconnect.ts";
 import type { ClientConnection } from "../session/ports.ts";
 import type { Session } from "../session/session.ts";
 import type { Subscription } from "../session/subscription.ts";
+import { type AccessChange, changeAccess } from "./access-change.ts";
+import { AccessDesk } from "./access-desk.ts";
 import { Attachments } from "./attachments.ts";
 import { ControlFrames } from "./control-frames.ts";
 import type { SentCounts } from "./counts.ts";
@@ -57,6 +59,7 @@ export class BrokerWorker implements PartnerHandler {
   readonly owner: QueueOwner;
   readonly queueRoutes: QueueRoutes;
   readonly registry = new QueueRegistry();
+  readonly access: AccessDesk;
   readonly wanted: WantedQueues;
   readonly partitions = new Map<number, Partition>();
   readonly publishing: Publishing;
@@ -80,6 +83,7 @@ export class BrokerWorker implements PartnerHandler {
   constructor(options: WorkerOptions) {
     const { worker, workers } = options;
     this.#options = options;
+    this.access = new AccessDesk(options.authenticator, options.rules, this.registry);
     this.sent = options.sent ?? { packetsReserved: 0, bytesWritten: 0 };
     this.#turns = new Turns({
       loop: options.loop ?? NODE_EVENT_LOOP,
@@ -161,7 +165,7 @@ export class BrokerWorker implements PartnerHandler {
     this.desk = new SessionDesk({
       worker,
       limits: options.limits,
-      authenticator: options.authenticator,
+      access: this.access,
       partitionCount: options.partitions,
       partitions: this.partitions,
       partners: this.#partners,
@@ -215,6 +219,12 @@ export class BrokerWorker implements PartnerHandler {
   /** Every worker routes to every queue: clients may come, and wills be published. */
   serve(): void {
     this.desk.watchFound();
+    this.wake();
+  }
+
+  /** Other users and rules. */
+  changeAccess(change: AccessChange): void {
+    changeAccess(change, this.access, this.desk.sessions, this.#attachments);
     this.wake();
   }
 

@@ -145,7 +145,7 @@ async function fill(
     const subscriptions = [[`a/${clientId}/#`, options] as const];
     const lastPacketId = 1 + Math.floor(random() * 65_535);
     const record = {
-      version: 2,
+      version: 3,
       clientId,
       target,
       expiryS: null,
@@ -154,6 +154,7 @@ async function fill(
       subscriptions,
       inFlight,
       will: null,
+      user: random() < 0.5 ? null : "owner",
     };
     log.put("sessions", clientId, encodeSession(record as Parameters<typeof encodeSession>[0]));
     if (random() < 0.5) log.put("inbound", packetKeyOf(clientId, 1 + Math.floor(random() * 9)), Buffer.alloc(1));

@@ -26,6 +26,7 @@ const options: ControlOptions = {
   queuesConfig: QUEUES_CONFIG,
   nodeName: "n",
   payloadBytesMax: 1,
+  reloadAccess: async () => ({ anonymous: true, users: null, rules: null }),
   nowMs: () => 0,
   log,
   onFault: () => undefined,

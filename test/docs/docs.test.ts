@@ -38,6 +38,7 @@ const options = {
   queuesConfig: QUEUES_CONFIG,
   nodeName: "n",
   payloadBytesMax: 1024,
+  reloadAccess: async () => ({ anonymous: true, users: null, rules: null }),
   nowMs: () => 0,
   log,
   onFault: () => undefined,

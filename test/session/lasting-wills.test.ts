@@ -124,8 +124,17 @@ it("a will that waits for its delay is published when the client begins anew", a
   await rig.stop();
 });
 
-it("a session that was written before wills were has none", () => {
-  const old = { version: 1, clientId: "c", target: 7, expiryS: null, awaySinceMs: 5, lastPacketId: 9 };
-  const bytes = encodeStructured({ ...old, subscriptions: [], inFlight: [] });
-  expect(decodeSession(bytes)).toEqual({ ...old, version: 2, subscriptions: [], inFlight: [], will: null });
+it("a session that was written before wills or users were has none", () => {
+  const old = {
+    clientId: "c",
+    target: 7,
+    expiryS: null,
+    awaySinceMs: 5,
+    lastPacketId: 9,
+    subscriptions: [],
+    inFlight: [],
+  };
+  const now = { ...old, version: 3, will: null, user: null };
+  expect(decodeSession(encodeStructured({ ...old, version: 1 }))).toEqual(now);
+  expect(decodeSession(encodeStructured({ ...old, version: 2, will: null }))).toEqual(now);
 });
