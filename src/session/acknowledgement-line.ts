@@ -25,12 +25,16 @@ const NO_MATCHING_SUBSCRIBERS = 0x10;
 export type ForgetRefused = (packetId: number, done: () => void) => void;
 export type EmitAcknowledgement = (kind: AcknowledgementKind, packetId: number, reasonCode: number) => void;
 
+/** Shared by all that are still empty: an array of its own takes some 200 bytes. */
+const NO_U16 = new Uint16Array(0);
+const NO_U8 = new Uint8Array(0);
+
 export class AcknowledgementLine {
   #mask = 0;
-  #packetIds = new Uint16Array(0);
-  #kinds = new Uint8Array(0);
-  #pending = new Uint16Array(0);
-  #reasons = new Uint8Array(0);
+  #packetIds = NO_U16;
+  #kinds = NO_U8;
+  #pending = NO_U16;
+  #reasons = NO_U8;
   #head = 0;
   #tail = 0;
   readonly #emit: EmitAcknowledgement;

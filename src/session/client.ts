@@ -4,6 +4,7 @@
 import type { Region } from "../base/region.ts";
 import { LEVEL_3_1_1 } from "../mqtt/packet-type.ts";
 import type { ConnectPacket } from "../mqtt/packets.ts";
+import { tryReadPlainConnect } from "../mqtt/plain-connect.ts";
 import { decodeRare } from "../mqtt/rare.ts";
 import { admit, onConnect, refuse } from "./connect.ts";
 import { settleWritten } from "./consume.ts";
@@ -37,7 +38,8 @@ export class Client {
     const { counters } = this.#host;
     counters.packetsReceived += 1;
     counters.bytesReceived += end - start;
-    const decoded = decodeRare(region.bytes, start, end, LEVEL_3_1_1);
+    const plain = tryReadPlainConnect(region.bytes, start, end);
+    const decoded = plain === undefined ? decodeRare(region.bytes, start, end, LEVEL_3_1_1) : { packet: plain };
     if (decoded.fault !== undefined) {
       if (decoded.answerLevel === 0) this.#connection.destroy();
       else refuse(this.#connection, decoded.answerLevel, decoded.fault);

@@ -9,7 +9,7 @@
  * Nothing more is read from the client until CONNACK is written, so that CONNACK is the first packet it sees.
  */
 import type { Identity } from "../access/authorization.ts";
-import { KEEP_ALIVE_FACTOR, PACKET_BYTES_MAX, TOPIC_ALIAS_MAXIMUM } from "../base/limits.ts";
+import { KEEP_ALIVE_FACTOR, PACKET_BYTES_MAX } from "../base/limits.ts";
 import { LEVEL_5 } from "../mqtt/packet-type.ts";
 import type { ConnectPacket } from "../mqtt/packets.ts";
 import { encodeRare } from "../mqtt/rare.ts";
@@ -19,10 +19,14 @@ import { emitAcknowledgement, forgetRefused } from "./acknowledgement-output.ts"
 import { pump } from "./deliver.ts";
 import { disconnect, leave } from "./disconnect.ts";
 import { expirySecondsOf } from "./expiry.ts";
+import { greetingOf } from "./greeting.ts";
 import type { ClientConnection, SessionHost } from "./ports.ts";
 import { identify, mayPublishTo } from "./rights.ts";
 import type { Attendance, Session } from "./session.ts";
 import { TopicAliases } from "./topic-aliases.ts";
+
+const NO_BYTES = Buffer.alloc(0);
+const textBytes = (text: string | undefined): Buffer => (text === undefined ? NO_BYTES : Buffer.from(text));
 
 /** Answers CONNACK with an error and closes [MQTT-3.1.4-6]. */
 export function refuse(connection: ClientConnection, protocolLevel: number, reasonCode: number): void {
@@ -187,7 +191,7 @@ function attend(
     unreleasedBefore: session.inbound.size,
     keepAliveMs: keepAliveSecondsOf(host, packet) * 1000 * KEEP_ALIVE_FACTOR, // [MQTT-3.1.2-22]
     user,
-    usernameBytes: Buffer.from(user ?? packet.username ?? ""),
+    usernameBytes: textBytes(user ?? packet.username),
     peerBytes: Buffer.from(connection.peer),
     aliases: [],
     topicAliases: packet.topicAliasMaximum === 0 ? undefined : new TopicAliases(packet.topicAliasMaximum),
@@ -219,22 +223,13 @@ function trySendConnack(
   const { connection } = attendance;
   const { limits } = host;
   const keepAliveS = keepAliveSecondsOf(host, packet);
-  const bytes = encodeRare(
-    {
-      kind: "connack",
-      isSessionPresent, // [MQTT-3.2.2-2]
-      reasonCode: ReasonCode.success,
-      assignedClientId, // [MQTT-3.2.2-16]
-      receiveMaximum: limits.receiveMaximum,
-      maximumPacketBytes: limits.packetBytesMax,
-      topicAliasMaximum: TOPIC_ALIAS_MAXIMUM,
-      isSharedSubscriptionAvailable: false,
-      serverKeepAliveS: keepAliveS === packet.keepAliveS ? undefined : keepAliveS, // [MQTT-3.2.2-21]
-    },
-    packet.protocolLevel,
-    attendance.packetBytesMax,
-  );
-  if (bytes.length === 0) return false;
+  const bytes = greetingOf(limits, {
+    protocolLevel: packet.protocolLevel,
+    isSessionPresent,
+    assignedClientId,
+    serverKeepAliveS: keepAliveS === packet.keepAliveS ? undefined : keepAliveS,
+  });
+  if (bytes.length > attendance.packetBytesMax) return false;
   const at = connection.reserve(bytes.length);
   connection.output.bytes.set(bytes, at);
   return true;

@@ -29,11 +29,16 @@ interface Page {
 /** Pages nobody uses, for all inboxes of the thread. */
 const sparePages: Page[] = [];
 
+/** Shared by all that are still empty: an array of its own takes some 200 bytes. */
+const NO_U8 = new Uint8Array(0);
+const NO_U32 = new Uint32Array(0);
+const NO_F64 = new Float64Array(0);
+
 export class Inbox {
-  #positions = new Float64Array(0);
-  #bytes = new Uint32Array(0);
-  #flags = new Uint8Array(0);
-  #offsets = new Uint32Array(0);
+  #positions = NO_F64;
+  #bytes = NO_U32;
+  #flags = NO_U8;
+  #offsets = NO_U32;
   #pages: (Page | undefined)[] = [];
   #tailPage: Page | undefined = undefined;
   #head = 0;

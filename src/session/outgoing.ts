@@ -27,16 +27,21 @@ export const RELEASING = 5;
 
 const CAPACITY_MIN = 8;
 
+/** Shared by all that are still empty: an array of its own takes some 200 bytes. */
+const NO_U16 = new Uint16Array(0);
+const NO_U8 = new Uint8Array(0);
+const NO_F64 = new Float64Array(0);
+
 export class Outgoing<Owner> {
   #capacity = 0;
-  #packetIds = new Uint16Array(0);
-  #states = new Uint8Array(0);
-  #positions = new Float64Array(0);
-  #orders = new Float64Array(0);
-  #flags = new Uint8Array(0);
+  #packetIds = NO_U16;
+  #states = NO_U8;
+  #positions = NO_F64;
+  #orders = NO_F64;
+  #flags = NO_U8;
   #owners: (Owner | undefined)[] = [];
   /** Only of those that lie nowhere else and outlive their connection. */
-  readonly #messages = new Map<number, Region>();
+  #messages: Map<number, Region> | undefined = undefined;
   #count = 0;
   #claimed = 0;
   #order = 0;
@@ -78,7 +83,10 @@ export class Outgoing<Owner> {
     do packetId = packetId === 65_535 ? 1 : packetId + 1;
     while (this.#states[packetId & mask] !== FREE); // [MQTT-2.2.1-3]
     this.#set(packetId, state, position, owner, flags);
-    if (message !== undefined) this.#messages.set(packetId, message);
+    if (message !== undefined) {
+      this.#messages ??= new Map();
+      this.#messages.set(packetId, message);
+    }
     this.#lastPacketId = packetId;
     return packetId;
   }
@@ -128,7 +136,7 @@ export class Outgoing<Owner> {
 
   /** The message that was kept with the delivery; undefined when it lies elsewhere, or nowhere. */
   messageOf(packetId: number): Region | undefined {
-    return this.#messages.get(packetId);
+    return this.#messages?.get(packetId);
   }
 
   isExactlyOnce(packetId: number): boolean {
@@ -141,7 +149,7 @@ export class Outgoing<Owner> {
     const place = packetId & (this.#capacity - 1);
     if (this.#states[place] === CLAIMED) this.#claimed -= 1;
     this.#states[place] = state;
-    if (state !== SENT_QOS2) this.#messages.delete(packetId);
+    if (state !== SENT_QOS2) this.#messages?.delete(packetId);
   }
 
   /** The delivery is finished; its identifier is free. */
@@ -151,7 +159,7 @@ export class Outgoing<Owner> {
     if (this.#states[place] === CLAIMED) this.#claimed -= 1;
     this.#states[place] = FREE;
     this.#owners[place] = undefined;
-    if (this.#messages.size > 0) this.#messages.delete(packetId);
+    this.#messages?.delete(packetId);
     this.#count -= 1;
   }
 

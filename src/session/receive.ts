@@ -4,6 +4,7 @@
 import { Region } from "../base/region.ts";
 import { AckView, PINGRESP_BYTES, writePingresp } from "../mqtt/acks.ts";
 import { isPingreq, PacketType, packetTypeOf } from "../mqtt/packet-type.ts";
+import type { DisconnectPacket } from "../mqtt/packets.ts";
 import { decodeRare } from "../mqtt/rare.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
 import { onPuback, onPubcomp, onPubrec } from "./acknowledge.ts";
@@ -13,6 +14,16 @@ import type { Attendance, Session } from "./session.ts";
 import { onSubscribe, onUnsubscribe } from "./subscribe.ts";
 
 const acknowledgement = new AckView();
+
+/** The first byte of a DISCONNECT; without a body it is how nearly every connection ends [MQTT-3.14.1-1]. */
+const PLAIN_DISCONNECT = 0xe0;
+const NORMAL_DISCONNECTION: DisconnectPacket = {
+  kind: "disconnect",
+  reasonCode: ReasonCode.normalDisconnection,
+  sessionExpiryIntervalS: undefined,
+  reasonString: undefined,
+  userProperties: [],
+};
 
 /** Takes one whole packet. Called by the connection; the bytes are its own. */
 export function onPacket(session: Session, attendance: Attendance, region: Region, start: number, end: number): void {
@@ -93,6 +104,10 @@ function receiveRare(session: Session, attendance: Attendance, region: Region, s
   const isKnown = type === PacketType.subscribe || type === PacketType.unsubscribe || type >= PacketType.disconnect;
   if (!isKnown) {
     disconnect(session, attendance, ReasonCode.protocolError); // [MQTT-3.1.0-2]
+    return;
+  }
+  if (region.bytes[start] === PLAIN_DISCONNECT && end - start === 2) {
+    onDisconnectPacket(session, attendance, NORMAL_DISCONNECTION);
     return;
   }
   const decoded = decodeRare(region.bytes, start, end, attendance.protocolLevel as 3 | 4 | 5);

@@ -69,7 +69,6 @@ export class TcpConnection implements Connection, OutputOwner {
     };
     this.#socket = new Socket(options);
     this.#socket.pause(); // Until `start`.
-    this.#socket.setNoDelay(true);
     this.#socket.on("end", () => {
       this.#cause ??= "peer";
       this.#finish();
