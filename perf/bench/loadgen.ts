@@ -26,6 +26,11 @@ export interface LoadgenResult {
   readonly ack_us: Latency | null;
   readonly cpu_server_s: number;
   readonly rss_peak_kb: number;
+  /** Connections that the server closed. */
+  readonly disconnects: number;
+  /** In mode `connect`. */
+  readonly connect_per_s?: number;
+  readonly bytes_per_conn?: number;
   /** How many processors everything else on the machine kept busy: a run with much of it says little. */
   readonly other_cpus?: number;
 }

@@ -6,6 +6,11 @@
 /** What lives as long as a thread and is copied between: buffers, arenas, output. Virtual until it is touched. */
 export const THREAD_SLAB_BYTES = 128 * 1024 * 1024;
 
+/** How often the process looks at what it holds for others, beside the turns of its workers. */
+export const MEMORY_CHECK_MS = 100;
+/** While it holds too much: who has stalled for so long is cut off. */
+export const STALLED_WHEN_OVER_MS = 1_000;
+
 // Rings and frames
 /** A ring is never smaller than this, however many workers share the ring budget. */
 export const RING_BYTES_MIN = 64 * 1024;
@@ -203,6 +208,8 @@ export const MATCH_CACHE_ENTRIES_MAX = 1024 * 1024;
 // Transport
 /** Connections whose CONNECT is not complete: beyond it the oldest makes room, so that idle strangers keep nobody out. */
 export const STRANGERS_MAX = 4_096;
+/** How often it is looked whether strangers that wait for their turn may be read. */
+export const ADMISSION_CHECK_MS = 20;
 /** What all strangers together may have sent: a whole CONNECT rarely takes more than one read, so this holds the slow ones. */
 export const STRANGERS_BUDGET_BYTES = 16 * 1024 * 1024;
 /** The kernel's queue of connections not yet accepted (it takes the smaller of this and net.core.somaxconn). */

@@ -10,8 +10,9 @@ import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { CodedError } from "../base/errors.ts";
 import { homePartitionOf } from "../base/hash.ts";
-import { MEMORY_RETURN_MS } from "../base/limits.ts";
+import { MEMORY_CHECK_MS, MEMORY_RETURN_MS } from "../base/limits.ts";
 import type { Logger } from "../base/logger.ts";
+import { MemoryPressure } from "../base/memory-pressure.ts";
 import { returnFreeMemory } from "../base/posix.ts";
 import type { AccessFiles } from "../config/access-files.ts";
 import { type ApiKey, revealApiKeys } from "../config/api-keys.ts";
@@ -21,6 +22,7 @@ import { listenersOf } from "../config/listeners.ts";
 import type { Settings } from "../config/settings.ts";
 import { StoreFault } from "../log/store-fault.ts";
 import type { SessionLimits } from "../session/ports.ts";
+import { ConnectGate } from "../transport/connect-gate.ts";
 import type { HandOver } from "../transport/hand-over.ts";
 import { logAccess } from "./access-log.ts";
 import { AccessReload } from "./access-reload.ts";
@@ -68,6 +70,8 @@ export async function startBroker(options: BrokerOptions): Promise<RunningBroker
 
   const { users, rules } = accessFiles;
   const verification = new UserVerification(users ?? new Map(), fail);
+  const pressureMemory = MemoryPressure.newMemory(workers);
+  const pressure = new MemoryPressure(pressureMemory, settings.limits.memory_budget);
   const threads = new WorkerThreads({
     workers,
     partitions,
@@ -79,6 +83,7 @@ export async function startBroker(options: BrokerOptions): Promise<RunningBroker
     ringsBudgetBytes: settings.limits.ring_budget,
     memoryBudgetBytes: settings.limits.memory_budget,
     stalledMs: settings.limits.stalled_timeout,
+    pressure: pressureMemory,
     logLevel: settings.log.level,
     verify: (request, judged) => verification.verify(request, judged),
     onClosed: (listener) => listeners.release(listener),
@@ -95,6 +100,7 @@ export async function startBroker(options: BrokerOptions): Promise<RunningBroker
     listeners: wanted,
     connectionsMax: settings.limits.max_connections,
     allowAnonymous: settings.access.allow_anonymous,
+    gate: new ConnectGate({ ...rateOf(settings), isOverBudget: () => pressure.isOver, nowMs: () => performance.now() }),
     onConnect: (handOver) => send(threads, handOver, workers, partitions),
     onWrapped: (connection) => threads.unwrap(connection),
     logger,
@@ -123,6 +129,7 @@ export async function startBroker(options: BrokerOptions): Promise<RunningBroker
   control.ready();
   logAccess(settings, accessFiles, addresses, logger);
   const memoryReturn = setInterval(returnFreeMemory, MEMORY_RETURN_MS).unref();
+  const pressureCheck = watchPressure(pressure, logger);
   return {
     listeners: { ...addresses, http },
     workers,
@@ -131,12 +138,29 @@ export async function startBroker(options: BrokerOptions): Promise<RunningBroker
       clearInterval(memoryReturn);
       reload.close();
       void listeners.close();
+      clearInterval(pressureCheck);
       await control.stop(graceMs);
       await threads.stop(graceMs);
       await verification.close();
       leaveMark(dataDirectory.path, logger);
     },
   };
+}
+
+/** No entry for no bound. */
+function rateOf({ limits }: Settings): { readonly ratePerS?: number } {
+  return limits.connect_rate === "infinity" ? {} : { ratePerS: limits.connect_rate };
+}
+
+/** Says when publishers have to wait for memory, and when no more. */
+function watchPressure(pressure: MemoryPressure, logger: Logger): NodeJS.Timeout {
+  return setInterval(() => {
+    const wasOver = pressure.isOver;
+    if (pressure.look() === wasOver) return;
+    const fields = { heldBytes: pressure.heldBytes };
+    if (wasOver) logger.info(fields, "the memory budget holds again: publishers and new connections go on");
+    else logger.warn(fields, "the memory budget is used up: publishers and new connections wait");
+  }, MEMORY_CHECK_MS).unref();
 }
 
 /** The store's partitions, raised to the number of workers if it is larger. A store that cannot be used is a refusal. */

@@ -3,6 +3,7 @@ import { CodedError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import type { ListenerSettings } from "../config/listeners.ts";
 import { Acceptor, ConnectionTotal } from "../transport/acceptor.ts";
+import type { ConnectGate } from "../transport/connect-gate.ts";
 import type { HandOver, WrappedConnection } from "../transport/hand-over.ts";
 import { isTls, isWebSocket, isWrapped, type Listener } from "../transport/listener.ts";
 import { Strangers } from "../transport/strangers.ts";
@@ -14,6 +15,7 @@ export interface ListenersOptions {
   readonly connectionsMax: number;
   /** Whether clients may come without a name. */
   readonly allowAnonymous: boolean;
+  readonly gate: ConnectGate;
   readonly onConnect: (handOver: HandOver) => void;
   readonly onWrapped: (connection: WrappedConnection) => void;
   readonly logger: Logger;
@@ -26,7 +28,7 @@ export class Listeners {
 
   constructor(options: ListenersOptions) {
     this.#options = options;
-    const { connectionsMax, onConnect, onWrapped, logger } = options;
+    const { connectionsMax, gate, onConnect, onWrapped, logger } = options;
     const total = new ConnectionTotal(connectionsMax);
     for (const [index, listener] of options.listeners.entries()) {
       const acceptor = new Acceptor({
@@ -36,6 +38,7 @@ export class Listeners {
         connectionsMax: listener.connectionsMax,
         total,
         strangers: this.#strangers,
+        gate,
         nowMs: () => performance.now(),
         onConnect,
         ...(isWrapped(listener) ? { onWrapped: (rest) => onWrapped({ ...rest, listener: index }) } : {}),

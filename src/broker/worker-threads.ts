@@ -28,6 +28,8 @@ export interface WorkerThreadsOptions {
   /** Of all workers together; one half for output, one for unfinished packets. */
   readonly memoryBudgetBytes: number;
   readonly stalledMs: number;
+  /** Of MemoryPressure. */
+  readonly pressure: SharedArrayBuffer;
   readonly logLevel: string;
   /** Judges a password that a worker asks about. */
   readonly verify: (request: PasswordRequest, judged: (outcome: VerificationOutcome) => void) => void;
@@ -73,6 +75,8 @@ export class WorkerThreads {
         outputBudgetBytes: Math.floor(options.memoryBudgetBytes / workers / 2),
         inputBudgetBytes: Math.floor(options.memoryBudgetBytes / workers / 2),
         stalledMs: options.stalledMs,
+        memoryBudgetBytes: options.memoryBudgetBytes,
+        pressure: options.pressure,
         logLevel: options.logLevel,
         mesh,
         doorbells: this.#doorbells,

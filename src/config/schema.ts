@@ -225,6 +225,11 @@ const settingsSchema = mapping({
       100_000,
       "Connections at a time; those beyond are closed at once.",
     ),
+    connect_rate: setting(
+      orInfinity(integer(1, UNBOUNDED)),
+      "infinity",
+      "Connections a second that are read, as many at once; the others wait for their turn, up to the 10 s that a connection has for its CONNECT.",
+    ),
     max_keepalive: setting(
       duration(1000, 65_535_000),
       "65535s",
@@ -243,7 +248,7 @@ const settingsSchema = mapping({
     memory_budget: setting(
       bytesize(16 * 1024 * 1024, UNBOUNDED),
       "512MB",
-      "Bytes that wait in memory for slow connections (one half) and that are not yet whole packets (the other), shared by the workers.",
+      "What the workers may hold in memory for others: output that is not taken (at most one half), packets that are not whole (at most the other), and inboxes of sessions that end with their connection. Beyond it publishers and new connections wait.",
     ),
   }),
   sys: section({

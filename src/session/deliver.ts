@@ -78,15 +78,23 @@ export function deliverStored(session: Session, position: number, messageBytes: 
   trimInbox(session);
 }
 
+/** Drops the oldest until half of the copies in memory are gone: the process has too many. */
+export function shedInbox(session: Session): void {
+  const bytesMax = session.inbox.copiedBytes / 2;
+  while (session.inbox.copiedBytes > bytesMax) dropOldest(session);
+}
+
 /** Drops the oldest while the inbox is beyond its bounds. */
 function trimInbox(session: Session): void {
   const { host, inbox } = session;
-  while (inbox.isBeyond(host.limits.queuedMessagesMax, host.limits.queuedBytesMax)) {
-    const position = inbox.headPosition;
-    inbox.shift();
-    if (position !== IN_MEMORY) session.store?.settle(position);
-    host.counters.droppedInboxFull += 1;
-  }
+  while (inbox.isBeyond(host.limits.queuedMessagesMax, host.limits.queuedBytesMax)) dropOldest(session);
+}
+
+function dropOldest({ host, inbox, store }: Session): void {
+  const position = inbox.headPosition;
+  inbox.shift();
+  if (position !== IN_MEMORY) store?.settle(position);
+  host.counters.droppedInboxFull += 1;
 }
 
 /** Sends what waits as far as window and socket allow: repeats first, then all others in turn. */

@@ -29,6 +29,10 @@ interface Page {
 /** Pages nobody uses, for all inboxes of the thread. */
 const sparePages: Page[] = [];
 
+/** Bytes of the pages that inboxes of this thread use. */
+let usedPagesBytes = 0;
+export const inboxesBytes = (): number => usedPagesBytes;
+
 /** Shared by all that are still empty: an array of its own takes some 200 bytes. */
 const NO_U8 = new Uint8Array(0);
 const NO_U32 = new Uint32Array(0);
@@ -44,6 +48,7 @@ export class Inbox {
   #head = 0;
   #length = 0;
   #totalBytes = 0;
+  #copiedBytes = 0;
 
   get length(): number {
     return this.#length;
@@ -51,6 +56,11 @@ export class Inbox {
 
   get totalBytes(): number {
     return this.#totalBytes;
+  }
+
+  /** The part of them that is here in memory. */
+  get copiedBytes(): number {
+    return this.#copiedBytes;
   }
 
   isBeyond(messagesMax: number, bytesMax: number): boolean {
@@ -69,6 +79,12 @@ export class Inbox {
     this.#append(IN_MEMORY, messageBytes, flags, page, page.usedBytes);
     page.usedBytes += messageBytes;
     page.copies += 1;
+    this.#copiedBytes += messageBytes;
+  }
+
+  /** Forgets everything; what is stored is the caller's to settle. */
+  clear(): void {
+    while (this.#length > 0) this.shift();
   }
 
   /** Of the oldest entry; only when there is one. */
@@ -91,11 +107,13 @@ export class Inbox {
 
   shift(): void {
     const page = this.#pages[this.#head];
-    this.#totalBytes -= this.#bytes[this.#head]!;
+    const messageBytes = this.#bytes[this.#head]!;
+    this.#totalBytes -= messageBytes;
     this.#pages[this.#head] = undefined;
     this.#head = (this.#head + 1) & (this.#positions.length - 1);
     this.#length -= 1;
     if (page === undefined) return;
+    this.#copiedBytes -= messageBytes;
     page.copies -= 1;
     if (page.copies === 0) this.#giveBack(page);
   }
@@ -124,12 +142,14 @@ export class Inbox {
       ? (sparePages.pop() ?? newPage(INBOX_PAGE_BYTES))
       : newPage(Math.max(messageBytes, pageBytes));
     this.#tailPage = page;
+    usedPagesBytes += page.region.bytes.length;
     return page;
   }
 
   /** Its last copy is gone: the page begins anew, here or elsewhere. */
   #giveBack(page: Page): void {
     page.usedBytes = 0;
+    usedPagesBytes -= page.region.bytes.length;
     if (page === this.#tailPage) this.#tailPage = undefined;
     if (page.region.bytes.length === INBOX_PAGE_BYTES && sparePages.length < INBOX_PAGES_SPARE_MAX)
       sparePages.push(page);

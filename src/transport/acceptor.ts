@@ -10,6 +10,8 @@
  */
 import { createServer, isIPv6, type Server, type Socket } from "node:net";
 import { ACCEPT_BACKLOG } from "../base/limits.ts";
+import { Admission } from "./admission.ts";
+import { ConnectGate } from "./connect-gate.ts";
 import { type HandOver, stopReading, tryTakeDescriptor, type WrappedConnection } from "./hand-over.ts";
 import { Stranger } from "./stranger.ts";
 import { type Refusals, Strangers } from "./strangers.ts";
@@ -25,6 +27,8 @@ export interface AcceptorOptions {
   /** What this listener shares with the others, beside `strangers`. */
   readonly total?: ConnectionTotal;
   readonly strangers?: Strangers;
+  /** Open unless given. */
+  readonly gate?: ConnectGate;
   /** A monotonic clock. */
   readonly nowMs: () => number;
   /** Takes over a connection: the descriptor is its own from then on. Later it says `release`, once. */
@@ -54,6 +58,7 @@ export class Acceptor {
   readonly #strangers: Strangers;
   readonly #server: Server;
   readonly #own = new Set<Stranger<Socket>>();
+  readonly #admission: Admission<Stranger<Socket>>;
   #handedOverCount = 0;
 
   constructor(options: AcceptorOptions) {
@@ -67,6 +72,8 @@ export class Acceptor {
         strangersMax: options.strangersMax,
         budgetBytes: options.strangersBudgetBytes,
       });
+    const gate = options.gate ?? new ConnectGate({ nowMs: options.nowMs });
+    this.#admission = new Admission(gate, (stranger) => this.#admit(stranger));
     const pauseOnConnect = options.onWrapped !== undefined;
     this.#server = createServer({ noDelay: true, pauseOnConnect }, (socket) => this.#onAccepted(socket));
   }
@@ -115,6 +122,7 @@ export class Acceptor {
   /** Stops accepting and sends the strangers away; what was handed over stays. Resolves when the port is free. */
   close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#admission.close();
     for (const stranger of this.#own) this.#drop(stranger);
     if (this.#options.strangers === undefined) this.#strangers.close();
     return closed;
@@ -132,23 +140,27 @@ export class Acceptor {
       return;
     }
     const address = remoteAddress.startsWith(IPV4_IN_IPV6) ? remoteAddress.slice(IPV4_IN_IPV6.length) : remoteAddress;
-    const peer = peerOf(address, remotePort);
-    if (this.#options.onWrapped === undefined) this.#admit(socket, address, peer);
-    else this.#giveAway(socket, address, peer, this.#options.onWrapped);
-  }
-
-  #admit(socket: Socket, address: string, peer: string): void {
-    const stranger = new Stranger(socket, address, peer, this.#strangers.newDeadlineMs());
+    const stranger = new Stranger(socket, address, peerOf(address, remotePort), this.#strangers.newDeadlineMs());
     this.#own.add(stranger);
     this.#total.count += 1;
     this.#strangers.add(stranger);
-    socket.on("data", (bytes: Buffer) => this.#onData(stranger, bytes));
     socket.on("error", () => {}); // A reset: the close that follows is all there is to do.
     socket.on("close", () => this.#forget(stranger));
+    this.#admission.enter(stranger);
   }
 
-  #giveAway(socket: Socket, address: string, peer: string, onWrapped: NonNullable<AcceptorOptions["onWrapped"]>): void {
-    const fd = this.#tryTake(socket);
+  /** Its turn has come. */
+  #admit(stranger: Stranger<Socket>): void {
+    const { onWrapped } = this.#options;
+    if (onWrapped === undefined) stranger.stream.on("data", (bytes: Buffer) => this.#onData(stranger, bytes));
+    else this.#giveAway(stranger, onWrapped);
+  }
+
+  #giveAway(stranger: Stranger<Socket>, onWrapped: NonNullable<AcceptorOptions["onWrapped"]>): void {
+    const { stream, peer, address } = stranger;
+    stranger.isSettled = true;
+    this.#forget(stranger);
+    const fd = this.#tryTake(stream);
     if (fd === null) return;
     this.#handedOverCount += 1;
     this.#total.count += 1;
@@ -203,6 +215,7 @@ export class Acceptor {
   }
 
   #forget(stranger: Stranger<Socket>): void {
+    this.#admission.leave(stranger);
     this.#strangers.forget(stranger);
     if (this.#own.delete(stranger)) this.#total.count -= 1;
   }

@@ -55,10 +55,15 @@ export class Transport {
     return this.outputs.flush();
   }
 
+  /** Output that the kernel has not taken, and input that is not whole or not wanted yet. */
+  get heldBytes(): number {
+    return this.outputs.arena.usedBytes + this.readBuffer.heldBytes;
+  }
+
   /** Now and then (STALL_CHECK_MS), by a monotonic clock: cuts off who stalls, in sending or in reading. */
-  endStalled(nowMs: number): void {
-    this.readBuffer.endStalled(nowMs, this.#stalledMs);
-    this.outputs.cutOffStalled(nowMs, this.#stalledMs);
+  endStalled(nowMs: number, stalledMs = this.#stalledMs): void {
+    this.readBuffer.endStalled(nowMs, stalledMs);
+    this.outputs.cutOffStalled(nowMs, stalledMs);
   }
 
   /** Closes every connection at once. */

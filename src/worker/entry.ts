@@ -3,8 +3,9 @@
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { createAuthenticator } from "../access/authentication.ts";
-import { ENVELOPE_BYTES_MAX, PACKET_BYTES_MAX, STALL_CHECK_MS } from "../base/limits.ts";
+import { ENVELOPE_BYTES_MAX, MEMORY_CHECK_MS, PACKET_BYTES_MAX, STALL_CHECK_MS } from "../base/limits.ts";
 import { createLogger, type LogLevel } from "../base/logger.ts";
+import { MemoryPressure } from "../base/memory-pressure.ts";
 import { closeDescriptor } from "../base/posix.ts";
 import { newCreditMemory } from "../dispatch/credit.ts";
 import { isCommitFailedRejection } from "../log/environment.ts";
@@ -14,6 +15,7 @@ import type { HandOver, WrappedConnection } from "../transport/hand-over.ts";
 import { Transport } from "../transport/transport.ts";
 import { Unwrapper } from "../transport/unwrapper.ts";
 import { CommandServer } from "./command-server.ts";
+import { MemoryWatch } from "./memory-watch.ts";
 import { PasswordDesk } from "./password-desk.ts";
 import { RingPartner } from "./ring-partner.ts";
 import type { FromWorker, ToWorker, WorkerData } from "./thread-protocol.ts";
@@ -38,6 +40,9 @@ const transport = new Transport({
   outputBudgetBytes: data.outputBudgetBytes,
   stalledMs: data.stalledMs,
 });
+const pressure = new MemoryPressure(data.pressure, data.memoryBudgetBytes);
+const watch = new MemoryWatch(data.worker, pressure, transport);
+const memoryCheck = setInterval(() => watch.check(performance.now(), worker), MEMORY_CHECK_MS);
 const stallCheck = setInterval(() => transport.endStalled(performance.now()), STALL_CHECK_MS);
 const passwords = new PasswordDesk((request) => tell({ kind: "verify", request }));
 const unwrapper = new Unwrapper({
@@ -72,7 +77,11 @@ const worker = new BrokerWorker({
   ...creditOf(),
   nowMs: () => Date.now(),
   random: () => Math.random(),
-  flushOutput: () => transport.flush(),
+  isOverBudget: () => pressure.isOver,
+  flushOutput: () => {
+    transport.flush();
+    watch.report();
+  },
   sent: transport.outputs,
   ask: (queue) => data.commands.postMessage(queue),
   onFault: (fields, message) => log.error(fields, message),
@@ -200,6 +209,7 @@ async function stop(graceMs: number): Promise<void> {
 /** Nobody publishes any more: commits and closes. */
 async function close(): Promise<void> {
   clearInterval(stallCheck);
+  clearInterval(memoryCheck);
   commands.close();
   await worker.close();
   listener?.close();

@@ -10,6 +10,7 @@ import type { FilterIndex } from "../router/filter-index.ts";
 import type { AcknowledgementLine } from "../session/acknowledgement-line.ts";
 import type { Attachment } from "../session/attachment.ts";
 import { SessionCounters } from "../session/counters.ts";
+import { shedInbox } from "../session/deliver.ts";
 import { disconnect, leave } from "../session/disconnect.ts";
 import type { Recall, SessionAccess, SessionHost, SessionLimits } from "../session/ports.ts";
 import { publishWill } from "../session/publish.ts";
@@ -108,6 +109,16 @@ export class SessionDesk implements SessionHost {
   /** Removes some of what waited for sessions that have ended; true when there is more. */
   removeSome(): boolean {
     return this.#stored.removeSome();
+  }
+
+  /** For the memory of the process: the largest inbox that is only in memory loses the older half of what it has. */
+  shedLargestInbox(): void {
+    let largest: Session | undefined;
+    for (const session of this.#sessions.values()) {
+      const isLarger = session.inbox.copiedBytes > (largest?.inbox.copiedBytes ?? 0);
+      if (isLarger && !session.isDurable) largest = session;
+    }
+    if (largest !== undefined) shedInbox(largest);
   }
 
   after(afterMs: number, callback: () => void): void {
@@ -293,6 +304,7 @@ export class SessionDesk implements SessionHost {
     this.#packetIds.set(session.clientId, { last: session.outgoing.lastPacketId, untilMs });
     if (this.#packetIds.size > PACKET_ID_MEMORIES_MAX) this.#packetIds.delete(this.#packetIds.keys().next().value!);
     if (session.isDurable) this.#forgetStored(session);
+    else session.inbox.clear();
     this.wake();
   }
 

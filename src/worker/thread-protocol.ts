@@ -70,6 +70,9 @@ export interface WorkerData {
   readonly outputBudgetBytes: number;
   readonly inputBudgetBytes: number;
   readonly stalledMs: number;
+  /** What all workers may hold together, and where each says what it does. */
+  readonly memoryBudgetBytes: number;
+  readonly pressure: SharedArrayBuffer;
   readonly logLevel: string;
   readonly mesh: Mesh;
   /** By worker: its own to listen to, the others to ring. */

@@ -116,7 +116,12 @@ describe("README.md", () => {
 
   it("uses no option that its program does not have", () => {
     const known = new Set(["--config", "--version", ...FLAGS.map(({ flag }) => flag)]);
-    for (const program of ["perf/bench/main.ts", "test/fuzz/main.ts"]) {
+    for (const program of [
+      "perf/bench/main.ts",
+      "perf/bench/connections.ts",
+      "perf/bench/strangers.ts",
+      "test/fuzz/main.ts",
+    ]) {
       for (const [, name] of read(program).matchAll(/^ {4}(\w+): \{ type: "string"/gm)) known.add(`--${name}`);
     }
     for (const file of ["client.py", "consumer.py", "producer.py"]) {
