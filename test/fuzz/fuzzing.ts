@@ -96,7 +96,7 @@ class Run {
         next += 1;
         this.#latest.push(script);
         if (this.#latest.length > SHOWN) this.#latest.shift();
-        await send(this.#broker.mqttPort, script);
+        await send(script.carrier === "tcp" ? this.#broker.mqttPort : this.#broker.wsPort, script);
         witness.check();
         if (!this.#broker.isRunning) throw new Error("the broker has died");
       }
@@ -112,9 +112,9 @@ class Run {
   }
 
   failure(cause: unknown): Error {
-    const shown = this.#latest.map(({ number, kind, end, writes }) => {
+    const shown = this.#latest.map(({ number, kind, carrier, end, writes }) => {
       const bytes = writes.map((write) => write.toString("hex")).join(" ");
-      return `${number} ${kind} ${end}: ${bytes.length > 2_000 ? `${bytes.slice(0, 2_000)}…` : bytes}`;
+      return `${number} ${kind} ${carrier} ${end}: ${bytes.length > 2_000 ? `${bytes.slice(0, 2_000)}…` : bytes}`;
     });
     const message = `seed ${this.#seed}: ${(cause as Error).message}\nthe latest scripts:\n${shown.join("\n")}`;
     return new Error(message, { cause });

@@ -7,7 +7,8 @@
  *   order       valid packets in any state       bent        valid packets: changed, cut, doubled, spliced
  * ```
  *
- * Everything is then cut into writes at random places: packets share a write, or arrive in drops.
+ * Everything is then cut into writes at random places: packets share a write, or arrive in drops. A third goes over WebSocket: each write in
+ * frames, good ones for the most part.
  */
 import { generate, type IConnectPacket, type Packet, type QoS } from "mqtt-packet";
 import { bytesOf, packet, sized, u16, u32 } from "../harness/raw-bytes.ts";
@@ -16,6 +17,7 @@ import { randomOf } from "../random.ts";
 export interface Script {
   readonly number: number;
   readonly kind: string;
+  readonly carrier: "tcp" | "webSocket";
   /** One write each. */
   readonly writes: readonly Buffer[];
   /** How it leaves: by FIN, by reset, or it waits a while for the broker to close. */
@@ -30,7 +32,15 @@ export function scriptOf(seed: number, number: number): Script {
   const dice = new Dice(randomOf(Math.imul(seed, 0x9e3779b1) ^ Math.imul(number + 1, 0x85ebca6b)));
   const kind = dice.pick(Object.keys(MAKERS));
   const bytes = MAKERS[kind]!(dice);
-  return { number, kind, writes: cutUp(dice, bytes), end: dice.pick(["fin", "reset", "wait"] as const) };
+  const cut = cutUp(dice, bytes);
+  const isFramed = dice.isOnce(3);
+  return {
+    number,
+    kind,
+    carrier: isFramed ? "webSocket" : "tcp",
+    writes: isFramed ? [upgradeOf(dice), ...cut.flatMap((write) => framesOf(dice, write))] : cut,
+    end: dice.pick(["fin", "reset", "wait"] as const),
+  };
 }
 
 class Dice {
@@ -269,4 +279,43 @@ function cutUp(dice: Dice, bytes: Buffer): Buffer[] {
   }
   if (at < bytes.length) writes.push(bytes.subarray(at));
   return writes;
+}
+
+const UPGRADE = Buffer.from(
+  "GET /mqtt HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n",
+);
+const upgradeOf = (dice: Dice): Buffer => (dice.isOnce(12) ? bend(dice, UPGRADE) : UPGRADE);
+
+const CONTINUATION = 0;
+const BINARY = 2;
+const FINAL_BIT = 0x80;
+const MASK_BIT = 0x80;
+
+/** The bytes in one frame, or in fragments with a ping between them; now and then a frame that no client may send. */
+function framesOf(dice: Dice, bytes: Buffer): Buffer[] {
+  if (dice.isOnce(15)) {
+    return [frameOf(dice, dice.below(256), bytes, dice.isOnce(2)), frameOf(dice, FINAL_BIT | BINARY, bytes, true)];
+  }
+  if (!dice.isOnce(4)) return [frameOf(dice, FINAL_BIT | BINARY, bytes, true)];
+  const at = dice.below(bytes.length + 1);
+  return [
+    frameOf(dice, BINARY, bytes.subarray(0, at), true),
+    ...(dice.isOnce(3) ? [frameOf(dice, FINAL_BIT | 9, dice.bytes(130), true)] : []),
+    frameOf(dice, FINAL_BIT | CONTINUATION, bytes.subarray(at), true),
+  ];
+}
+
+function frameOf(dice: Dice, first: number, payload: Buffer, isMasked: boolean): Buffer {
+  const length = dice.isOnce(40) ? dice.pick([0, 5, 70_000, 0x7fff_ffff]) : payload.length;
+  const maskBit = isMasked ? MASK_BIT : 0;
+  const head =
+    length < 126
+      ? Buffer.of(first, maskBit | length)
+      : length < 0x1_0000
+        ? Buffer.concat([Buffer.of(first, maskBit | 126), u16(length)])
+        : Buffer.concat([Buffer.of(first, maskBit | 127), u32(0), u32(length)]);
+  if (!isMasked) return Buffer.concat([head, payload]);
+  const mask = Buffer.from([dice.below(256), dice.below(256), dice.below(256), dice.below(256)]);
+  return Buffer.concat([head, mask, payload.map((byte, at) => byte ^ mask[at % 4]!)]);
 }
