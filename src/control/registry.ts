@@ -1,6 +1,6 @@
 /**
  * The registry: the one authority over which queues exist. Workers keep and serve queues; whether one is made, changed or
- * removed is decided here, one decision at a time.
+ * removed is decided here, one decision at a time; only creations of different names go on together.
  *
  * ```
  *   create   createQueue (on disk) ─► announceQueue to all ─► listed
@@ -23,8 +23,9 @@ import type {
   ReplyTo,
   Workers,
 } from "../worker/commands.ts";
+import { Announcements } from "./announcements.ts";
 import type { ControlLog } from "./log.ts";
-import { Mutex } from "./mutex.ts";
+import { Mutex, NamedMutexes } from "./mutex.ts";
 
 /** Where a page of the list begins: after this queue. */
 export interface ListPlace {
@@ -47,6 +48,11 @@ export class Registry {
   readonly #nowMs: () => number;
   readonly #log: ControlLog;
   readonly #mutex = new Mutex();
+  readonly #names = new NamedMutexes();
+  readonly #announcements = new Announcements((records) => this.#announceAll(records));
+  /** By partition: the queues listed, and those being created. */
+  readonly #counts: number[];
+  #creating = 0;
   readonly #records = new Map<string, QueueRecord>();
   /** The records in the order of the list: by the beginning of the topic filter, then by name. */
   readonly #ordered: QueueRecord[] = [];
@@ -59,6 +65,7 @@ export class Registry {
     this.#workers = workers;
     this.#nowMs = nowMs;
     this.#log = log;
+    this.#counts = new Array<number>(workers.partitions).fill(0);
   }
 
   get size(): number {
@@ -142,30 +149,40 @@ export class Registry {
   }
 
   /**
-   * `admit` gets the number of queues there are and throws if there may be no other. Throws ALREADY_EXISTS, what `admit` throws, or the
+   * `admit` gets the number of queues there are, with those being created, and throws if there may be no other. Throws ALREADY_EXISTS, what `admit` throws, or the
    * owner's fault; then there is no such queue.
    */
   create(definition: QueueDefinition, admit: (count: number) => void): Promise<QueueRecord> {
-    return this.#mutex.run(async () => {
-      const { name } = definition;
+    const { name } = definition;
+    const create = async (): Promise<QueueRecord> => {
       if (this.#records.has(name)) throw new CodedError("ALREADY_EXISTS", "Message queue already exists");
-      admit(this.#records.size);
-      const leftover = this.#doomed.get(name);
-      if (leftover !== undefined) await this.#finishRemoval(leftover);
-
+      admit(this.#records.size + this.#creating);
       const partition = this.#emptiestPartition();
-      const createdAtMs = this.#nowMs();
-      const command = { kind: "createQueue", partition, definition, createdAtMs } as const;
-      const record = await this.#workers.call(this.#ownerOf(partition), command);
+      this.#creating += 1;
+      this.#count(partition, 1);
       try {
-        await this.#announce(record);
-      } catch (fault) {
-        await this.#takeBack(record);
-        throw fault;
+        return await this.#createIn(partition, definition);
+      } finally {
+        this.#creating -= 1;
+        this.#count(partition, -1); // It is counted as listed from here on, if it is.
       }
-      this.#insert(record);
-      return record;
-    });
+    };
+    return this.#mutex.share(() => this.#names.run(name, create));
+  }
+
+  async #createIn(partition: number, definition: QueueDefinition): Promise<QueueRecord> {
+    const leftover = this.#doomed.get(definition.name);
+    if (leftover !== undefined) await this.#finishRemoval(leftover);
+    const command = { kind: "createQueue", partition, definition, createdAtMs: this.#nowMs() } as const;
+    const record = await this.#workers.call(this.#ownerOf(partition), command);
+    try {
+      await this.#announcements.announce(record);
+    } catch (fault) {
+      await this.#takeBack(record);
+      throw fault;
+    }
+    this.#insert(record);
+    return record;
   }
 
   /** `change` gets the definition as it is and returns the new one, or throws. Throws 404 and the owner's fault. */
@@ -223,6 +240,12 @@ export class Registry {
     await this.#toAll({ kind: "announceQueue", record });
   }
 
+  async #announceAll(records: readonly QueueRecord[]): Promise<void> {
+    const [record] = records;
+    if (records.length === 1) await this.#announce(record!);
+    else await this.#toAll({ kind: "announceQueues", records });
+  }
+
   async #retract(name: string): Promise<void> {
     await this.#toAll({ kind: "retractQueue", name });
   }
@@ -262,9 +285,11 @@ export class Registry {
 
   /** The one with the fewest queues; of several the first. */
   #emptiestPartition(): number {
-    const counts = new Array<number>(this.#workers.partitions).fill(0);
-    for (const { partition } of this.#records.values()) counts[partition] = (counts[partition] ?? 0) + 1;
-    return counts.indexOf(Math.min(...counts));
+    return this.#counts.indexOf(Math.min(...this.#counts));
+  }
+
+  #count(partition: number, by: number): void {
+    this.#counts[partition] = (this.#counts[partition] ?? 0) + by;
   }
 
   /** Two partitions never hold the same name; should it be so, the older queue is the one that was acknowledged first. */
@@ -286,6 +311,7 @@ export class Registry {
   #insert(record: QueueRecord): void {
     const { name, topic_filter: topicFilter } = record.definition;
     this.#records.set(name, record);
+    this.#count(record.partition, 1);
     this.#ordered.splice(this.#firstBehind(listOrderOf(topicFilter), name), 0, record);
   }
 
@@ -293,7 +319,8 @@ export class Registry {
   #replace(record: QueueRecord): void {
     const { name } = record.definition;
     const index = this.#ordered.findIndex(({ definition }) => definition.name === name);
-    if (this.#ordered[index]!.definition.topic_filter === record.definition.topic_filter) {
+    const { definition, partition } = this.#ordered[index]!;
+    if (definition.topic_filter === record.definition.topic_filter && partition === record.partition) {
       this.#records.set(name, record);
       this.#ordered[index] = record;
       return;
@@ -305,6 +332,7 @@ export class Registry {
   #drop(record: QueueRecord): void {
     const { name } = record.definition;
     this.#records.delete(name);
+    this.#count(record.partition, -1);
     const index = this.#ordered.findIndex(({ definition }) => definition.name === name);
     if (index >= 0) this.#ordered.splice(index, 1);
   }

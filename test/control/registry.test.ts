@@ -225,3 +225,65 @@ it("agrees with disk and workers after any changes and failures, once repaired",
     { numRuns: process.env.RESTANTE_TEST_SIZE === "full" ? 1_000 : 150 },
   );
 });
+
+describe("creations that come together", () => {
+  it("of different names go on together, each worker hears of many at a time, and the partitions get equally many", async () => {
+    workers.calls.length = 0;
+    let open = 0;
+    let most = 0;
+    const later = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+    workers.before = async (kind) => {
+      if (kind !== "createQueue") return later();
+      open += 1;
+      most = Math.max(most, open);
+      await later(); // The disk.
+      open -= 1;
+    };
+    await Promise.all(Array.from({ length: 60 }, (_, number) => registry.create(definition(`q${number}`), anyNumber)));
+    expect(most).toBe(60);
+    expect(workers.calls.filter(({ kind }) => kind.startsWith("announce")).length).toBeLessThan(20);
+    expect(workers.stored.map(({ size }) => size)).toEqual([20, 20, 20]);
+    expectAgreement();
+  });
+
+  it("of one name make one queue", async () => {
+    const creations = Array.from({ length: 5 }, () => registry.create(definition("q"), anyNumber));
+    const outcomes = await Promise.allSettled(creations);
+    expect(outcomes.map(({ status }) => status)).toEqual(["fulfilled", ...Array(4).fill("rejected")]);
+    for (const outcome of outcomes.slice(1)) expect(outcome).toMatchObject({ reason: { code: "ALREADY_EXISTS" } });
+    expectAgreement();
+  });
+
+  it("never exceed the number of queues there may be", async () => {
+    const admit = (count: number): void => {
+      if (count >= 3) throw new CodedError("MAX_QUEUE_COUNT_REACHED", "no more");
+    };
+    const names = ["a", "b", "c", "d", "e"];
+    const outcomes = await Promise.allSettled(names.map((name) => registry.create(definition(name), admit)));
+    expect(outcomes.filter(({ status }) => status === "fulfilled").length).toBe(3);
+    expectAgreement();
+  });
+
+  it("are through before a change that came after them, and one that came after that waits for it", async () => {
+    const order: string[] = [];
+    const noted = (name: string) => registry.create(definition(name), anyNumber).then(() => order.push(name));
+    const before = [noted("a"), noted("b")];
+    const change = registry.exclusively(async () => {
+      order.push(`change of ${registry.size}`);
+      await new Promise((resolve) => setImmediate(resolve));
+    });
+    await Promise.all([...before, change, noted("c")]);
+    expect(order.slice(2)).toEqual(["change of 2", "c"]);
+  });
+
+  it("that are refused with others leave nothing", async () => {
+    const first = registry.create(definition("a"), anyNumber); // Told of alone; the others are told of together.
+    workers.refuse("announceQueues");
+    const outcomes = await Promise.allSettled([
+      first,
+      ...["b", "c"].map((name) => registry.create(definition(name), anyNumber)),
+    ]);
+    expect(outcomes.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "rejected"]);
+    expectAgreement();
+  });
+});
