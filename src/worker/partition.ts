@@ -46,7 +46,7 @@ export type OpenLog = (options: {
 /** A QoS 2 identifier in this partition; its value in the store says the same once its batch is on disk. */
 export interface InboundIdentifier {
   readonly shares: readonly Share[];
-  /** Of its batch, while that is not on disk. */
+  /** Of its batch, while that is not on disk and somebody has to wait for it. */
   company: BatchCompany | undefined;
 }
 
@@ -146,16 +146,22 @@ export class Partition {
 
   /**
    * Keeps a QoS 2 identifier with the gathering batch. `hasMessage`: with it, everyone here who was to have the message has it;
-   * else it only tells the session. If the batch fails, what was known before is known again, and a repeat is stored as new.
+   * else it only tells the session. If the batch fails, what was known before is known again, and a repeat is stored as new; unless
+   * the message does not depend on it (`isFree`): then the identifier goes with the next batch.
    */
-  keepInbound(key: string, hasMessage: boolean): void {
+  keepInbound(key: string, hasMessage: boolean, isFree: boolean): void {
     const before = this.inbound.get(key);
     const shares = hasMessage ? this.#shares : (before?.shares ?? NO_SHARES);
     const company = this.#gathering;
     const wasReleasing = this.#releasing.delete(key); // This value takes the place of the one that was to be removed.
-    const kept: InboundIdentifier = { shares, company };
+    const kept: InboundIdentifier = { shares, company: isFree ? undefined : company };
     this.inbound.set(key, kept);
-    this.log.put("inbound", key, hasMessage ? this.#sharesValue : encodeShares(shares));
+    const value = hasMessage ? this.#sharesValue : encodeShares(shares);
+    this.log.put("inbound", key, value);
+    if (isFree) {
+      this.#keepUntilStored(key, kept, value);
+      return;
+    }
     company.afterCommit((outcome) => {
       if (outcome === "stored") kept.company = undefined;
       else if (this.inbound.get(key) !== kept)
@@ -163,6 +169,15 @@ export class Partition {
       else if (before !== undefined && before.company === undefined) this.inbound.set(key, before);
       else if (wasReleasing) this.releaseInbound(key);
       else this.inbound.delete(key);
+    });
+  }
+
+  /** Puts an identifier into one batch after the other until one is on disk, or it is released or kept for another message. */
+  #keepUntilStored(key: string, kept: InboundIdentifier, value: Buffer): void {
+    this.#gathering.afterCommit((outcome) => {
+      if (outcome === "stored" || this.inbound.get(key) !== kept) return;
+      this.log.put("inbound", key, value);
+      this.#keepUntilStored(key, kept, value);
     });
   }
 

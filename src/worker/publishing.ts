@@ -92,7 +92,7 @@ export class Publishing {
     if (!this.#hasRoom(match, retainer, bytes)) return NO_ROOM_NOW;
 
     let reason = this.#routeHere(match, message, offset, bytes, from, flags, packetId);
-    if (from !== undefined && this.#key !== "") this.#keepInbound(from);
+    if (from !== undefined && this.#key !== "") this.#keepInbound(from, match.durable.includes(true));
     awaitPartitions(this.#staging, this.#parts, worker, origin, sequence, ReasonCode.success);
     for (let place = 0; place < match.workers.length; place += 1) {
       const other = match.workers[place]!;
@@ -216,7 +216,9 @@ export class Publishing {
       if (outcome > reason || reason === ReasonCode.noMatchingSubscribers) reason = outcome;
     }
     if (isRetain(message, offset) && !this.#retain(message, offset, bytes)) reason = ReasonCode.quotaExceeded;
-    if (reason >= 0x80 && this.#key !== "") this.#forgetKeys();
+    if (this.#key === "") return reason;
+    if (reason < 0x80) this.#keepKeys();
+    else this.#key = ""; // The publisher hears of a failure and may send the message again as a new one.
     return reason;
   }
 
@@ -231,12 +233,14 @@ export class Publishing {
     else if (shares.length > 0) staging.known = shares;
   }
 
-  /** The publisher hears of a failure and may send the message again as a new one. */
-  #forgetKeys(): void {
-    for (const { partition, staged } of this.#staging) {
-      if (staged >= 0) partition.releaseInbound(this.#key);
+  /** The identifier lies with the message, wherever that is. Where only queues in memory have it, nobody waits for either. */
+  #keepKeys(): void {
+    for (const staging of this.#staging) {
+      if (staging.staged < 0) continue;
+      const isFree = staging.isInMemory && !staging.isTouched;
+      staging.partition.keepInbound(this.#key, true, isFree);
+      if (!isFree) staging.isTouched = true;
     }
-    this.#key = "";
   }
 
   #toQueue({ queue, partition }: RoutedQueue, message: Region, offset: number, bytes: number): number {
@@ -255,6 +259,7 @@ export class Publishing {
         return ReasonCode.implementationSpecificError;
       default:
         if (queue.waitsForCommit) staging.isTouched = true;
+        else staging.isInMemory = true;
         return ReasonCode.success;
     }
   }
@@ -346,25 +351,23 @@ export class Publishing {
     staging.isTouched = true;
   }
 
-  /** The message's one copy in a partition's gathering batch, with its QoS 2 identifier if it has one. */
+  /** The message's one copy in a partition's gathering batch. */
   #stage(staging: Staging, message: Region, offset: number, bytes: number): number {
     if (staging.staged !== NOT_STAGED) return staging.staged;
-    const { partition } = staging;
-    staging.staged = partition.log.stage(message, offset, bytes);
-    if (this.#key !== "" && staging.staged >= 0) this.#keepKey(staging, true);
+    staging.staged = staging.partition.log.stage(message, offset, bytes);
     return staging.staged;
   }
 
-  #keepKey(staging: Staging, hasMessage: boolean): void {
-    staging.partition.keepInbound(this.#key, hasMessage);
-    staging.isTouched = true;
-  }
-
-  /** The identifier in the publisher's own partition, so that a session read back knows it. */
-  #keepInbound(from: Session): void {
+  /**
+   * The identifier in the publisher's own partition, so that a session read back knows it. Nobody waits for it if it lies with the
+   * message elsewhere, where a start finds it, too.
+   */
+  #keepInbound(from: Session, isSentOn: boolean): void {
     const staging = this.#byPartition.get(from.homePartition);
     if (staging === undefined || staging.partition.inbound.has(this.#key)) return;
-    this.#keepKey(staging, false);
+    const isFree = isSentOn || this.#staging.some(({ staged }) => staged >= 0);
+    staging.partition.keepInbound(this.#key, false, isFree);
+    if (!isFree) staging.isTouched = true;
   }
 
   /** Keeps a retained message, if its topic lives here; false when there is no room for another. */

@@ -18,8 +18,10 @@ export interface Staging {
   staged: number;
   /** A part of those here have this QoS 2 message already: these shares say who. */
   known: readonly Share[] | undefined;
-  /** Something of the message is in its gathering batch. */
+  /** Something of the message is in its gathering batch, and its publisher waits for that. */
   isTouched: boolean;
+  /** A queue in memory has taken it, for which nobody waits. */
+  isInMemory: boolean;
   /** Of a batch before that one which has the message already and is not on disk. */
   earlier: BatchCompany | undefined;
 }
@@ -29,6 +31,7 @@ export const newStaging = (partition: Partition): Staging => ({
   staged: NOT_STAGED,
   known: undefined,
   isTouched: false,
+  isInMemory: false,
   earlier: undefined,
 });
 
@@ -36,6 +39,7 @@ export function resetStaging(staging: Staging): void {
   staging.staged = NOT_STAGED;
   staging.known = undefined;
   staging.isTouched = false;
+  staging.isInMemory = false;
   staging.earlier = undefined;
 }
 
