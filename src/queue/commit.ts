@@ -10,7 +10,7 @@ import { counterOf, depart, leave } from "./depart.ts";
 import { noteAsideExpiry } from "./expire.ts";
 import { NO_POSITION } from "./last-values.ts";
 import { DROPPED_REASON, type LeavingReason, SUPERSEDED_REASON } from "./leaving.ts";
-import { DROPPED, LEDGER_BYTES, STORED, SUPERSEDED } from "./ledger.ts";
+import { DROPPED, EXPIRED, LEDGER_BYTES, STORED, SUPERSEDED } from "./ledger.ts";
 import type { QueueState } from "./queue-state.ts";
 import { keepBatch } from "./rewrite.ts";
 import { enforceLimits } from "./trim.ts";
@@ -32,6 +32,7 @@ export function committed(state: QueueState, batch: number): void {
   const { leaving } = state;
   const before = (batch + 1) * RECORDS_PER_BATCH_MAX;
   state.noteCommitted(batch);
+  for (const early of state.expiredEarly.keys()) if (early <= batch) state.expiredEarly.delete(early);
   state.kept.committed(before);
   while (leaving.count > 0 && leaving.successor() < before) {
     const reason = leaving.reason();
@@ -46,6 +47,10 @@ export function committed(state: QueueState, batch: number): void {
  */
 export function failed(state: QueueState, batch: number): number {
   state.kept.failed(batch);
+  const expired = state.expiredEarly.get(batch) ?? 0; // Their publishers are told that they are not stored.
+  state.ledger.count(STORED, -expired);
+  state.ledger.count(EXPIRED, -expired);
+  state.expiredEarly.delete(batch);
   const lost = keepBatch(state, batch);
   const isGone = (position: Position): boolean =>
     batchOf(position) === batch && (lost.has(position) || !state.isMemoryAt(position));

@@ -2,9 +2,10 @@
  * Depart: a message that waits goes without having been handed out: superseded, dropped, expired, purged.
  */
 
+import { batchOf } from "../log/contract.ts";
 import { IN_FLIGHT, LEAVING, NO_SLOT } from "./aside-state.ts";
 import { DROPPED_REASON, type LeavingReason } from "./leaving.ts";
-import { DROPPED, SUPERSEDED } from "./ledger.ts";
+import { DROPPED, EXPIRED, SUPERSEDED } from "./ledger.ts";
 import type { QueueState } from "./queue-state.ts";
 
 export const counterOf = (reason: LeavingReason): number => (reason === DROPPED_REASON ? DROPPED : SUPERSEDED);
@@ -93,6 +94,10 @@ export function removeWaiting(state: QueueState, position: number, counter: numb
   state.settleRecord(position);
   departBefore(state, position);
   state.ledger.count(counter, 1);
+  if (counter === EXPIRED && position >= state.availableBefore && !state.isMemoryAt(position)) {
+    const batch = batchOf(position);
+    state.expiredEarly.set(batch, (state.expiredEarly.get(batch) ?? 0) + 1);
+  }
   state.events.onChanged();
 }
 

@@ -82,6 +82,8 @@ export class QueueState {
   readonly atOnceMessages: number;
   /** LEAVING messages by reason: counted as gone already, their records still there. */
   readonly leavingCounts = new Float64Array(2);
+  /** Messages that expired before their commit ended, by batch: should it fail, they never existed. */
+  readonly expiredEarly = new Map<number, number>();
   /** IN_FLIGHT messages whose record is settled because a newer value is on disk. */
   overwrittenCount = 0;
   readonly metrics = new Metrics();

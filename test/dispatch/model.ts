@@ -161,7 +161,9 @@ export class Model {
       this.#keep(batch);
       this.#depart(batch);
     }
-    const failed = (message: ModelMessage): boolean => message.batch === batch && message.state !== "done";
+    const hasGone = ({ state, reason }: ModelMessage): boolean =>
+      state === "done" && (reason !== "expired" || this.settings.isMemory);
+    const failed = (message: ModelMessage): boolean => message.batch === batch && !hasGone(message);
     const broken = this.#pairs.filter((pair) => pair.successor.batch === batch || pair.old.batch === batch);
     this.#pairs = this.#pairs.filter((pair) => !broken.includes(pair));
     for (const { old, successor } of broken) {
