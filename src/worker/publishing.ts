@@ -62,6 +62,8 @@ export class Publishing {
   /** Of the message that is routed: its QoS 2 identifier, if it has one that is kept. */
   #key = "";
   #isRoutedBefore = false;
+  /** It is the broker's, about itself. */
+  #isOwn = false;
   /** It has more takers in one partition than a batch has records. */
   #isOverfull = false;
 
@@ -125,12 +127,17 @@ export class Publishing {
     return true;
   }
 
-  /** Gives a message of the broker about itself to subscribers here, at QoS 0: nothing of it is stored, and no queue takes it. */
+  /**
+   * Gives a message of the broker about itself to subscribers here that read, at QoS 0: nothing of it is stored or waits, and no
+   * queue takes it.
+   */
   tell(message: Region): void {
     const bytes = totalBytes(message, 0);
     const match = this.#parts.index.match(message, topicOffset(0), topicBytesOf(message, 0));
     this.#isRoutedBefore = false;
+    this.#isOwn = true;
     this.#toSubscribers(match, message, 0, bytes, undefined);
+    this.#isOwn = false;
   }
 
   /** Forgets a QoS 2 identifier in every partition here; `from` is answered when that is on disk. */
@@ -332,6 +339,7 @@ export class Publishing {
   ): void {
     if (qos === 0 || !session.isDurable) {
       if (this.#isRoutedBefore) return;
+      if (this.#isOwn && session.audience?.connection.isWritable !== true) return; // The next value comes soon.
       deliver(session, message, offset, qos, withRetain, identifiers);
       return;
     }

@@ -64,7 +64,10 @@ describeWorkers("$SYS", (workers) => {
   const open = (name: string, options: Parameters<typeof RawClient.connected>[2] = {}) =>
     RawClient.connected(broker.mqttPort, unique(name), options);
   beforeAll(async () => {
-    broker = await Broker.start({ workers, settings: "sys: {interval: 200ms}\n" });
+    broker = await Broker.start({
+      workers,
+      settings: "sys: {interval: 200ms}\nsession: {queue_qos0_messages: true}\n",
+    });
   });
   afterAll(async () => {
     await broker.stop();
@@ -197,13 +200,21 @@ describeWorkers("$SYS", (workers) => {
     const options = { clean: false, properties: { sessionExpiryInterval: 600 } };
     const clientId = unique("away");
     const away = await RawClient.connected(broker.mqttPort, clientId, options);
-    await away.subscribe("$SYS/#", { qos: 2, rh: 2 });
+    await away.subscribe(`${ROOT}messages/sent`, { qos: 2, rh: 2 });
     await away.end();
     const watcher = await Watcher.on(broker.mqttPort);
     await watcher.updated();
+    const dropped = watcher.values.get(`${ROOT}publish/messages/dropped`);
+    await watcher.updated();
     expect((await ledgerOf(broker, queue)).stored).toBe(0);
     expect(watcher.values.get(`${ROOT}clients/disconnected`)).not.toBe("0");
+    expect(watcher.values.get(`${ROOT}publish/messages/dropped`)).toBe(dropped); // It was not even meant for who is away.
+    const seen = Number(watcher.values.get(`${ROOT}messages/sent`));
     await watcher.client.end();
+    const resumed = await RawClient.connected(broker.mqttPort, clientId, options);
+    expect(Number((await resumed.receive()).payload)).toBeGreaterThan(seen); // None of those that came meanwhile.
+    await resumed.subscribe("$SYS/#", { qos: 2, rh: 2 });
+    await resumed.end();
 
     await broker.stop();
     await broker.restart();
