@@ -21,6 +21,10 @@ const peers = {
     isThere: () => existsSync(PYTHON) && spawnSync(PYTHON, ["-c", "import paho.mqtt.client"]).status === 0,
     install: "apt-get install python3-paho-mqtt",
   },
+  pahoC: {
+    isThere: () => existsSync("/usr/include/MQTTClient.h"),
+    install: "apt-get install libpaho-mqtt-dev",
+  },
   rabbitmq: {
     isThere: () => existsSync(RABBITMQ_SERVER) && isOnPath("epmd"),
     install: "apt-get install rabbitmq-server",
