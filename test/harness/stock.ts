@@ -76,6 +76,8 @@ export interface StockClient {
   readonly name: string;
   readonly peers: readonly Peer[];
   readonly transports: readonly TransportName[];
+  /** Publishes over one connection: in order. */
+  readonly isOrdered: boolean;
   /** mosquitto's tools cannot answer: they ask. */
   readonly canRespond: boolean;
   publish(to: Endpoint, level: Level, messages: readonly Message[]): Promise<void>;
@@ -135,6 +137,7 @@ function programClient(
     name,
     peers,
     transports: ["tcp"],
+    isOrdered: true,
     canRespond: true,
     publish: async (to, level, messages) => {
       const [program, ...before] = command();
@@ -179,6 +182,7 @@ const mosquitto: StockClient = {
   name: "mosquitto_pub, mosquitto_sub",
   peers: ["mosquittoClients"],
   transports: ["tcp"],
+  isOrdered: false,
   canRespond: false,
   publish: async (to, level, messages) => {
     for (const { qos, retain, topic, text } of messages) {
@@ -219,6 +223,7 @@ const mqttJs: StockClient = {
   name: "MQTT.js",
   peers: [],
   transports: ["tcp"],
+  isOrdered: true,
   canRespond: true,
   publish: async (to, level, messages) => {
     const client = await connectAsync(urlOf(to), mqttJsOptions(to, level, {}));

@@ -75,7 +75,6 @@ def subscribe():
         codes = [code.value if hasattr(code, "value") else code for code in granted]
         if codes != [int(qos)]:
             failures.append(f"SUBACK {codes}")
-            client.disconnect()
         print("subscribed", present, flush=True)
 
     def on_message(client, userdata, message):
@@ -95,9 +94,13 @@ def subscribe():
     client.on_connect, client.on_subscribe, client.on_message = on_connect, on_subscribe, on_message
     if will_topic != "-":
         client.will_set(will_topic, "gone", 1)
-    signal.signal(signal.SIGTERM, lambda *_: client.disconnect())
+    ending = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ending.set())
     connect(client, lasting == "1")
-    client.loop_forever(retry_first_connection=False)
+    while not ending.is_set() and not failures:
+        if client.loop(0.1) != mqtt.MQTT_ERR_SUCCESS:
+            failures.append("the connection is gone")
+    client.disconnect()
 
 
 publish() if mode == "publish" else subscribe()
