@@ -43,19 +43,27 @@ class Watcher {
 
   async until(name: string, isSo: (value: number) => boolean): Promise<void> {
     const saying = (): string => `${name} is right, not ${this.values.get(ROOT + name)}`;
-    await eventually(saying, () => {
-      this.read();
-      return isSo(Number(this.values.get(ROOT + name)));
-    });
+    await eventually(
+      saying,
+      () => {
+        this.read();
+        return isSo(Number(this.values.get(ROOT + name)));
+      },
+      30_000,
+    );
   }
 
   /** Two updates more: what happened before has been counted. */
   async updated(): Promise<void> {
     this.updates.clear();
-    await eventually("updates come", () => {
-      this.read();
-      return (this.updates.get(`${ROOT}messages/sent`) ?? 0) >= 2; // The updates themselves are sent, so it always changes.
-    });
+    await eventually(
+      "updates come",
+      () => {
+        this.read();
+        return (this.updates.get(`${ROOT}messages/sent`) ?? 0) >= 2; // The updates themselves are sent, so it always changes.
+      },
+      30_000,
+    );
   }
 }
 
@@ -94,7 +102,9 @@ describeWorkers("$SYS", (workers) => {
     const grown = (name: string, by: number) => watcher.until(name, (value) => value === past(name) + by);
 
     const topic = unique("counted");
-    const away = await open("away", { clean: false, properties: { sessionExpiryInterval: 2 } });
+    const clientId = unique("away");
+    const lasting = { clean: false, properties: { sessionExpiryInterval: 600 } };
+    const away = await RawClient.connected(broker.mqttPort, clientId, lasting);
     await away.subscribe(`${topic}/#`, { qos: 1 });
     await away.subscribe(`${topic}/more`, { qos: 1 });
     await away.end();
@@ -128,8 +138,10 @@ describeWorkers("$SYS", (workers) => {
     await watcher.until("publish/bytes/sent", (value) => value >= past("publish/bytes/sent") + 2_000);
     await watcher.until("messages/sent", (value) => value >= past("messages/sent") + 6 + 3 + 21 + 20);
 
-    for (const client of clients) await client.end();
-    await grown("clients/expired", 1); // Its two seconds are over.
+    const brief = await open("brief", { clean: false, properties: { sessionExpiryInterval: 1 } });
+    for (const client of [...clients, brief]) await client.end();
+    await (await RawClient.connected(broker.mqttPort, clientId)).end(); // Ends the session.
+    await grown("clients/expired", 1);
     await grown("clients/total", 0);
     await grown("subscriptions/count", 0);
     await grown("store/messages/count", 1);
