@@ -20,7 +20,7 @@ import {
   TRANSPORTS,
   type TransportName,
 } from "../harness/stock.ts";
-import { eventually } from "../harness/waiting.ts";
+import { eventually, isFullSize } from "../harness/waiting.ts";
 
 const LEVELS: readonly Level[] = [4, 5];
 const QUALITIES = [0, 1, 2] as const;
@@ -33,7 +33,11 @@ const pairsOf = (clients: readonly StockClient[]) =>
 const here = STOCK_CLIENTS.filter(({ peers }) => !isMissing(...peers));
 
 describeWorkers("stock clients", (workers) => {
-  describe.each(Object.keys(TRANSPORTS) as TransportName[])("over %s", (transport) => {
+  // The others carry the same bytes: one number of workers is enough for every run.
+  const transports = (Object.keys(TRANSPORTS) as TransportName[]).filter(
+    (transport) => transport === "tcp" || workers > 1 || isFullSize,
+  );
+  describe.each(transports)("over %s", (transport) => {
     const clients = here.filter(({ transports }) => transports.includes(transport));
     let broker: Broker;
     let removePahoC: (() => Promise<void>) | undefined;

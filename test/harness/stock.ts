@@ -35,6 +35,7 @@ export interface Transport {
 
 export const TRANSPORTS = {
   tcp: { title: "TCP", scheme: "mqtt", path: "", settings: "", portOf: (broker) => broker.mqttPort },
+  ws: { title: "WebSocket", scheme: "ws", path: "/mqtt", settings: "", portOf: (broker) => broker.wsPort },
 } satisfies Record<string, Transport>;
 
 export const endpointOf = (broker: Broker, transport: TransportName, ca?: string): Endpoint => ({
@@ -136,7 +137,7 @@ function programClient(
   return {
     name,
     peers,
-    transports: ["tcp"],
+    transports: ["tcp", "ws"],
     isOrdered: true,
     canRespond: true,
     publish: async (to, level, messages) => {
@@ -222,7 +223,7 @@ function mqttJsOptions(to: Endpoint, level: Level, options: IClientOptions): ICl
 const mqttJs: StockClient = {
   name: "MQTT.js",
   peers: [],
-  transports: ["tcp"],
+  transports: ["tcp", "ws"],
   isOrdered: true,
   canRespond: true,
   publish: async (to, level, messages) => {
@@ -275,7 +276,7 @@ async function openMqttJs(to: Endpoint, level: Level, how: Subscribing, received
   return { client, isPresent };
 }
 
-const PAHO_SCHEMES: Readonly<Record<TransportName, string>> = { tcp: "tcp" };
+const PAHO_SCHEMES: Readonly<Record<TransportName, string>> = { tcp: "tcp", ws: "ws" };
 
 export const STOCK_CLIENTS: readonly StockClient[] = [
   programClient("Paho C", ["pahoC", "compiler"], compiledProgram, (to) => urlOf(to, PAHO_SCHEMES[to.transport])),
