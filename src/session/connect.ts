@@ -73,8 +73,9 @@ export function admit(
 
 /** Why a client that is known must not come in; undefined when it may. */
 function admissionFaultOf(host: SessionHost, { will }: ConnectPacket, identity: Identity): number | undefined {
-  const owner = host.find(identity.clientId)?.owner;
-  if (owner !== undefined && owner !== identity.user) return ReasonCode.notAuthorized; // Another user's session.
+  const present = host.find(identity.clientId);
+  const isThere = present !== undefined && (present.isConnected || present.expiryS > 0); // Else it is about to end.
+  if (isThere && present.owner !== undefined && present.owner !== identity.user) return ReasonCode.notAuthorized;
   if (will === undefined || mayPublishTo(host.access.rightsOf(identity), will.topic)) return undefined;
   host.counters.deniedPublishes += 1;
   return ReasonCode.notAuthorized;

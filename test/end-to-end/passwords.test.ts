@@ -102,6 +102,30 @@ describeWorkers("passwords", (workers) => {
     await client.end();
   });
 
+  it("that are wrong let nothing through that came with them", async () => {
+    const witness = await RawClient.connected(broker.mqttPort, "witness");
+    await witness.subscribe("eager/#");
+    const client = await RawClient.open(broker.mqttPort);
+    const credentials = shown("alice", WRONG);
+    client.sendTogether([
+      {
+        cmd: "connect",
+        protocolId: "MQTT",
+        protocolVersion: 5,
+        clean: true,
+        keepalive: 0,
+        clientId: "refused",
+        ...credentials,
+      },
+      { cmd: "publish", topic: "eager/refused", payload: "x", qos: 0, retain: false, dup: false },
+    ] as Parameters<RawClient["sendTogether"]>[0]);
+    expect((await client.take("connack")).reasonCode).toBe(0x86);
+    await client.expectClose();
+    witness.publish("eager/end", "end");
+    expect((await witness.receive()).topic).toBe("eager/end");
+    await witness.end();
+  });
+
   it("cost the same for a name that nobody has", async () => {
     const elapsed = async (username: string): Promise<number> => {
       const startMs = performance.now();
