@@ -108,7 +108,7 @@ class OneWorker {
       onNotice: () => {},
     });
     this.#worker.recover();
-    this.#worker.begin([], []);
+    this.#worker.begin([], [], []);
     this.#records = Array.from({ length: queues }, (_, index) =>
       recordOf(index + 1, index === 0 ? "jobs/+" : `fleet/${index}/+`),
     );
@@ -243,6 +243,7 @@ const LIMITS: SessionLimits = {
   queuedMessagesMax: 1_000,
   queuedBytesMax: 1024 * 1024,
   queuesQos0: false,
+  sharedStrategy: "round_robin",
   subscriptionsMax: 1_000,
   keepAliveMaxS: 0,
   level3ExpiryS: 0,

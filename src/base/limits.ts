@@ -193,6 +193,15 @@ export const RING_RECORD_DIVISOR = 4;
 /** This part of a ring is for settlements and control only: they pass when messages have filled the rest. */
 export const RING_RESERVED_DIVISOR = 8;
 
+// Shared subscriptions
+/** Messages of a shared subscription that are in memory only are laid side by side in pages; the first is small, each twice the one before. */
+export const VOLATILE_PAGE_BYTES_MIN = 4 * 1024;
+export const VOLATILE_PAGE_BYTES = 256 * 1024;
+/** They wait as long as their Message Expiry Interval allows; a queue must name a period. */
+export const SHARED_RETENTION_MS = 100 * 365 * 24 * 3_600_000;
+/** After which a message is offered to a member again whose worker could not take it over. */
+export const SHARED_RETRY_MS = 100;
+
 // Router
 /** Levels held by one trie, 60 bytes each: a full index refuses new filters. */
 export const TRIE_NODES_MAX = 16 * 1024 * 1024;

@@ -194,6 +194,7 @@ function limitsOf(settings: Settings): SessionLimits {
     queuedMessagesMax: session.max_queued_messages,
     queuedBytesMax: session.max_queued_bytes,
     queuesQos0: session.queue_qos0_messages,
+    sharedStrategy: session.shared_subscription_strategy,
     subscriptionsMax: limits.max_subscriptions,
     keepAliveMaxS: Math.floor(limits.max_keepalive / 1000),
     level3ExpiryS:

@@ -14,6 +14,7 @@ import type { TlsMaterial } from "../transport/tls.ts";
 import type { AccessChange } from "../worker/access-change.ts";
 import type { RouteSummary } from "../worker/route-announcer.ts";
 import type { FromWorker, PasswordRequest, ToWorker, WorkerAccess, WorkerData } from "../worker/thread-protocol.ts";
+import type { FoundShares } from "../worker/worker-start.ts";
 import { ThreadFailure } from "./thread-failure.ts";
 
 export interface WorkerThreadsOptions {
@@ -108,13 +109,16 @@ export class WorkerThreads {
     const opened = await Promise.all(this.#threads.map((_, worker) => this.#next(worker, "opened")));
     const routes: (readonly RouteSummary[])[] = [];
     const inbound: (readonly string[])[] = [];
+    const shares: FoundShares[] = [];
     for (const message of opened) {
       if (message.kind !== "opened") continue;
       routes.push(message.routes);
       inbound.push(message.inbound);
+      shares.push(message.shares);
     }
     const begun = this.#threads.map((_, worker) => this.#next(worker, "begun"));
-    for (const thread of this.#threads) thread.postMessage({ kind: "begin", routes, inbound } satisfies ToWorker);
+    for (const thread of this.#threads)
+      thread.postMessage({ kind: "begin", routes, inbound, shares } satisfies ToWorker);
     await Promise.all(begun);
   }
 

@@ -193,6 +193,11 @@ const settingsSchema = mapping({
       false,
       "`true`: messages with QoS 0 wait for a session that outlives its connection, too, within the same bounds; in memory, so a restart loses them.",
     ),
+    shared_subscription_strategy: setting(
+      choice(["random", "round_robin", "least_inflight"]),
+      "round_robin",
+      "Which member of a shared subscription, of those with room, is given the next message.",
+    ),
     max_inflight: setting(
       integer(1, 65_535),
       1000,

@@ -23,8 +23,8 @@ export interface ConsumerOptions {
   readonly credit: CreditTable;
   readonly slot: number;
   readonly generation: number;
-  /** Granted: 0 or 1. */
-  readonly qos: 0 | 1;
+  /** Granted: 0 or 1, of a shared subscription also 2. */
+  readonly qos: 0 | 1 | 2;
   /** The client's Receive Maximum; 65,535 when it named none. */
   readonly receiveMaximum: number;
   /** The client's Maximum Packet Size; everything when it named none. */
@@ -39,7 +39,7 @@ export class Consumer {
   readonly credit: CreditTable;
   readonly slot: number;
   readonly generation: number;
-  readonly qos: 0 | 1;
+  readonly qos: 0 | 1 | 2;
   readonly receiveMaximum: number;
   readonly packetBytesMax: number;
   readonly subscriptionIdentifierBytes: number;

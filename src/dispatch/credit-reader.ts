@@ -3,12 +3,12 @@
  */
 import type { Consumer } from "./consumer.ts";
 import type { CreditTable } from "./credit.ts";
-import type { Dispatcher } from "./dispatcher.ts";
+import type { AnyDispatcher } from "./dispatcher.ts";
 
 export class CreditReader {
   readonly table: CreditTable;
   readonly #consumers: (Consumer | undefined)[] = [];
-  readonly #dispatchers: (Dispatcher | undefined)[] = [];
+  readonly #dispatchers: (AnyDispatcher | undefined)[] = [];
   readonly #dirty: Int32Array;
 
   constructor(table: CreditTable) {
@@ -22,12 +22,12 @@ export class CreditReader {
     return consumer?.generation === (generation & 0xffff) ? consumer : undefined;
   }
 
-  dispatcherOf(slot: number): Dispatcher | undefined {
+  dispatcherOf(slot: number): AnyDispatcher | undefined {
     return this.#dispatchers[slot];
   }
 
   /** With `dispatcher.attach`. */
-  add(consumer: Consumer, dispatcher: Dispatcher): void {
+  add(consumer: Consumer, dispatcher: AnyDispatcher): void {
     this.#consumers[consumer.slot] = consumer;
     this.#dispatchers[consumer.slot] = dispatcher;
   }

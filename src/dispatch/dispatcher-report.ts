@@ -1,6 +1,7 @@
 /** What a dispatcher says of its queue and its consumers: the answers to `GET …/:name/status` and `…/metrics`. */
 import type { QueueCounters, QueueLatencies } from "../queue/metrics.ts";
-import type { Queue, QueueCounts } from "../queue/queue.ts";
+import type { DispatchedQueue } from "../queue/paired-queue.ts";
+import type { QueueCounts } from "../queue/queue.ts";
 import type { Consumer, PauseReason } from "./consumer.ts";
 
 export interface DispatcherStatus extends QueueCounts {
@@ -32,7 +33,7 @@ export interface DispatcherMetrics {
 }
 
 /** What `GET …/:name/metrics` answers. */
-export function metricsOf(queue: Queue, consumers: ReadonlySet<Consumer>, nowMs: number): DispatcherMetrics {
+export function metricsOf(queue: DispatchedQueue, consumers: ReadonlySet<Consumer>, nowMs: number): DispatcherMetrics {
   const { definition } = queue.record;
   const { waiting, waiting_bytes, oldest_waiting_ms, in_flight } = queue.counts(nowMs);
   return {
@@ -46,7 +47,7 @@ export function metricsOf(queue: Queue, consumers: ReadonlySet<Consumer>, nowMs:
 
 /** What `GET …/:name/status` answers; no parked message makes a packet smaller than `smallestParkedBytes`. */
 export function statusOf(
-  queue: Queue,
+  queue: DispatchedQueue,
   consumers: ReadonlySet<Consumer>,
   smallestParkedBytes: number,
   nowMs: number,

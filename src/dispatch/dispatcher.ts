@@ -11,9 +11,11 @@
 import { assert } from "../base/assert.ts";
 import { ASIDE_LOOK_MAX } from "../base/limits.ts";
 import { Region } from "../base/region.ts";
+import { PASSED } from "../frame/kinds.ts";
 import { publishedAtMsOf, totalBytes } from "../frame/message.ts";
 import type { DispatchStrategy, QueueRecord } from "../queue/definition.ts";
 import type { Offer } from "../queue/hand-out.ts";
+import type { DispatchedQueue } from "../queue/paired-queue.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { SettleResult } from "../queue/settle.ts";
 import type { Consumer } from "./consumer.ts";
@@ -35,8 +37,11 @@ export interface ConsumerLink {
 
 const NOTHING = Region.allocate(0);
 
-export class Dispatcher {
-  readonly queue: Queue;
+/** Of a queue, or of a shared subscription. */
+export type AnyDispatcher = Dispatcher<DispatchedQueue>;
+
+export class Dispatcher<Q extends DispatchedQueue = Queue> {
+  readonly queue: Q;
   /** Whether it is among the ready ones; theirs to change. */
   isReady = false;
   readonly #ready: ReadyQueues;
@@ -60,7 +65,7 @@ export class Dispatcher {
   #isClosed = false;
 
   /** The queue's `onAvailable` event must call `onAvailable` here. */
-  constructor(queue: Queue, ready: ReadyQueues) {
+  constructor(queue: Q, ready: ReadyQueues) {
     this.queue = queue;
     this.#parked = new ParkedOffers(queue);
     this.#ready = ready;
@@ -208,6 +213,36 @@ export class Dispatcher {
     const isMore = this.queue.hasAvailable || this.#parked.isWanted || (handed > 0 && this.queue.heldCount > 0);
     if (isMore && this.#strategy.count > 0) this.#ready.add(this);
     return handed;
+  }
+
+  /**
+   * Hands a message that nobody keeps to somebody who can take it, uncounted: its position is PASSED. False when there is nobody. Who has
+   * no room for kept messages is given it only when all are so.
+   */
+  pass(message: Region, offset: number, random: () => number, link: ConsumerLink): boolean {
+    const offer = this.#offer;
+    offer.region = message;
+    offer.offset = offset;
+    let consumer = this.#choose(random, undefined) ?? this.#findOpen(undefined);
+    if (consumer === undefined) return false;
+    if (!link.deliver(consumer, PASSED, message, offset, false)) {
+      consumer = this.#findOpen(consumer);
+      if (consumer === undefined || !link.deliver(consumer, PASSED, message, offset, false)) return false;
+    }
+    consumer.delivered += 1;
+    if (consumer.room === -1) return true;
+    this.#strategy.remove(consumer); // To the end of those that are like it.
+    this.#strategy.add(consumer);
+    return true;
+  }
+
+  /** Somebody whose connection takes something, whatever it has in flight. */
+  #findOpen(excluded: Consumer | undefined): Consumer | undefined {
+    for (const consumer of this.#consumers) {
+      if (consumer === excluded || consumer.isDraining || consumer.paused === "socket_full") continue;
+      if (this.#fits(consumer)) return consumer;
+    }
+    return undefined;
   }
 
   /**

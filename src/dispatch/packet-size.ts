@@ -12,7 +12,7 @@ const EXPIRY_PROPERTY_BYTES = 5;
 export function publishPacketBytes(
   region: Region,
   offset: number,
-  qos: 0 | 1,
+  qos: 0 | 1 | 2,
   subscriptionIdentifierBytes: number,
 ): number {
   const properties =

@@ -4,12 +4,12 @@
  */
 import { ASIDE_LOOK_MAX } from "../base/limits.ts";
 import type { Region } from "../base/region.ts";
-import type { Queue } from "../queue/queue.ts";
+import type { DispatchedQueue } from "../queue/paired-queue.ts";
 import type { Consumer } from "./consumer.ts";
 import { publishPacketBytes } from "./packet-size.ts";
 
 export class ParkedOffers {
-  readonly #queue: Queue;
+  readonly #queue: DispatchedQueue;
   /** No parked message makes a smaller packet. */
   #smallestBytes = Number.POSITIVE_INFINITY;
   /** Parked messages that those with room have not been offered. */
@@ -17,7 +17,7 @@ export class ParkedOffers {
   /** No message parked since these were counted makes a smaller packet. */
   #smallestSinceBytes = Number.POSITIVE_INFINITY;
 
-  constructor(queue: Queue) {
+  constructor(queue: DispatchedQueue) {
     this.#queue = queue;
   }
 

@@ -6,14 +6,14 @@
  *   add ──► ready ──beginRound──► round ──next──► pumped, and added again if there is more
  * ```
  */
-import type { Dispatcher } from "./dispatcher.ts";
+import type { AnyDispatcher } from "./dispatcher.ts";
 
 export class ReadyQueues {
   /** Ready since the round began; those of the round, and how many of them had their turn. */
-  #ready: Dispatcher[] = [];
-  #round: Dispatcher[] = [];
+  #ready: AnyDispatcher[] = [];
+  #round: AnyDispatcher[] = [];
   #begun = 0;
-  readonly #blocked = new Set<Dispatcher>();
+  readonly #blocked = new Set<AnyDispatcher>();
 
   get count(): number {
     return this.#ready.length + this.#round.length - this.#begun;
@@ -24,7 +24,7 @@ export class ReadyQueues {
     return this.#blocked.size;
   }
 
-  add(dispatcher: Dispatcher): void {
+  add(dispatcher: AnyDispatcher): void {
     if (dispatcher.isReady) return;
     dispatcher.isReady = true;
     this.#ready.push(dispatcher);
@@ -41,7 +41,7 @@ export class ReadyQueues {
   }
 
   /** The next of the round; it is ready again only when something changes, or when its pump stopped at its bound. */
-  next(): Dispatcher | undefined {
+  next(): AnyDispatcher | undefined {
     const dispatcher = this.#round[this.#begun];
     if (dispatcher === undefined) return undefined;
     this.#begun += 1;
@@ -50,7 +50,7 @@ export class ReadyQueues {
   }
 
   /** A dispatcher's link refused; `retryBlocked` lets it try again. */
-  block(dispatcher: Dispatcher): void {
+  block(dispatcher: AnyDispatcher): void {
     this.#blocked.add(dispatcher);
   }
 
@@ -60,7 +60,7 @@ export class ReadyQueues {
     this.#blocked.clear();
   }
 
-  forget(dispatcher: Dispatcher): void {
+  forget(dispatcher: AnyDispatcher): void {
     this.#blocked.delete(dispatcher);
     const index = this.#ready.indexOf(dispatcher);
     if (index >= 0) this.#ready.splice(index, 1); // In a round that is under way it does nothing more.

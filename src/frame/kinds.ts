@@ -15,6 +15,9 @@
  * | RECALL | subscriber's worker → every other | which retained messages match this filter? · so many more · no more |
  * | RECALLED | the other → subscriber's worker | one of them, or the end |
  * | RELEASE | publisher's worker → every other | a QoS 2 identifier was released: forget it |
+ * | JOIN | member's worker → shared subscription's worker | a session has this shared subscription |
+ * | JOINED | that worker → member's worker | it is routed to |
+ * | LEAVE | member's worker → shared subscription's worker | the session has it no more |
  * | CHUNK | any | a part of a frame too large for one record |
  */
 import type { Region } from "../base/region.ts";
@@ -30,7 +33,10 @@ export const ROUTED = 8;
 export const RECALL = 9;
 export const RECALLED = 10;
 export const RELEASE = 11;
-export const CHUNK = 12;
+export const JOIN = 12;
+export const JOINED = 13;
+export const LEAVE = 14;
+export const CHUNK = 15;
 
 /**
  * PUBLISH: `origin u32 · sequence u32 · flags u32 · packet identifier u32 · message`.
@@ -70,6 +76,9 @@ export function writeStored(region: Region, offset: number, origin: number, sequ
   view.setUint32(offset + 4, sequence, true);
   view.setUint32(offset + 8, reason, true);
 }
+
+/** The position of a DELIVER of QoS 0 that nobody keeps: it is neither counted nor settled. */
+export const PASSED = -2;
 
 /** DELIVER: `slot u32 · generation u32 · position f64 · redelivered u32 · 0 u32 · message`. */
 export const DELIVER_HEADER_BYTES = 24;
@@ -115,8 +124,10 @@ export interface AttachBody {
   readonly partition: number;
   /** The queue's number in its partition. */
   readonly target: number;
+  /** Of a shared subscription: its filter, `$share/<group>/<filter>`; `target` is 0 then. */
+  readonly group?: string;
   readonly clientId: string;
-  readonly qos: 0 | 1;
+  readonly qos: 0 | 1 | 2;
   readonly receiveMaximum: number;
   readonly packetBytesMax: number;
   readonly subscriptionIdentifierBytes: number;
@@ -127,6 +138,31 @@ export interface DetachBody {
   readonly generation: number;
   /** False: unsubscribed, what is in flight stays with the consumer. True: gone, everything goes back. */
   readonly gone: boolean;
+}
+
+/** JOIN: a session has this shared subscription, or has it with other options. Answered by JOINED with the same token. */
+export interface JoinBody extends ShareMember {
+  readonly token: number;
+}
+
+/** One member of a shared subscription. */
+export interface ShareMember {
+  /** `$share/<group>/<filter>`. */
+  readonly filter: string;
+  readonly clientId: string;
+  readonly qos: 0 | 1 | 2;
+  /** Its session outlives its connection. */
+  readonly isDurable: boolean;
+}
+
+/** The shared subscription is routed to: what is published from now on is its. */
+export interface JoinedBody {
+  readonly token: number;
+}
+
+export interface LeaveBody {
+  readonly filter: string;
+  readonly clientId: string;
 }
 
 /** What a worker has for a filter: nothing, only what dies with its connection, something that is stored. */

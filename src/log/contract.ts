@@ -123,6 +123,12 @@ export interface LogStatistics {
 /** What a flush does with a batch that nobody waits for: it holds settlements, and neither records nor keyed values. */
 export type SettlementsMode = "now" | "mayWait";
 
+/** What a queue works on: of a partition's log, or of one in memory. */
+export type QueueLog = Pick<
+  PartitionLog,
+  "gathering" | "gatheringRecords" | "committed" | "hasDamage" | "stage" | "add" | "settle" | "put" | "read"
+>;
+
 export interface PartitionLog {
   /** The number of the batch that gathers now. */
   readonly gathering: number;

@@ -27,6 +27,15 @@ const RESERVED_QUEUE_NAMES: readonly string[] = ["config"];
 /** Whether a queue may have this name. */
 export const isQueueName = (name: string): boolean => QUEUE_NAME.test(name) && !RESERVED_QUEUE_NAMES.includes(name);
 
+/** Whether a good filter is that of a shared subscription. */
+export const isSharedFilter = (filter: string): boolean => filter.startsWith("$share/");
+
+/** The topic filter of a shared subscription; undefined for any other. */
+export function sharedTopicFilterOf(filter: string): string | undefined {
+  const parsed = parseSubscription(filter);
+  return parsed.kind === "shared" ? parsed.filter : undefined;
+}
+
 const malformed = (detail: string): SubscriptionFilter => ({
   kind: "malformed",
   reasonCode: ReasonCode.topicFilterInvalid,

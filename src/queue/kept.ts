@@ -12,7 +12,7 @@
  */
 import { KEPT_BYTES_MAX, KEPT_ENTRY_BYTES } from "../base/limits.ts";
 import { Region } from "../base/region.ts";
-import { batchOf, type MessageLocation, type PartitionLog, type Position, type ReadResult } from "../log/contract.ts";
+import { batchOf, type MessageLocation, type Position, type QueueLog, type ReadResult } from "../log/contract.ts";
 
 /** Bytes that the kept messages of a partition take. */
 export class KeptBudget {
@@ -92,7 +92,7 @@ export class Kept {
     this.#unwritten += 1;
   }
 
-  read(position: Position, log: PartitionLog, into: MessageLocation): ReadResult {
+  read(position: Position, log: QueueLog, into: MessageLocation): ReadResult {
     const entry = this.#entries.get(position);
     if (entry === undefined) return log.read(position, into);
     if (entry.region !== undefined) {

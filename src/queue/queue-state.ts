@@ -14,8 +14,8 @@ import { QUEUE_AT_ONCE_MESSAGES } from "../base/limits.ts";
 import { Region } from "../base/region.ts";
 import {
   type MessageLocation,
-  type PartitionLog,
   type Position,
+  type QueueLog,
   RECORDS_PER_BATCH_MAX,
   type ReadResult,
 } from "../log/contract.ts";
@@ -46,7 +46,7 @@ const NOTHING = Region.allocate(0);
 
 export interface QueueOptions {
   readonly record: QueueRecord;
-  readonly log: PartitionLog;
+  readonly log: QueueLog;
   /** A secret for the hashes of keys; of a queue with a stored ledger, that one's is used. */
   readonly seed: HashSeed;
   /** In [0, 1), for key expressions. */
@@ -61,7 +61,7 @@ export interface QueueOptions {
 const DEFAULT_KEY_EXPRESSION = "message.from";
 
 export class QueueState {
-  readonly log: PartitionLog;
+  readonly log: QueueLog;
   /** In [0, 1), for key expressions. */
   readonly random: () => number;
   readonly events: QueueEvents;

@@ -85,10 +85,10 @@ export class FilterIndex<S extends object, Q extends object> {
     return true;
   }
 
-  /** Adds a queue of this worker to its filter. False when the index is full. */
-  addQueue(filter: string, queue: Q): boolean {
+  /** Adds a queue of this worker to its filter; `durable`: it keeps messages on disk. False when the index is full. */
+  addQueue(filter: string, queue: Q, durable = true): boolean {
     const route = this.#routeFor(filter);
-    route?.addQueue(queue);
+    route?.addQueue(queue, durable);
     return route !== undefined;
   }
 

@@ -24,6 +24,8 @@ export class Route<S extends object, Q extends object> {
   /** The match of all topics that match this filter alone, if any was asked for since the last change. */
   alone: Match<S, Q> | undefined = undefined;
   #durable = 0;
+  /** Those of `queues` that keep nothing on disk now. */
+  #volatileQueues: Set<Q> | undefined = undefined;
   #places: Map<S, number> | undefined = undefined;
 
   get isEmpty(): boolean {
@@ -32,8 +34,9 @@ export class Route<S extends object, Q extends object> {
 
   /** What the other workers must know of this one. */
   get localState(): RouteState {
-    if (this.#durable > 0 || this.queues.length > 0) return ROUTE_DURABLE;
-    return this.subscribers.length > 0 ? ROUTE_VOLATILE : ROUTE_NONE;
+    const volatileQueues = this.#volatileQueues?.size ?? 0;
+    if (this.#durable > 0 || this.queues.length > volatileQueues) return ROUTE_DURABLE;
+    return this.subscribers.length + volatileQueues > 0 ? ROUTE_VOLATILE : ROUTE_NONE;
   }
 
   /** Adds a subscriber, or changes whether it is durable. */
@@ -72,13 +75,20 @@ export class Route<S extends object, Q extends object> {
     return true;
   }
 
-  addQueue(queue: Q): void {
+  /** Adds a queue, or changes whether it keeps anything on disk. */
+  addQueue(queue: Q, durable: boolean): void {
     if (!this.queues.includes(queue)) this.queues = [...this.queues, queue];
+    if (durable) this.#volatileQueues?.delete(queue);
+    else {
+      this.#volatileQueues ??= new Set();
+      this.#volatileQueues.add(queue);
+    }
   }
 
   removeQueue(queue: Q): boolean {
     if (!this.queues.includes(queue)) return false;
     this.queues = this.queues.filter((each) => each !== queue);
+    this.#volatileQueues?.delete(queue);
     return true;
   }
 

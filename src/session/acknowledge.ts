@@ -21,7 +21,8 @@ export function onPuback(session: Session, attendance: Attendance, packetId: num
   const owner = outgoing.ownerOf(packetId);
   const position = outgoing.positionOf(packetId);
   outgoing.finish(packetId);
-  if (owner !== FROM_INBOX) host.settle(owner, position, reasonCode < 0x80);
+  if (owner !== FROM_INBOX)
+    host.settle(owner, position, reasonCode < 0x80 || owner.isShared); // [MQTT-4.8.2-6]
   else if (position !== IN_MEMORY) session.store?.settle(position);
   pump(session);
 }
@@ -41,8 +42,11 @@ export function onPubrec(session: Session, attendance: Attendance, packetId: num
     if (reasonCode < 0x80) sendPubrel(session, attendance, packetId);
     return;
   }
+  const owner = outgoing.ownerOf(packetId);
   const position = outgoing.positionOf(packetId);
-  if (position !== IN_MEMORY) session.store?.settle(position); // The client has it: from here on it is never sent again.
+  if (owner !== FROM_INBOX)
+    host.settle(owner, position, true); // [MQTT-4.8.2-6]: also when it refuses it.
+  else if (position !== IN_MEMORY) session.store?.settle(position); // The client has it: from here on it is never sent again.
   if (reasonCode >= 0x80) {
     giveUp(session, packetId); // [MQTT-4.3.3-4]: refused, the identifier is free.
     pump(session);

@@ -1,5 +1,5 @@
 /**
- * The consumer's end of a subscription to a queue: what came from the queue and could not be sent yet, and what
+ * The consumer's end of a subscription to a queue, or of a shared one: what came from the queue and could not be sent yet, and what
  * was sent with QoS 0 and not yet taken by the kernel. The queue's end, with credit and in-flight table, is on the queue's
  * worker (dispatch room); the two know each other by slot and generation.
  *
@@ -9,6 +9,7 @@
  * ```
  */
 import { Region } from "../base/region.ts";
+import { isSharedFilter } from "../mqtt/subscription-filter.ts";
 import type { Subscription } from "./subscription.ts";
 
 /** A delivery that waits for room in the session's window or socket; a copy of its own. */
@@ -20,8 +21,10 @@ interface Held {
 
 export class Attachment {
   readonly subscription: Subscription;
-  /** 0 or 1: what the deliveries are sent with. */
-  readonly qos: 0 | 1;
+  /** What the deliveries are sent with; of a shared subscription, at most. */
+  readonly qos: 0 | 1 | 2;
+  /** Of a shared subscription: its messages keep their QoS, and what its client refuses is done with. */
+  readonly isShared: boolean;
   /** The queue's worker and this attachment's slot there; -1 while there is no such queue, or the client is away. */
   worker = -1;
   slot = -1;
@@ -35,9 +38,10 @@ export class Attachment {
   /** QoS 0: positions written, with the connection's mark behind which each is taken. */
   readonly written: { position: number; mark: number }[] = [];
 
-  constructor(subscription: Subscription, qos: 0 | 1) {
+  constructor(subscription: Subscription, qos: 0 | 1 | 2) {
     this.subscription = subscription;
     this.qos = qos;
+    this.isShared = isSharedFilter(subscription.filter);
     this.refreshIdentifiers();
   }
 

@@ -172,7 +172,7 @@ function sendNext(session: Session, attendance: Attendance): void {
   }
 
   const qos = flags & DELIVERY_QOS_MASK;
-  const identifiers = identifiersOf(session, found.region, found.offset);
+  const identifiers = identifiersOf(session, found.region, found.offset, flags);
   const expired = isExpired(found.region, found.offset, host.nowMs());
   if (expired || !fits(attendance, found.region, found.offset, qos, identifiers, host.nowMs())) {
     if (expired) host.counters.droppedExpired += 1;

@@ -69,7 +69,7 @@ export function sendClaimed(session: Session, attendance: Attendance, packetId: 
   }
   const state = outgoing.stateOf(packetId);
   const qos = state === CLAIMED || state === SENT_QOS2 ? 2 : 1;
-  const identifiers = identifiersOf(session, found.region, found.offset);
+  const identifiers = identifiersOf(session, found.region, found.offset, outgoing.flagsOf(packetId));
   if (!fits(attendance, found.region, found.offset, qos, identifiers, host.nowMs())) {
     host.counters.droppedTooLarge += 1;
     if (position !== IN_MEMORY) session.store?.settle(position);

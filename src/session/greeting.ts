@@ -47,7 +47,7 @@ function encode(limits: SessionLimits, greeting: Greeting): Buffer {
       receiveMaximum: limits.receiveMaximum,
       maximumPacketBytes: limits.packetBytesMax,
       topicAliasMaximum: TOPIC_ALIAS_MAXIMUM,
-      isSharedSubscriptionAvailable: false,
+      isSharedSubscriptionAvailable: true,
       serverKeepAliveS: greeting.serverKeepAliveS, // [MQTT-3.2.2-21]
     },
     greeting.protocolLevel,

@@ -10,9 +10,10 @@
 import { INBOX_PAGE_BYTES, INBOX_PAGE_BYTES_MIN, INBOX_PAGES_SPARE_MAX } from "../base/limits.ts";
 import { copyBytes, Region } from "../base/region.ts";
 
-/** Delivery flags of an entry: bits 0-1 QoS, bit 2 RETAIN of the delivery. */
+/** Delivery flags of an entry: bits 0-1 QoS, bit 2 RETAIN of the delivery, bit 3 it came by a shared subscription. */
 export const DELIVERY_QOS_MASK = 0b11;
 export const DELIVERY_RETAIN = 0b100;
+export const DELIVERY_SHARED = 0b1000;
 
 /** The position of an entry whose message is in memory. */
 export const IN_MEMORY = -1;

@@ -62,6 +62,8 @@ export interface SessionLimits {
   readonly queuedBytesMax: number;
   /** Whether messages with QoS 0 wait for a session that outlives its connection, too, in memory. */
   readonly queuesQos0: boolean;
+  /** Which member of a shared subscription is given the next message. */
+  readonly sharedStrategy: "random" | "round_robin" | "least_inflight";
   /** Subscriptions of one session at most. */
   readonly subscriptionsMax: number;
   /** Seconds; a longer Keep Alive of an MQTT 5 client is lowered to it; 0 = no bound. */
@@ -170,6 +172,11 @@ export interface SessionHost {
 
   /** A consumer acknowledged (or rejected) a message of a queue. */
   settle(attachment: Attachment, position: number, accepted: boolean): void;
+  /**
+   * A member whose session outlives its connection takes a QoS 2 message of a shared subscription over: into its own inbox, and when it is
+   * on disk there, the subscription is done with it. False: no room now, the session is pumped again when there may be.
+   */
+  tryAdopt(attachment: Attachment, position: number, message: Region, offset: number, isRetain: boolean): boolean;
   /** A message of a queue that came too late to be sent: others take it. */
   decline(attachment: Attachment, position: number): void;
   /** What keeps this consumer from taking more, or null: read by the queue's worker before it chooses. */

@@ -11,7 +11,7 @@ import { onPuback, onPubcomp, onPubrec } from "./acknowledge.ts";
 import { disconnect, onDisconnectPacket } from "./disconnect.ts";
 import { onPublish, onPubrel } from "./publish.ts";
 import type { Attendance, Session } from "./session.ts";
-import { onSubscribe, onUnsubscribe } from "./subscribe.ts";
+import { hasSharedNoLocal, onSubscribe, onUnsubscribe } from "./subscribe.ts";
 
 const acknowledgement = new AckView();
 
@@ -116,7 +116,9 @@ function receiveRare(session: Session, attendance: Attendance, region: Region, s
     return;
   }
   const { packet } = decoded;
-  if (packet.kind === "subscribe") onSubscribe(session, attendance, packet);
+  if (packet.kind === "subscribe" && hasSharedNoLocal(packet))
+    disconnect(session, attendance, ReasonCode.protocolError);
+  else if (packet.kind === "subscribe") onSubscribe(session, attendance, packet);
   else if (packet.kind === "unsubscribe") onUnsubscribe(session, attendance, packet);
   else if (packet.kind === "disconnect") onDisconnectPacket(session, attendance, packet);
   else disconnect(session, attendance, ReasonCode.protocolError); // No AUTH without a method [MQTT-4.12.0-7].

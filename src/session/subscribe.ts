@@ -55,6 +55,10 @@ export function onSubscribe(session: Session, attendance: Attendance, packet: Su
   done();
 }
 
+/** Whether it asks for No Local on a shared subscription, a protocol error [MQTT-3.8.3-4]. */
+export const hasSharedNoLocal = ({ filters }: SubscribePacket): boolean =>
+  filters.some(({ filter, isNoLocal }) => isNoLocal && parseSubscription(filter).kind === "shared");
+
 const optionsOf = (request: SubscriptionRequest, identifier: number): SubscriptionOptions => ({
   qos: request.qos,
   noLocal: request.isNoLocal,
@@ -80,7 +84,6 @@ function subscribe(
   const parsed = parseSubscription(filter);
   const refuse = (code: number): Outcome => ({ reasonCode: attendance.protocolLevel === LEVEL_5 ? code : 0x80 });
   if (parsed.kind === "malformed") return refuse(parsed.reasonCode);
-  if (parsed.kind === "shared") return refuse(ReasonCode.sharedSubscriptionsNotSupported);
   if (session.subscriptions.size >= session.host.limits.subscriptionsMax && !session.subscriptions.has(filter)) {
     return refuse(ReasonCode.quotaExceeded);
   }
@@ -94,10 +97,11 @@ function subscribe(
   return { reasonCode: granted, subscription, isNew };
 }
 
-/** The QoS that a subscription to a queue is served with; undefined for an ordinary filter. */
-export function consumerQosOf(filter: string, options: SubscriptionOptions): 0 | 1 | undefined {
+/** The QoS that a subscription to a queue is served with, a shared one at most; undefined for an ordinary filter. */
+export function consumerQosOf(filter: string, options: SubscriptionOptions): 0 | 1 | 2 | undefined {
   const { kind } = parseSubscription(filter);
   if (kind === "legacyQueue") return 1;
+  if (kind === "shared") return options.qos;
   return kind === "queue" ? (Math.min(options.qos, 1) as 0 | 1) : undefined;
 }
 

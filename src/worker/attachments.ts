@@ -1,5 +1,5 @@
 /**
- * The consumers of this worker: the attachments of its sessions to queues, wherever those live.
+ * The consumers of this worker: the attachments of its sessions to queues and shared subscriptions, wherever those live.
  *
  * ```
  *   SUBSCRIBE ─► bound by address ─ queue is there, or the moment it is created ─► slot of the credit table ─► ATTACH
@@ -18,6 +18,10 @@ import { Attachment } from "../session/attachment.ts";
 import { mayConsume } from "../session/rights.ts";
 import type { Subscription } from "../session/subscription.ts";
 import type { Partner } from "./partner.ts";
+import type { ShareMembers } from "./share-members.ts";
+
+/** Where a consumer attaches. */
+type Place = Pick<AttachBody, "partition" | "target" | "group">;
 
 export class Attachments {
   readonly #registry: QueueRegistry;
@@ -28,6 +32,7 @@ export class Attachments {
   /** Attachments that found no slot. */
   readonly #waiting: readonly Set<Attachment>[];
   readonly #bindings = new Map<Attachment, QueueBinding>();
+  readonly #members: ShareMembers;
   readonly #onFull: (worker: number) => void;
 
   /** `partners` and `credit` by worker, this one's own included. `onFull`: the first consumer waits for another to go. */
@@ -35,8 +40,10 @@ export class Attachments {
     registry: QueueRegistry,
     partners: readonly Partner[],
     credit: readonly ArrayBufferLike[],
+    members: ShareMembers,
     onFull: (worker: number) => void,
   ) {
+    this.#members = members;
     this.#onFull = onFull;
     this.#registry = registry;
     this.#partners = partners;
@@ -47,6 +54,11 @@ export class Attachments {
 
   /** Ties an attachment to its queue; it attaches now, or the moment the queue is created. */
   bind(attachment: Attachment): void {
+    if (attachment.isShared) {
+      attachment.subscription.session.attachments.add(attachment);
+      this.#attachWaiting(attachment);
+      return;
+    }
     const address = queueAddressOf(attachment.subscription.filter);
     if (address === undefined) return;
     const binding = this.#registry.bind(address, (record) =>
@@ -55,6 +67,17 @@ export class Attachments {
     this.#bindings.set(attachment, binding);
     attachment.subscription.session.attachments.add(attachment);
     if (binding.record !== undefined) this.#attach(attachment, binding.record);
+  }
+
+  /** Attaches to what it is bound to, if that is there. */
+  #attachWaiting(attachment: Attachment): void {
+    const { filter } = attachment.subscription;
+    if (attachment.isShared) {
+      this.#attach(attachment, { partition: this.#members.partitionOf(filter), target: 0, group: filter });
+      return;
+    }
+    const record = this.#bindings.get(attachment)?.record;
+    if (record !== undefined) this.#attach(attachment, record);
   }
 
   /** The consumer is gone. */
@@ -97,7 +120,7 @@ export class Attachments {
     if (attachment.isDraining) return;
     const binding = this.#bindings.get(attachment);
     const isAllowed = this.#isAllowed(attachment);
-    if (isAllowed && !attachment.isBound && binding?.record !== undefined) this.#attach(attachment, binding.record);
+    if (isAllowed && !attachment.isBound) this.#attachWaiting(attachment);
     else if (!isAllowed) this.#replace(attachment.subscription, binding, undefined, true);
   }
 
@@ -114,12 +137,12 @@ export class Attachments {
     return attachment?.generation === generation ? attachment : undefined;
   }
 
-  #attach(attachment: Attachment, record: QueueRecord): void {
+  #attach(attachment: Attachment, place: Place): void {
     const { session, options } = attachment.subscription;
     const { attendance } = session;
     if (attendance === undefined) return;
     if (!this.#isAllowed(attachment)) return;
-    const worker = record.partition % this.#partners.length;
+    const worker = place.partition % this.#partners.length;
     const slots = this.#slots[worker]!;
     const slot = slots.open();
     if (slot === NO_CREDIT_SLOT) {
@@ -134,8 +157,9 @@ export class Attachments {
     const body: AttachBody = {
       slot,
       generation: attachment.generation,
-      partition: record.partition,
-      target: record.target,
+      partition: place.partition,
+      target: place.target,
+      ...(place.group === undefined ? {} : { group: place.group }),
       clientId: session.clientId,
       qos: attachment.qos,
       receiveMaximum: attendance.window,
@@ -184,8 +208,7 @@ export class Attachments {
     const [next] = this.#waiting[worker]!;
     if (next === undefined) return;
     this.#waiting[worker]!.delete(next);
-    const record = this.#bindings.get(next)?.record;
-    if (record !== undefined) this.#attach(next, record);
+    this.#attachWaiting(next);
   }
 
   #send(attachment: Attachment, gone: boolean): void {

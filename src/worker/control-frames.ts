@@ -4,6 +4,12 @@ import {
   type AttachBody,
   DETACH,
   type DetachBody,
+  JOIN,
+  JOINED,
+  type JoinBody,
+  type JoinedBody,
+  LEAVE,
+  type LeaveBody,
   RECALL,
   RECALLED,
   RELEASE,
@@ -22,6 +28,8 @@ import type { Publishing, RoutedQueue } from "./publishing.ts";
 import type { QueueOwner } from "./queue-owner.ts";
 import type { RetainedMessages } from "./retained-messages.ts";
 import type { RouteAnnouncer } from "./route-announcer.ts";
+import type { ShareGroups } from "./share-groups.ts";
+import type { ShareMembers } from "./share-members.ts";
 
 export interface ControlFramesParts {
   readonly partners: readonly Partner[];
@@ -30,6 +38,8 @@ export interface ControlFramesParts {
   readonly owner: QueueOwner;
   readonly publishing: Publishing;
   readonly retained: RetainedMessages;
+  readonly shares: ShareGroups;
+  readonly members: ShareMembers;
 }
 
 export class ControlFrames {
@@ -40,7 +50,7 @@ export class ControlFrames {
   }
 
   take(from: number, kind: number, body: object): void {
-    const { partners, index, announcer, owner, publishing, retained } = this.#parts;
+    const { partners, index, announcer, owner, publishing, retained, shares, members } = this.#parts;
     switch (kind) {
       case ATTACH:
         owner.onAttach(from, body as AttachBody);
@@ -56,6 +66,18 @@ export class ControlFrames {
       }
       case ROUTED:
         announcer.onRouted((body as RoutedBody).token);
+        break;
+      case JOIN: {
+        const { token, ...member } = body as JoinBody;
+        const answer: JoinedBody = { token };
+        shares.join(member, members.partitionOf(member.filter), () => partners[from]!.control(JOINED, answer));
+        break;
+      }
+      case JOINED:
+        members.onJoined((body as JoinedBody).token);
+        break;
+      case LEAVE:
+        shares.leave(body as LeaveBody);
         break;
       case RECALL:
         retained.onRecall(from, body as RecallBody);

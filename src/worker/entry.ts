@@ -100,13 +100,13 @@ function creditOf(): { creditOut: ArrayBufferLike[]; creditIn: ArrayBufferLike[]
   };
 }
 
-const { queues, routes, inbound } = worker.recover();
+const { queues, routes, inbound, shares } = worker.recover();
 const commands = new CommandServer(data.commands, worker, queues);
 
 main.on("message", (message: ToWorker) => {
   switch (message.kind) {
     case "begin":
-      worker.begin(message.routes, message.inbound);
+      worker.begin(message.routes, message.inbound, message.shares);
       tell({ kind: "begun" });
       break;
     case "serve":
@@ -217,4 +217,4 @@ async function close(): Promise<void> {
   main.close();
 }
 
-tell({ kind: "opened", routes, inbound });
+tell({ kind: "opened", routes, inbound, shares });

@@ -31,6 +31,7 @@ import type { Partition } from "./partition.ts";
 import type { Partner } from "./partner.ts";
 import type { RetainedMessages } from "./retained-messages.ts";
 import { packetKeyOf } from "./session-record.ts";
+import type { ShareGroup } from "./share-group.ts";
 import { awaitPartitions, KNOWN, NOT_STAGED, newStaging, resetStaging, type Staging } from "./staging.ts";
 import type { Joins } from "./waiters.ts";
 
@@ -38,6 +39,8 @@ import type { Joins } from "./waiters.ts";
 export interface RoutedQueue {
   readonly queue: Queue;
   readonly partition: Partition;
+  /** Of a shared subscription; then `queue` is for what that stores. */
+  readonly group: ShareGroup | undefined;
 }
 
 export interface PublishingParts {
@@ -219,7 +222,11 @@ export class Publishing {
       if (this.#isOverfull) reason = ReasonCode.quotaExceeded;
     }
     for (let index = 0; index < queues.length; index += 1) {
-      const outcome = this.#toQueue(queues[index]!, message, offset, bytes);
+      const { group } = queues[index]!;
+      const isQueued = group === undefined || group.stores(message, offset);
+      const outcome = isQueued
+        ? this.#toQueue(queues[index]!, message, offset, bytes)
+        : this.#toMembers(group, message, offset, bytes);
       if (outcome > reason || reason === ReasonCode.noMatchingSubscribers) reason = outcome;
     }
     if (isRetain(message, offset) && !this.#retain(message, offset, bytes)) reason = ReasonCode.quotaExceeded;
@@ -269,6 +276,12 @@ export class Publishing {
         else staging.isInMemory = true;
         return ReasonCode.success;
     }
+  }
+
+  /** What a shared subscription does not store is on its way, or kept in memory: nobody waits for that. */
+  #toMembers(group: ShareGroup, message: Region, offset: number, bytes: number): number {
+    if (!this.#isRoutedBefore) group.take(message, offset, bytes);
+    return ReasonCode.success;
   }
 
   #toSubscribers(

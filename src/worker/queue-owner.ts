@@ -10,11 +10,12 @@ import type { Region } from "../base/region.ts";
 import { Consumer } from "../dispatch/consumer.ts";
 import { CreditTable } from "../dispatch/credit.ts";
 import { CreditReader } from "../dispatch/credit-reader.ts";
-import { type ConsumerLink, Dispatcher } from "../dispatch/dispatcher.ts";
+import { type AnyDispatcher, type ConsumerLink, Dispatcher } from "../dispatch/dispatcher.ts";
 import { ReadyQueues } from "../dispatch/ready-queues.ts";
 import type { AttachBody, DetachBody } from "../frame/kinds.ts";
 import { totalBytes } from "../frame/message.ts";
 import type { QueueRecord } from "../queue/definition.ts";
+import type { PairedQueue } from "../queue/paired-queue.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { Partition } from "./partition.ts";
 import type { Partner } from "./partner.ts";
@@ -25,7 +26,10 @@ export class QueueOwner {
   readonly #ready = new ReadyQueues();
   /** By partition, then target. */
   readonly #dispatchers = new Map<number, Map<number, Dispatcher>>();
-  readonly #link: ConsumerLink;
+  /** How a message gets to a consumer. */
+  readonly link: ConsumerLink;
+  /** The dispatcher of a shared subscription that lives here. */
+  sharedBy: (filter: string) => AnyDispatcher | undefined = () => undefined;
 
   /** `partners` and `credit` (the tables that the consumers' workers write) by worker. */
   constructor(
@@ -36,7 +40,7 @@ export class QueueOwner {
     this.#partitions = partitions;
     this.#readers = credit.map((memory) => new CreditReader(new CreditTable(memory)));
     for (const number of partitions.keys()) this.#dispatchers.set(number, new Map());
-    this.#link = {
+    this.link = {
       deliver: (consumer: Consumer, position: number, message: Region, offset: number, isRedelivered: boolean) =>
         partners[consumer.worker]!.deliver(
           consumer.slot,
@@ -74,9 +78,19 @@ export class QueueOwner {
   remove(record: QueueRecord): void {
     const dispatcher = this.dispatcherOf(record);
     if (dispatcher === undefined) return;
-    for (const consumer of dispatcher.close()) this.#readers[consumer.worker]!.remove(consumer);
+    this.close(dispatcher);
     this.#dispatchers.get(record.partition)!.delete(record.target);
     this.#partitions.get(record.partition)!.queues.remove(record.target);
+  }
+
+  /** A dispatcher for a shared subscription; `close` ends it. */
+  newDispatcher(queue: PairedQueue): AnyDispatcher {
+    return new Dispatcher(queue, this.#ready);
+  }
+
+  /** Ends all its consumers. */
+  close(dispatcher: AnyDispatcher): void {
+    for (const consumer of dispatcher.close()) this.#readers[consumer.worker]!.remove(consumer);
   }
 
   /** Every queue of this worker. */
@@ -85,7 +99,8 @@ export class QueueOwner {
   }
 
   onAttach(from: number, body: AttachBody): void {
-    const dispatcher = this.#dispatchers.get(body.partition)?.get(body.target);
+    const { group, partition, target } = body;
+    const dispatcher = group === undefined ? this.#dispatchers.get(partition)?.get(target) : this.sharedBy(group);
     if (dispatcher === undefined) return; // Deleted meanwhile; the consumer's worker is about to hear of it.
     const reader = this.#readers[from]!;
     const consumer = new Consumer({
@@ -132,7 +147,7 @@ export class QueueOwner {
     for (let left = HAND_OUTS_PER_TURN; left > 0; left -= PUMP_COST_HAND_OUTS) {
       const dispatcher = this.#ready.next();
       if (dispatcher === undefined) break;
-      left -= dispatcher.pump(nowMs, random, this.#link, HAND_OUTS_OF_QUEUE_PER_TURN);
+      left -= dispatcher.pump(nowMs, random, this.link, HAND_OUTS_OF_QUEUE_PER_TURN);
     }
     return this.#ready.count > 0;
   }

@@ -46,7 +46,7 @@ export class QueueRoutes {
 
   #open(record: QueueRecord): RoutedQueue {
     const { owner, partitions } = this.#parts;
-    const routed = { queue: owner.open(record), partition: partitions.get(record.partition)! };
+    const routed = { queue: owner.open(record), partition: partitions.get(record.partition)!, group: undefined };
     this.#own.set(record.definition.name, routed);
     return routed;
   }

@@ -7,6 +7,7 @@
  */
 import { decodeStructured } from "../base/structured.ts";
 import type { RecordSummary } from "../log/contract.ts";
+import { isSharedFilter } from "../mqtt/subscription-filter.ts";
 import type { QueueRecord } from "../queue/definition.ts";
 import { IN_MEMORY } from "../session/inbox.ts";
 import { RELEASED, SENT_QOS2 } from "../session/outgoing.ts";
@@ -25,6 +26,7 @@ import {
 export interface RecoveryParts {
   readonly desk: SessionDesk;
   readonly openQueue: (record: QueueRecord) => void;
+  readonly openShare: (record: QueueRecord) => void;
   /** A session's subscription is routed again; queue subscriptions wait for the client. */
   readonly route: (subscription: Subscription) => void;
   readonly nowMs: number;
@@ -37,6 +39,10 @@ export function recoverPartition(partition: Partition, parts: RecoveryParts): Qu
   partition.log.entries("queues", (_name, bytes) => {
     const record = decodeStructured<QueueRecord>(bytes);
     partition.noteTarget(record.target);
+    if (isSharedFilter(record.definition.name)) {
+      parts.openShare(record);
+      return;
+    }
     queues.push(record);
     parts.openQueue(record);
   });

@@ -29,6 +29,8 @@ import type { RetainedMessages } from "./retained-messages.ts";
 import type { RouteAnnouncer } from "./route-announcer.ts";
 import { parsePacketKey } from "./session-record.ts";
 import { SessionTimers } from "./session-timers.ts";
+import { tryAdopt } from "./share-adoption.ts";
+import type { ShareMembers } from "./share-members.ts";
 import { StoredSessions } from "./stored-sessions.ts";
 import type { WantedQueues } from "./wanted-queues.ts";
 
@@ -42,6 +44,7 @@ export interface SessionDeskParts {
   readonly index: FilterIndex<Subscription, RoutedQueue>;
   readonly announcer: RouteAnnouncer;
   readonly attachments: Attachments;
+  readonly members: ShareMembers;
   readonly wanted: WantedQueues;
   readonly origins: Origins;
   readonly retained: RetainedMessages;
@@ -178,9 +181,15 @@ export class SessionDesk implements SessionHost {
   }
 
   subscribe(subscription: Subscription, previous: Subscription | undefined, done: () => void): void {
-    const { index, announcer, attachments } = this.#parts;
-    if (subscription.attachment !== undefined) {
-      attachments.bind(subscription.attachment);
+    const { index, announcer, attachments, members } = this.#parts;
+    const { attachment } = subscription;
+    if (attachment?.isShared === true) {
+      members.join(subscription, done);
+      attachments.bind(attachment);
+      return;
+    }
+    if (attachment !== undefined) {
+      attachments.bind(attachment);
       this.wantQueue(subscription, done);
       return;
     }
@@ -195,9 +204,12 @@ export class SessionDesk implements SessionHost {
   }
 
   unsubscribe(subscription: Subscription): void {
-    const { index, announcer, attachments } = this.#parts;
-    if (subscription.attachment !== undefined) {
-      attachments.drain(subscription.attachment);
+    const { index, announcer, attachments, members } = this.#parts;
+    const { attachment, session, filter } = subscription;
+    if (attachment !== undefined) {
+      attachments.drain(attachment);
+      const isReplaced = (session.subscriptions.get(filter) ?? subscription) !== subscription;
+      if (attachment.isShared && !isReplaced) members.leave(subscription);
       return;
     }
     index.removeSubscriber(subscription.filter, subscription);
@@ -219,6 +231,12 @@ export class SessionDesk implements SessionHost {
 
   settle(attachment: Attachment, position: number, accepted: boolean): void {
     this.#parts.attachments.settle(attachment, position, accepted, true);
+  }
+
+  tryAdopt(attachment: Attachment, position: number, message: Region, offset: number, isRetain: boolean): boolean {
+    const { session } = attachment.subscription;
+    const home = this.#parts.partitions.get(session.homePartition)!;
+    return tryAdopt(home, this.#parts.attachments, attachment, position, message, offset, isRetain);
   }
 
   decline(attachment: Attachment, position: number): void {
@@ -259,8 +277,9 @@ export class SessionDesk implements SessionHost {
 
   /** From now on the session's messages are stored: its routes say so. */
   #routeDurable(session: Session): void {
-    const { index, announcer } = this.#parts;
+    const { index, announcer, members } = this.#parts;
     for (const subscription of session.subscriptions.values()) {
+      if (subscription.attachment?.isShared === true) members.join(subscription, () => {});
       if (subscription.attachment !== undefined) continue;
       index.addSubscriber(subscription.filter, subscription, true);
       announcer.tell(subscription.filter, index.stateOf(subscription.filter), () => {});
@@ -296,10 +315,11 @@ export class SessionDesk implements SessionHost {
     this.#parked.delete(session);
     this.#timers.cancel(session);
     publishWill(session); // At the latest now [MQTT-3.1.3-9].
+    for (const attachment of [...session.attachments]) this.detach(attachment);
     for (const subscription of session.subscriptions.values()) {
       if (subscription.attachment === undefined) this.unsubscribe(subscription);
+      else if (subscription.attachment.isShared) this.#parts.members.leave(subscription);
     }
-    for (const attachment of [...session.attachments]) this.detach(attachment);
     const untilMs = this.nowMs() + PACKET_ID_MEMORY_MS;
     this.#packetIds.set(session.clientId, { last: session.outgoing.lastPacketId, untilMs });
     if (this.#packetIds.size > PACKET_ID_MEMORIES_MAX) this.#packetIds.delete(this.#packetIds.keys().next().value!);

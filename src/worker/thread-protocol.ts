@@ -4,7 +4,7 @@
  * ```
  *   main                                   worker
  *   new Worker(WorkerData) ──────────────► opens its partitions, recovers
- *                          ◄── opened ──── its routes, its QoS 2 identifiers
+ *                          ◄── opened ──── its routes, its QoS 2 identifiers, its sessions' shared subscriptions
  *   begin (all others' routes) ──────────► knows the whole index
  *                          ◄── begun ─────
  *   serve ───────────────────────────────► knows every queue, too: wills may be published
@@ -36,6 +36,7 @@ import type { Listener } from "../transport/listener.ts";
 import type { TlsMaterial } from "../transport/tls.ts";
 import type { AccessChange } from "./access-change.ts";
 import type { RouteSummary } from "./route-announcer.ts";
+import type { FoundShares, Recovered } from "./worker-start.ts";
 
 /** Who may connect, publish and subscribe, as the settings say. */
 export interface WorkerAccess {
@@ -89,6 +90,7 @@ export type ToWorker =
       readonly routes: readonly (readonly RouteSummary[])[];
       /** QoS 2 identifiers found in the partitions of each. */
       readonly inbound: readonly (readonly string[])[];
+      readonly shares: readonly FoundShares[];
     }
   | {
       readonly kind: "connection";
@@ -106,7 +108,7 @@ export type ToWorker =
   | { readonly kind: "close" };
 
 export type FromWorker =
-  | { readonly kind: "opened"; readonly routes: readonly RouteSummary[]; readonly inbound: readonly string[] }
+  | ({ readonly kind: "opened" } & Pick<Recovered, "routes" | "inbound" | "shares">)
   | { readonly kind: "begun" }
   | { readonly kind: "changed" }
   | { readonly kind: "verify"; readonly request: PasswordRequest }

@@ -1,19 +1,28 @@
 /** What a worker does by the clock: its queues look at their deadlines, and what is only kept for a while is forgotten. */
 import { HOUSEKEEPING_MS, QUEUE_IDLE_TICK_MS, QUEUE_TICK_MS } from "../base/limits.ts";
 import { TimerEntry, type TimerWheel } from "../base/timer-wheel.ts";
-import type { QueueOwner } from "./queue-owner.ts";
+
+/** Whoever has queues. */
+interface DeadlineOwner {
+  onDeadline(nowMs: number): void;
+  nextDeadlineMs(): number;
+}
 
 export class Upkeep {
   readonly #wheel: TimerWheel;
   readonly #queueTick: TimerEntry;
   readonly #housekeeping: TimerEntry;
 
-  constructor(wheel: TimerWheel, owner: QueueOwner, keepHouse: (nowMs: number) => void) {
+  constructor(wheel: TimerWheel, owners: readonly DeadlineOwner[], keepHouse: (nowMs: number) => void) {
     this.#wheel = wheel;
     this.#queueTick = new TimerEntry((now) => {
-      owner.onDeadline(now);
+      let nextMs = Number.POSITIVE_INFINITY;
+      for (const owner of owners) {
+        owner.onDeadline(now);
+        nextMs = Math.min(nextMs, owner.nextDeadlineMs());
+      }
       // What expires is never handed out, whenever it is counted; what is newly rejected brings the tick forward.
-      const nextMs = Math.max(owner.nextDeadlineMs(), now + QUEUE_TICK_MS);
+      nextMs = Math.max(nextMs, now + QUEUE_TICK_MS);
       this.#tickQueuesAt(Math.min(nextMs, now + QUEUE_IDLE_TICK_MS));
     });
     this.#housekeeping = new TimerEntry((now) => {

@@ -47,12 +47,14 @@ import { RetainedMessages } from "./retained-messages.ts";
 import type { RingPartner } from "./ring-partner.ts";
 import { RouteAnnouncer, type RouteSummary } from "./route-announcer.ts";
 import { SessionDesk } from "./session-desk.ts";
+import { ShareGroups } from "./share-groups.ts";
+import { ShareMembers } from "./share-members.ts";
 import { NODE_EVENT_LOOP, Turns } from "./turns.ts";
 import { Upkeep } from "./upkeep.ts";
 import { Joins } from "./waiters.ts";
 import { WantedQueues } from "./wanted-queues.ts";
 import type { WorkerOptions } from "./worker-options.ts";
-import { type Recovered, WorkerStart } from "./worker-start.ts";
+import { type FoundShares, type Recovered, WorkerStart } from "./worker-start.ts";
 
 export class BrokerWorker implements PartnerHandler {
   readonly desk: SessionDesk;
@@ -72,6 +74,8 @@ export class BrokerWorker implements PartnerHandler {
   readonly #attachments: Attachments;
   readonly #retained: RetainedMessages;
   readonly sent: SentCounts;
+  readonly #members: ShareMembers;
+  readonly #shares: ShareGroups;
   readonly #controlFrames: ControlFrames;
   readonly #joins = new Joins();
   readonly #wheel: TimerWheel;
@@ -123,7 +127,8 @@ export class BrokerWorker implements PartnerHandler {
     const seed = (): number => Math.floor(options.random() * 2 ** 32);
     this.#index = new FilterIndex((subscription) => subscription.session, seed());
     this.#announcer = new RouteAnnouncer(this.#rings);
-    this.#attachments = new Attachments(this.registry, this.#partners, options.creditOut, (owner) =>
+    this.#members = new ShareMembers(this.#partners, options.partitions);
+    this.#attachments = new Attachments(this.registry, this.#partners, options.creditOut, this.#members, (owner) =>
       options.onFault(
         { owner },
         "all places for consumers of that worker's queues are taken; further ones wait for one to go",
@@ -131,6 +136,18 @@ export class BrokerWorker implements PartnerHandler {
     );
     this.#retained = new RetainedMessages(worker, options.partitions, this.#partners, seed(), nowMs);
     this.owner = new QueueOwner(this.partitions, this.#partners, options.creditIn);
+    this.#shares = new ShareGroups({
+      partitions: this.partitions,
+      owner: this.owner,
+      index: this.#index,
+      announcer: this.#announcer,
+      limits: options.limits,
+      counters: () => this.desk.counters,
+      nowMs,
+      random: options.random,
+      wake,
+    });
+    this.owner.sharedBy = (filter) => this.#shares.dispatcherOf(filter);
     this.queueRoutes = new QueueRoutes({
       registry: this.registry,
       owner: this.owner,
@@ -158,6 +175,8 @@ export class BrokerWorker implements PartnerHandler {
       owner: this.owner,
       publishing: this.publishing,
       retained: this.#retained,
+      shares: this.#shares,
+      members: this.#members,
     });
     this.wanted = new WantedQueues({
       registry: this.registry,
@@ -175,6 +194,7 @@ export class BrokerWorker implements PartnerHandler {
       index: this.#index,
       announcer: this.#announcer,
       attachments: this.#attachments,
+      members: this.#members,
       wanted: this.wanted,
       origins: this.origins,
       retained: this.#retained,
@@ -193,9 +213,11 @@ export class BrokerWorker implements PartnerHandler {
       retained: this.#retained,
       index: this.#index,
       announcer: this.#announcer,
+      groups: this.#shares,
+      members: this.#members,
       random: options.random,
     });
-    this.#upkeep = new Upkeep(this.#wheel, this.owner, (now) => {
+    this.#upkeep = new Upkeep(this.#wheel, [this.owner, this.#shares], (now) => {
       this.desk.keepHouse(now);
       this.#index.trim();
     });
@@ -213,9 +235,13 @@ export class BrokerWorker implements PartnerHandler {
     return found;
   }
 
-  /** The routes and QoS 2 identifiers of all workers, by worker: this one's own routes are passed over. */
-  begin(routes: readonly (readonly RouteSummary[])[], inbound: readonly (readonly string[])[]): void {
-    this.#start.begin(routes, inbound);
+  /** The routes, QoS 2 identifiers and shared subscriptions of all workers, by worker: this one's own routes are passed over. */
+  begin(
+    routes: readonly (readonly RouteSummary[])[],
+    inbound: readonly (readonly string[])[],
+    shares: readonly FoundShares[],
+  ): void {
+    this.#start.begin(routes, inbound, shares);
     this.wake();
   }
 
@@ -301,7 +327,9 @@ export class BrokerWorker implements PartnerHandler {
     if (!this.#isOverBudget() && this.desk.retryParked()) isBusy = true;
     if (this.#pumpSessions()) isBusy = true;
     for (const { queues } of this.partitions.values()) if (queues.workSome(QUEUE_STEP_MESSAGES)) isBusy = true;
+    if (this.#shares.workSome(QUEUE_STEP_MESSAGES)) isBusy = true;
     if (this.owner.pump(nowMs, this.#options.random)) isBusy = true;
+    this.#shares.endTurn(nowMs);
     if (this.#retained.turn()) isBusy = true;
     if (this.desk.removeSome()) isBusy = true;
     for (const { log, queues } of this.partitions.values()) {

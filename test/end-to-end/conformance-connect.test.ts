@@ -228,7 +228,7 @@ describe.skipIf(isMissing("broker"))("CONNECT, clause by clause", () => {
       maximumPacketSize: 1024 * 1024,
       serverKeepAlive: 65_535,
       topicAliasMaximum: 32,
-      sharedSubscriptionAvailable: false,
+      sharedSubscriptionAvailable: true,
     });
     await client.end();
   });

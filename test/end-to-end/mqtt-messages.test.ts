@@ -202,16 +202,6 @@ describeServers("messages", (subject) => {
   });
 
   if (subject.isRestante) {
-    it.each([
-      [5, 0x9e],
-      [4, 0x80],
-    ] as const)("refuses shared subscriptions to a client of version %i", async (version, code) => {
-      const client = await open("sharing", { version });
-      expect((await client.subscribe("$share/group/topic", { qos: 1 })).granted).toEqual([code]);
-      if (version === 5) expect(client.connack.properties?.sharedSubscriptionAvailable).toBe(false);
-      await client.end();
-    });
-
     it.each(["$SYS/x", "$share/g/x", "$queue/x", "$q/x"])("refuses to publish to %s", async (topic) => {
       const v5 = await open("v5");
       expect(await v5.publishSettled(topic, "x", { qos: 1 })).toBe(0x90);

@@ -29,6 +29,7 @@ const LIMITS: SessionLimits = {
   queuedMessagesMax: 1_000,
   queuedBytesMax: 64 * 1024 * 1024,
   queuesQos0: false,
+  sharedStrategy: "round_robin",
   subscriptionsMax: 1_000,
   keepAliveMaxS: 0,
   level3ExpiryS: Number.POSITIVE_INFINITY,
@@ -131,7 +132,8 @@ export class Rig {
     const recovered = this.workers.map((worker) => worker.recover());
     const routes = recovered.map((each) => each.routes);
     const inbound = recovered.map((each) => each.inbound);
-    for (const worker of this.workers) worker.begin(routes, inbound);
+    const shares = recovered.map((each) => each.shares);
+    for (const worker of this.workers) worker.begin(routes, inbound, shares);
     for (const { queues } of recovered) {
       for (const record of queues) {
         this.records.push(record);
