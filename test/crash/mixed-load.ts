@@ -62,14 +62,12 @@ export class MixedPublisher {
     return `${name} ${state}, sent ${this.sent}, acknowledged ${this.acknowledged}, refused ${this.refused}`;
   }
 
-  /** Calls `act` in the moment in which the next PUBACK or PUBCOMP that says yes is read; answers its answer. */
-  afterNextAcknowledgement<T>(act: () => T): Promise<T> {
-    return new Promise((resolve) => {
-      this.#onAcknowledged = () => {
-        this.#onAcknowledged = undefined;
-        resolve(act());
-      };
-    });
+  /** Calls `act` in the moment in which the next PUBACK or PUBCOMP that says yes is read. */
+  onNextAcknowledgement(act: () => void): void {
+    this.#onAcknowledged = () => {
+      this.#onAcknowledged = undefined;
+      act();
+    };
   }
 
   async stop(): Promise<void> {

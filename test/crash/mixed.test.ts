@@ -93,11 +93,13 @@ describeWorkers("kill, queues of every kind", (workers) => {
     await pause(random() * 300);
     // As early after a PUBACK as can be: what had to be on disk for it, and is not, is lost.
     const publisher = publishers[Math.floor(random() * publishers.length)]!;
-    const killedAtMs = await publisher.afterNextAcknowledgement(() => {
+    let killedAtMs = 0;
+    publisher.onNextAcknowledgement(() => {
       broker.signal("SIGKILL");
-      return performance.now();
+      killedAtMs = performance.now();
+      isKilled = true;
     });
-    isKilled = true;
+    await eventually(() => `${publisher} is acknowledged:\n${describeClients()}`, isDone, HANG_MS);
     await broker.ended;
     model.onKilled(killedAtMs);
     await Promise.all(load);
