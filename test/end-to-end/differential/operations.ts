@@ -75,6 +75,14 @@ export const EXCLUDED: readonly (readonly [what: string, why: string])[] = [
     "a new connection of a client ID that goes on with the session of one that is still there and has a will",
     "mosquitto 2.0 does not publish that will; [MQTT-3.1.2-8] and section 3.1.3.2.2 of 5.0 have it published, with a will delay of 0",
   ],
+  [
+    "a subscription that is made again with another No Local or Retain As Published",
+    "mosquitto 2.0 keeps the old ones; [MQTT-3.8.4-3] has the subscription replaced",
+  ],
+  [
+    "the end or change of a subscription with an identifier",
+    "Restante finds the identifiers of a message that waited, or is sent again, among the subscriptions of that moment; mosquitto 2.0 keeps those of its arrival, which is closer to [MQTT-3.3.4-3]",
+  ],
 ];
 
 const NAMES: readonly Name[] = ["a", "b", "c"];
@@ -88,6 +96,8 @@ interface Known {
   hasWill: boolean;
   expiryS: number;
   filters: Set<string>;
+  /** Of each subscription that was made, what a later one of the same filter keeps in peer lists. */
+  options: Map<string, { readonly nl: boolean; readonly rap: boolean; readonly identifier: number }>;
   aliases: Map<number, string>;
 }
 
@@ -102,6 +112,7 @@ export function randomList(random: () => number, length: number, kind: "peer" | 
     hasWill: false,
     expiryS: 0,
     filters: new Set(),
+    options: new Map(),
     aliases: new Map(),
   });
   const known: Record<Name, Known> = { a: fresh(), b: fresh(), c: fresh() };
@@ -127,18 +138,16 @@ export function randomList(random: () => number, length: number, kind: "peer" | 
     if (kind === "peer" && overlaps(filter, client.filters)) return;
     const isV5 = versions[by] === 5;
     client.filters.add(filter);
-    const nl = isV5 && chance(0.25);
-    const rh = pick([0, 0, 1, 2] as const);
-    operations.push({
-      kind: "subscribe",
-      by,
-      filter,
-      qos: qos(),
-      nl,
+    const drawn = {
+      nl: isV5 && chance(0.25),
       rap: isV5 && chance(0.3),
-      rh: isV5 ? (nl && kind === "peer" ? 2 : rh) : 0,
       identifier: isV5 && chance(0.5) ? 1 + below(5) : 0,
-    });
+    };
+    const kept = kind === "peer" ? (client.options.get(filter) ?? drawn) : drawn;
+    client.options.set(filter, kept);
+    const rh = pick([0, 0, 1, 2] as const);
+    const retainHandling = kept.nl && kind === "peer" ? 2 : rh;
+    operations.push({ kind: "subscribe", by, filter, qos: qos(), rh: isV5 ? retainHandling : 0, ...kept });
   };
 
   const publish = (by: Name): void => {
@@ -186,6 +195,7 @@ export function randomList(random: () => number, length: number, kind: "peer" | 
     else if (drawn < 0.74) subscribe(by);
     else if (drawn < 0.8) {
       const filter = chance(0.8) && client.filters.size > 0 ? pick([...client.filters]) : pick(FILTERS);
+      if (kind === "peer" && client.filters.has(filter) && client.options.get(filter)?.identifier !== 0) continue;
       client.filters.delete(filter);
       operations.push({ kind: "unsubscribe", by, filter });
     } else if (drawn < 0.86) {
