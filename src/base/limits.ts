@@ -23,18 +23,13 @@ export const CONNECT_PACKET_BYTES_MAX = 512 * 1024;
 /** How long a stranger may take for it. */
 export const CONNECT_DEADLINE_MS = 10_000;
 
-// Passwords
-/** Threads that hash: each takes a core for tens of milliseconds a password, and 16 MiB at the default cost. */
+// Access: files of users and rules, passwords, decisions
+export const ACCESS_FILE_BYTES_MAX = 16 * 1024 * 1024;
+/** Threads that hash passwords, each tens of milliseconds and 16 MiB a password; they end when none has come for so long. */
 export const PASSWORD_THREADS_MAX = 2;
-/** A thread ends when no password has come for so long. */
 export const PASSWORD_THREADS_IDLE_MS = 10_000;
 /** CONNECTs that wait for one: about five seconds of two threads; clients wait longer. Beyond it they are told to come again. */
 export const PASSWORDS_WAITING_MAX = 256;
-/** A hundred thousand users. */
-export const PASSWORD_FILE_BYTES_MAX = 16 * 1024 * 1024;
-
-// Access rules
-export const RULES_FILE_BYTES_MAX = 4 * 1024 * 1024;
 /** Decisions on topics that a thread remembers, a power of two, and the longest topic of one: 1 MiB. */
 export const DECISIONS_REMEMBERED = 8_192;
 export const DECISION_TOPIC_BYTES_MAX = 128;

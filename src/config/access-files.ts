@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { type PasswordEntry, parsePasswordFile } from "../access/password-file.ts";
 import { type Rules, readRules } from "../access/rules.ts";
 import { CodedError } from "../base/errors.ts";
-import { PASSWORD_FILE_BYTES_MAX, RULES_FILE_BYTES_MAX } from "../base/limits.ts";
+import { ACCESS_FILE_BYTES_MAX } from "../base/limits.ts";
 import { readYaml } from "./file.ts";
 import type { Settings } from "./settings.ts";
 
@@ -18,10 +18,7 @@ export interface AccessFiles {
 export function loadAccessFiles({ access }: Pick<Settings, "access">): AccessFiles {
   const { password_file: passwordFile, rules_file: rulesFile } = access;
   const users = passwordFile === null ? undefined : parsePasswordFile(readPasswordFile(passwordFile), passwordFile);
-  const rules =
-    rulesFile === null
-      ? undefined
-      : rulesOf(rulesFile, textOf(rulesFile, RULES_FILE_BYTES_MAX, "the file of access rules"));
+  const rules = rulesFile === null ? undefined : rulesOf(rulesFile, textOf(rulesFile, "the file of access rules"));
   return { users, rules };
 }
 
@@ -37,9 +34,9 @@ const invalid = (line: string, cause?: unknown): CodedError =>
   new CodedError("ACCESS_INVALID", line.replaceAll(/\s*\n\s*/g, " "), cause);
 
 /** The text of a password file. */
-export const readPasswordFile = (file: string): string => textOf(file, PASSWORD_FILE_BYTES_MAX, "the password file");
+export const readPasswordFile = (file: string): string => textOf(file, "the password file");
 
-function textOf(file: string, bytesMax: number, noun: string): string {
+function textOf(file: string, noun: string): string {
   let bytes: Buffer;
   try {
     bytes = readFileSync(file);
@@ -47,6 +44,6 @@ function textOf(file: string, bytesMax: number, noun: string): string {
     const { code } = error as NodeJS.ErrnoException;
     throw new CodedError("ACCESS_INVALID", `cannot read ${noun} ${file}: ${code}`, error);
   }
-  if (bytes.length > bytesMax) throw new CodedError("ACCESS_INVALID", `${file}: too large for ${noun}`);
+  if (bytes.length > ACCESS_FILE_BYTES_MAX) throw new CodedError("ACCESS_INVALID", `${file}: too large for ${noun}`);
   return bytes.toString("utf8");
 }
