@@ -118,10 +118,9 @@ export class Attachments {
   /** The consumer's rights are others: it loses its queue, which takes back what it had, or gets it. */
   judge(attachment: Attachment): void {
     if (attachment.isDraining) return;
-    const binding = this.#bindings.get(attachment);
     const isAllowed = this.#isAllowed(attachment);
     if (isAllowed && !attachment.isBound) this.#attachWaiting(attachment);
-    else if (!isAllowed) this.#replace(attachment.subscription, binding, undefined, true);
+    else if (!isAllowed) this.#replace(attachment.subscription, this.#bindings.get(attachment), undefined, true);
   }
 
   /** Whether the rules let its session have what it is bound to. */

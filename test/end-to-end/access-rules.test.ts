@@ -185,6 +185,24 @@ describeWorkers("access rules", (workers) => {
     await alice.end();
   });
 
+  it("hold for shared subscriptions as for queues", async () => {
+    const alice = await as("alice");
+    for (const [filter, code] of [
+      ["$share/g/closed", 0x87],
+      ["$share/g/open/#", 0x87],
+      ["$share/g/open/shared", 1],
+    ] as const) {
+      expect((await alice.subscribe(filter, { qos: 1 })).granted, filter).toEqual([code]);
+    }
+    await publish("open/shared", "hers");
+    expect(await alice.receiveTexts(1)).toEqual(["hers"]);
+    await reload({ ...RULES, rules: [{ deny: "subscribe", topic: "open/shared" }, ...RULES.rules] });
+    await publish("open/shared", "nobody's");
+    await alice.ping();
+    expect(alice.waiting).toEqual([]);
+    await alice.end();
+  });
+
   it("of now, not of then, decide on what has waited, is repeated and comes live", async () => {
     const clientId = unique("waiting");
     const before = await as("alice", LASTING, clientId);

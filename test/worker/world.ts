@@ -419,9 +419,11 @@ export class World {
       if (outcome === "refused") worst = Math.max(worst, 0x97);
       else if (isLost && (outcome === "stored" || isExactlyOnce)) worst = Math.max(worst, 0x83);
     }
-    // The publisher's identifier is stored wherever the message comes to, and in the partition of its session.
+    // The publisher's identifier is stored wherever the message comes to, and in the partition of its session; the latter is waited
+    // for only if it is the only one.
     if (isExactlyOnce && worst === 0x10) worst = 0; // It has been stored, and 0x10 is a may [MQTT 5, 3.5.2.1].
-    if (isExactlyOnce && worst < 0x97 && homePartitionOf(publisher.id, PARTITIONS) === failing) worst = 0x83;
+    const isAtHomeOnly = takers.length === 0 && homePartitionOf(publisher.id, PARTITIONS) === failing;
+    if (isExactlyOnce && isAtHomeOnly) worst = 0x83;
     if (failing >= 0) rig.failing.add(failing);
 
     publisher.lastId += 1;
