@@ -212,7 +212,7 @@ class Progress {
   }
 }
 
-async function memoryOf(pid: number): Promise<Memory> {
+export async function memoryOf(pid: number): Promise<Memory> {
   const text = await readFile(`/proc/${pid}/smaps_rollup`, "utf8");
   const bytesOf = (field: string): number =>
     Number(new RegExp(`^${field}: *(\\d+) kB`, "m").exec(text)?.[1] ?? Number.NaN) * 1_024;

@@ -11,6 +11,7 @@ import { backlogTable, measureBacklog, measurePressure, pressureTable } from "..
 import { mosquitto, rabbitmq, restante } from "../../perf/bench/peers.ts";
 import { measureAll } from "../../perf/bench/runner.ts";
 import { scenarios } from "../../perf/bench/scenarios.ts";
+import { measureSessions, sessionsTable } from "../../perf/bench/sessions.ts";
 import { benchTable } from "../../perf/bench/table.ts";
 import { microTable, runMicroBenchmarks } from "../../perf/run.ts";
 import { isMissing } from "../harness/needs.ts";
@@ -97,6 +98,14 @@ describe.skipIf(isMissing("compiler", "broker"))("the backlog bench", () => {
     expect(ledger).toMatchObject({ dropped: ledger.stored - limit, acknowledged: 0, difference: 0 });
     expect(pressureTable(report)).toContain("in equal steps");
   }, 60_000);
+});
+
+describe.skipIf(isMissing("broker"))("the bench of sleeping sessions", () => {
+  it("finds every session and message after a kill", async () => {
+    const report = await measureSessions({ sessions: 200, workers: 1, directory: tmpdir(), settleMs: 0 });
+    expect(report).toMatchObject({ foundSessions: 200, foundMessages: 10_000 });
+    expect(sessionsTable(report)).toContain("200 sessions asleep");
+  }, 120_000);
 });
 
 describe("the micro benchmarks", () => {
