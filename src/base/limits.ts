@@ -248,6 +248,8 @@ export const STALL_CHECK_MS = 1_000;
 export const END_DEADLINE_MS = 2_000;
 
 // Transport: what is around MQTT bytes
+/** The header of the PROXY protocol: addresses take 52 bytes, the extensions of any known proxy some hundred more. */
+export const PROXY_HEADER_BYTES_MAX = 4 * 1024;
 /** Strangers of one worker that speak TLS or WebSocket: a handshake under way takes some 50 KiB. The oldest makes room. */
 export const WRAPPED_STRANGERS_MAX = 1_024;
 /** The head of the HTTP request that opens a WebSocket: as on the REST port. */

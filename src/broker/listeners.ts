@@ -1,4 +1,5 @@
 /** The listeners for MQTT: an acceptor for each, under bounds of their own and common ones. What each lets in is logged as it opens. */
+import { BlockList, isIPv6 } from "node:net";
 import { CodedError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import type { ListenerSettings } from "../config/listeners.ts";
@@ -42,6 +43,7 @@ export class Listeners {
         nowMs: () => performance.now(),
         onConnect,
         ...(isWrapped(listener) ? { onWrapped: (rest) => onWrapped({ ...rest, listener: index }) } : {}),
+        ...(listener.trustedProxies === null ? {} : { isTrustedProxy: trusting(listener.trustedProxies) }),
         onFault: (error) => logger.warn({ err: error, listener: listener.name }, "a connection could not be accepted"),
       });
       this.#acceptors.set(listener.name, acceptor);
@@ -87,14 +89,35 @@ export class Listeners {
       tls: isTls(listener),
       anonymous: this.#options.allowAnonymous,
       connectionsMax,
+      ...(listener.trustedProxies === null ? {} : { proxies: listener.trustedProxies }),
       ...(isWebSocket(listener) ? { path: listener.path, origins: listener.origins ?? "any" } : {}),
     };
     this.#options.logger.info(security, "listening");
   }
 }
 
+/** Whether an address lies in one of these networks. */
+function trusting(networks: readonly string[]): (address: string) => boolean {
+  const list = new BlockList();
+  for (const network of networks) {
+    const [address = "", bits] = network.split("/");
+    const family = isIPv6(address) ? "ipv6" : "ipv4";
+    list.addSubnet(address, bits === undefined ? (family === "ipv6" ? 128 : 32) : Number(bits), family);
+  }
+  return (address) => list.check(address, isIPv6(address) ? "ipv6" : "ipv4");
+}
+
 /** What crosses to the workers of a listener's settings. */
 export function listenerOf(settings: ListenerSettings): Listener {
-  const { name, type, address, port, max_connections, path, origins } = settings;
-  return { name, type, host: address, port, connectionsMax: max_connections, path, origins };
+  const { name, type, address, port, max_connections, path, origins, trusted_proxies } = settings;
+  return {
+    name,
+    type,
+    host: address,
+    port,
+    connectionsMax: max_connections,
+    path,
+    origins,
+    trustedProxies: trusted_proxies,
+  };
 }

@@ -180,6 +180,22 @@ export function version<const T extends string>(versions: readonly T[]): Kind<T>
   };
 }
 
+/** A network such as 10.0.0.0/8, or one address. */
+export const network: Kind<string> = {
+  expected: "a network such as 10.0.0.0/8, or an address",
+  parse: (written) => {
+    const [address = "", bits, ...more] = typeof written === "string" ? written.split("/") : [];
+    const bitsMax = isIP(address) === 4 ? 32 : 128;
+    const isFine =
+      isIP(address) !== 0 &&
+      !address.includes("%") &&
+      more.length === 0 &&
+      (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= bitsMax));
+    return isFine ? { value: written as string } : mismatch(network.expected, written);
+  },
+  write: asItIs,
+};
+
 /** What a browser puts into the Origin header. */
 export const origin: Kind<string> = {
   expected: "an origin such as https://example.org",

@@ -6,17 +6,19 @@ import { LISTENER_TYPES, type ListenerType } from "../transport/listener.ts";
 import { CLIENT_AUTHENTICATIONS, type ClientAuthentication, TLS_VERSIONS, type TlsVersion } from "../transport/tls.ts";
 import {
   choice,
+  flagOr,
   host,
   hostPattern,
   httpPath,
   integer,
   listenerName,
+  network,
   origin,
   path,
   UNBOUNDED,
   version,
 } from "./kinds.ts";
-import { listOf, mapping, type OutputOf, optional, refined, required } from "./tree-schema.ts";
+import { listOf, mapping, type OutputOf, optional, optionalMapping, refined, required } from "./tree-schema.ts";
 
 /** A listener with every default filled in. */
 export interface ListenerSettings {
@@ -30,6 +32,8 @@ export interface ListenerSettings {
   readonly origins: readonly string[] | null;
   /** Of `tls` and `wss`; null for the others. */
   readonly tls: TlsSettings | null;
+  /** Networks whose proxies announce their clients; null when nobody does. */
+  readonly trusted_proxies: readonly string[] | null;
 }
 
 export interface TlsSettings {
@@ -60,6 +64,10 @@ const listenerFields = mapping({
   path: optional(httpPath),
   origins: listOf(required(origin)).optional(),
   tls: tlsFields.optional(),
+  proxy_protocol: optionalMapping({
+    enabled: optional(flagOr()),
+    trusted: listOf(required(network)).optional(),
+  }),
 });
 
 type WrittenListener = OutputOf<typeof listenerFields>;
@@ -91,6 +99,7 @@ export function listenersOf(settings: {
     path: isWebSocketType(listener.type) ? (listener.path ?? "/mqtt") : null,
     origins: listener.origins ?? null,
     tls: listener.tls === undefined ? null : tlsOf(listener.tls),
+    trusted_proxies: listener.proxy_protocol?.enabled === true ? (listener.proxy_protocol.trusted ?? []) : null,
   }));
 }
 
@@ -148,6 +157,10 @@ function problemWithin(listener: WrittenListener): Problem | undefined {
     return { path: [], problem: `a listener of type ${type} needs tls, with cert and key` };
   }
   if (!isTlsType && tls !== undefined) return { path: ["tls"], problem: `a listener of type ${type} has none` };
+  const { enabled = false, trusted = [] } = listener.proxy_protocol ?? {};
+  if (enabled && trusted.length === 0) {
+    return { path: ["proxy_protocol"], problem: "needs trusted, a list of the proxies' networks" };
+  }
   if (tls !== undefined && (tls.client_auth ?? "none") !== "none" && tls.ca === undefined) {
     return { path: ["tls", "client_auth"], problem: `${tls.client_auth} needs ca` };
   }

@@ -8,12 +8,13 @@
  *      └─ wrapped ──────────────────────────────► given away ─── released ─────►┘
  * ```
  */
-import { createServer, isIPv6, type Server, type Socket } from "node:net";
+import { createServer, type Server, type Socket } from "node:net";
 import { ACCEPT_BACKLOG } from "../base/limits.ts";
 import { Admission } from "./admission.ts";
 import { ConnectGate } from "./connect-gate.ts";
 import { type HandOver, stopReading, tryTakeDescriptor, type WrappedConnection } from "./hand-over.ts";
-import { Stranger } from "./stranger.ts";
+import { readProxyHeader } from "./proxy-header.ts";
+import { peerOf, Stranger } from "./stranger.ts";
 import { type Refusals, Strangers } from "./strangers.ts";
 
 export interface AcceptorOptions {
@@ -35,6 +36,8 @@ export interface AcceptorOptions {
   readonly onConnect: (handOver: HandOver) => void;
   /** Present: connections are wrapped and given away unread, on the same terms. */
   readonly onWrapped?: (connection: Omit<WrappedConnection, "listener">) => void;
+  /** Present: every connection comes from a proxy that this trusts, and announces its client in the PROXY protocol; else it is closed. */
+  readonly isTrustedProxy?: (address: string) => boolean;
   /** Connections were lost for want of something (`EMFILE`, `ENFILE`, …). Listening goes on. */
   readonly onFault: (error: Error) => void;
   readonly connectDeadlineMs?: number;
@@ -74,7 +77,7 @@ export class Acceptor {
       });
     const gate = options.gate ?? new ConnectGate({ nowMs: options.nowMs });
     this.#admission = new Admission(gate, (stranger) => this.#admit(stranger));
-    const pauseOnConnect = options.onWrapped !== undefined;
+    const pauseOnConnect = options.onWrapped !== undefined && options.isTrustedProxy === undefined;
     this.#server = createServer({ noDelay: true, pauseOnConnect }, (socket) => this.#onAccepted(socket));
   }
 
@@ -139,7 +142,7 @@ export class Acceptor {
       socket.destroy();
       return;
     }
-    const address = remoteAddress.startsWith(IPV4_IN_IPV6) ? remoteAddress.slice(IPV4_IN_IPV6.length) : remoteAddress;
+    const address = plainAddressOf(remoteAddress);
     const stranger = new Stranger(socket, address, peerOf(address, remotePort), this.#strangers.newDeadlineMs());
     this.#own.add(stranger);
     this.#total.count += 1;
@@ -151,12 +154,49 @@ export class Acceptor {
 
   /** Its turn has come. */
   #admit(stranger: Stranger<Socket>): void {
-    const { onWrapped } = this.#options;
-    if (onWrapped === undefined) stranger.stream.on("data", (bytes: Buffer) => this.#onData(stranger, bytes));
-    else this.#giveAway(stranger, onWrapped);
+    const { onWrapped, isTrustedProxy } = this.#options;
+    if (isTrustedProxy !== undefined) this.#readProxyHeader(stranger, isTrustedProxy);
+    else if (onWrapped === undefined) stranger.stream.on("data", (bytes: Buffer) => this.#onData(stranger, bytes));
+    else this.#giveAway(stranger, null, onWrapped);
   }
 
-  #giveAway(stranger: Stranger<Socket>, onWrapped: NonNullable<AcceptorOptions["onWrapped"]>): void {
+  /** What a proxy announces takes the place of its own address; what comes behind it is its client's. */
+  #readProxyHeader(stranger: Stranger<Socket>, isTrustedProxy: (address: string) => boolean): void {
+    const { stream: socket } = stranger;
+    let gathered: Buffer = Buffer.alloc(0);
+    const onHeader = (bytes: Buffer): void => {
+      if (stranger.isSettled) return;
+      gathered = Buffer.concat([gathered, bytes]);
+      const header = isTrustedProxy(stranger.address) ? readProxyHeader(gathered) : UNTRUSTED;
+      if (header.kind === "incomplete") return;
+      socket.off("data", onHeader);
+      if (header.kind === "invalid") {
+        this.refusals.notMqtt += 1;
+        this.#drop(stranger);
+        return;
+      }
+      if (header.source !== null) stranger.announce(plainAddressOf(header.source.address), header.source.port);
+      const rest = gathered.subarray(header.byteLength);
+      const { onWrapped } = this.#options;
+      if (onWrapped !== undefined) {
+        stopReading(socket);
+        stranger.isSettled = true; // `read` below emits a data event of its own.
+        const more: Buffer | null = socket.read();
+        this.#giveAway(stranger, more === null ? rest : Buffer.concat([rest, more]), onWrapped);
+        return;
+      }
+      socket.on("data", (after: Buffer) => this.#onData(stranger, after));
+      if (rest.length > 0) this.#onData(stranger, rest);
+    };
+    socket.on("data", onHeader);
+  }
+
+  /** `head`: what was read of it behind the header of a proxy. */
+  #giveAway(
+    stranger: Stranger<Socket>,
+    head: Uint8Array | null,
+    onWrapped: NonNullable<AcceptorOptions["onWrapped"]>,
+  ): void {
     const { stream, peer, address } = stranger;
     stranger.isSettled = true;
     this.#forget(stranger);
@@ -164,7 +204,7 @@ export class Acceptor {
     if (fd === null) return;
     this.#handedOverCount += 1;
     this.#total.count += 1;
-    onWrapped({ fd, peer, address });
+    onWrapped({ fd, peer, address, head });
   }
 
   #onData(stranger: Stranger<Socket>, bytes: Buffer): void {
@@ -221,8 +261,10 @@ export class Acceptor {
   }
 }
 
+const UNTRUSTED = { kind: "invalid" } as const;
 const IPV4_IN_IPV6 = "::ffff:";
 
-function peerOf(address: string, port: number): string {
-  return isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`;
+/** An IPv4 address as such, also where it comes as one of IPv6. */
+function plainAddressOf(address: string): string {
+  return address.startsWith(IPV4_IN_IPV6) && address.includes(".") ? address.slice(IPV4_IN_IPV6.length) : address;
 }

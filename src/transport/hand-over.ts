@@ -40,6 +40,8 @@ export interface WrappedConnection {
   readonly fd: number;
   readonly peer: string;
   readonly address: string;
+  /** What came behind the header of a proxy; null for what is given away unread. */
+  readonly head: Uint8Array | null;
 }
 
 /** libuv's handle under a socket: the members that have no public door (Node 20 to 24). */

@@ -16,6 +16,8 @@ export interface Listener {
   readonly path: string | null;
   /** Values of the Origin header that may open a WebSocket; null for any, and for clients that send none. */
   readonly origins: readonly string[] | null;
+  /** Networks of the proxies that announce their clients in the PROXY protocol; null without proxies. */
+  readonly trustedProxies: readonly string[] | null;
 }
 
 export function isWebSocket(listener: Listener): boolean {

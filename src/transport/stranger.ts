@@ -2,6 +2,7 @@
  * A connection whose CONNECT packet is not complete: what has come of it, and whether that can still become one. Nothing is
  * allocated from a length that it declares.
  */
+import { isIPv6 } from "node:net";
 import type { Duplex } from "node:stream";
 import { CONNECT_PACKET_BYTES_MAX, END_DEADLINE_MS } from "../base/limits.ts";
 import { readConnectProtocol, scanConnectHead } from "../mqtt/connect-head.ts";
@@ -19,9 +20,9 @@ export type Judgement =
 export class Stranger<Stream extends Duplex = Duplex> implements Bounded {
   /** Where its bytes come from. What is around them may be taken off meanwhile: then they come from another stream. */
   stream: Stream;
-  /** "ip:port", and the ip; fixed at the beginning, for a socket that is gone has none. */
-  readonly peer: string;
-  readonly address: string;
+  /** "ip:port", and the ip: known from the beginning, for a socket that is gone has none; what a trusted proxy announces takes their place. */
+  peer: string;
+  address: string;
   readonly deadlineMs: number;
   /** Handed over or refused: its events mean nothing any more. */
   isSettled = false;
@@ -36,6 +37,12 @@ export class Stranger<Stream extends Duplex = Duplex> implements Bounded {
     this.address = address;
     this.peer = peer;
     this.deadlineMs = deadlineMs;
+  }
+
+  /** A proxy says whose connection it is. */
+  announce(address: string, port: number): void {
+    this.address = address;
+    this.peer = peerOf(address, port);
   }
 
   drop(): void {
@@ -102,6 +109,11 @@ export class Stranger<Stream extends Duplex = Duplex> implements Bounded {
     if (protocol.fault !== undefined) return REFUSED;
     return { kind: "refused", answer: connackOf(ReasonCode.packetTooLarge, protocol.protocolLevel) };
   }
+}
+
+/** "ip:port"; "[ip]:port" for IPv6. */
+export function peerOf(address: string, port: number): string {
+  return isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 const NOTHING = Buffer.alloc(0);

@@ -85,7 +85,7 @@ export class Unwrapper {
   }
 
   /** Takes a connection, and owns its descriptor. Throws a system error when it is not a usable socket. */
-  open({ fd, listener: index, peer, address }: WrappedConnection): void {
+  open({ fd, listener: index, peer, address, head }: WrappedConnection): void {
     const listener = this.#options.listeners[index]!;
     const socket = new Socket({ fd, readable: true, writable: true, allowHalfOpen: true });
     socket.setNoDelay(true);
@@ -103,6 +103,7 @@ export class Unwrapper {
       this.#options.onClosed(listener.name);
     });
     this.#strangers.add(guest.stranger);
+    if (head !== null && head.length > 0) socket.unshift(Buffer.from(head));
     const terminator = this.#terminators[index] ?? null;
     if (terminator === null) {
       this.#readRequest(guest, socket);

@@ -103,6 +103,14 @@ listeners:
       'listeners:\n  - type: tls\n    tls: {cert: a, key: b, sni: [{host: "*", cert: a, key: b}]}',
       'restante.yaml:3: listeners.0.tls.sni.0.host: expected a host name, or *. and one; found "*"',
     ],
+    [
+      "listeners:\n  - type: tcp\n    proxy_protocol: {enabled: true}",
+      "restante.yaml:3: listeners.0.proxy_protocol: needs trusted, a list of the proxies' networks",
+    ],
+    [
+      "listeners:\n  - type: tcp\n    proxy_protocol: {enabled: true, trusted: [10.0.0.0/33]}",
+      'restante.yaml:3: listeners.0.proxy_protocol.trusted.0: expected a network such as 10.0.0.0/8, or an address; found "10.0.0.0/33"',
+    ],
   ])("%j is refused", (file, line) => {
     expect(refusalOf({ file })).toBe(line);
   });

@@ -42,6 +42,23 @@ describe("acceptor", () => {
     expect(bench.acceptor.connectionCount).toBe(0);
   });
 
+  test("takes the address that a trusted proxy announces, and closes what comes without", async () => {
+    bench = await Bench.start({ acceptor: { isTrustedProxy: () => true } });
+    const header = Buffer.from("PROXY TCP6 2001:db8::7 2001:db8::8 40000 1883\r\n");
+    const client = await bench.dial();
+    const connectBytes = connectPacket("proxied");
+    client.write(Buffer.concat([header, connectBytes]));
+    await until(() => bench!.arrived.length === 1);
+    const { peer, identity, head } = bench.arrived[0]!;
+    expect([peer, identity.address]).toEqual(["[2001:db8::7]:40000", "2001:db8::7"]);
+    expect(Buffer.from(head).equals(connectBytes)).toBe(true);
+    const plain = await bench.dial();
+    const seen = collect(plain);
+    plain.write(connectPacket("plain"));
+    await until(() => seen.ended || plain.destroyed);
+    expect(bench.arrived.length).toBe(1);
+  });
+
   test("sends no FIN at the hand-over, and the socket still works both ways", async () => {
     bench = await Bench.start();
     const { client, connection, recorder } = await bench.pair();

@@ -27,6 +27,7 @@ const LISTENER: Listener = {
   connectionsMax: 1_000,
   path: "/mqtt",
   origins: ["https://example.org"],
+  trustedProxies: null,
 };
 
 class Bench {
@@ -38,7 +39,7 @@ class Bench {
   listener = 0;
   readonly #clients: Socket[] = [];
 
-  constructor(options: Partial<UnwrapperOptions>) {
+  constructor(options: Partial<UnwrapperOptions>, isTrustedProxy?: (address: string) => boolean) {
     this.unwrapper = new Unwrapper({
       worker: 0,
       listeners: [LISTENER, { ...LISTENER, name: "wss", type: "wss" }],
@@ -57,6 +58,7 @@ class Bench {
       listener: "ws",
       nowMs: () => performance.now(),
       onConnect: () => expect.unreachable(),
+      ...(isTrustedProxy === undefined ? {} : { isTrustedProxy }),
       onWrapped: (connection) => this.unwrapper.open({ ...connection, listener: this.listener }),
       onFault: (error) => {
         throw error;
@@ -115,14 +117,29 @@ function frameOf(payload: Buffer, declared = payload.length): Buffer {
   return Buffer.concat([head, payload]);
 }
 
+function materialOf(authority: Authority): TlsMaterial {
+  const { cert, key } = authority.issue("the broker");
+  return {
+    certificate: readFileSync(cert, "utf8"),
+    key: readFileSync(key, "utf8"),
+    authorities: null,
+    clientAuthentication: "none",
+    minVersion: "1.2",
+    byHost: [],
+  };
+}
+
 let bench: Bench | null = null;
 afterEach(async () => {
   await bench?.stop();
   bench = null;
 });
 
-async function start(options: Partial<UnwrapperOptions> = {}): Promise<Bench> {
-  bench = new Bench(options);
+async function start(
+  options: Partial<UnwrapperOptions> = {},
+  isTrustedProxy?: (address: string) => boolean,
+): Promise<Bench> {
+  bench = new Bench(options, isTrustedProxy);
   await bench.acceptor.listen();
   return bench;
 }
@@ -190,15 +207,7 @@ describe("unwrapper", () => {
     "sends away who stalls in TLS: before the handshake, in it, and behind it",
     async () => {
       const authority = new Authority();
-      const { cert, key } = authority.issue("the broker");
-      const material: TlsMaterial = {
-        certificate: readFileSync(cert, "utf8"),
-        key: readFileSync(key, "utf8"),
-        authorities: null,
-        clientAuthentication: "none",
-        minVersion: "1.2",
-        byHost: [],
-      };
+      const material = materialOf(authority);
       const started = await start({ connectDeadlineMs: 1_000, certificates: [null, material] });
       started.listener = TLS_LISTENER;
       const [silent, partial, behind] = [await started.dial(), await started.dial(), await started.dial()];
@@ -261,6 +270,50 @@ describe("unwrapper", () => {
       await until(() => seen.bytes().includes("\r\n\r\n"));
       expect(seen.bytes().toString().startsWith(answer)).toBe(true);
     }
+  });
+
+  test.skipIf(isMissing("openssl"))(
+    "takes the address that a trusted proxy announces, before TLS and before a request",
+    async () => {
+      const authority = new Authority();
+      const started = await start(
+        { certificates: [null, materialOf(authority)] },
+        (address) => address === "127.0.0.1",
+      );
+      const header = "PROXY TCP4 192.0.2.7 192.0.2.8 40000 1883\r\n";
+      for (const listener of [0, TLS_LISTENER]) {
+        started.listener = listener;
+        const plain = await started.dial();
+        let client = plain;
+        if (listener === TLS_LISTENER) {
+          plain.write(header);
+          client = connectTls({ socket: plain, ca: authority.pem, host: "localhost" });
+          client.on("error", () => {});
+          client.write(REQUEST);
+        } else plain.write(header + REQUEST);
+        const seen = collect(client);
+        await until(() => seen.bytes().includes("\r\n\r\n"));
+        client.write(frameOf(connectPacket("c")));
+        await until(() => started.arrived.length > 0);
+        const handOver = started.arrived.shift()!;
+        expect([handOver.peer, handOver.identity.address]).toEqual(["192.0.2.7:40000", "192.0.2.7"]);
+        started.transport.open(handOver).destroy();
+      }
+      const lying = await started.dial();
+      lying.resume();
+      lying.write("PROXY TCP4 192.0.2.7 192.0.2.8 40000\r\n");
+      await until(() => lying.destroyed);
+      authority.remove();
+    },
+  );
+
+  test("a proxy that is not trusted is closed", async () => {
+    const started = await start({}, () => false);
+    const client = await started.dial();
+    client.resume();
+    client.write("PROXY TCP4 192.0.2.7 192.0.2.8 40000 1883\r\n");
+    await until(() => client.destroyed);
+    expect(started.arrived).toEqual([]);
   });
 
   test("a CONNECT of an unknown level is answered in a frame, what is none is closed", async () => {
