@@ -81,10 +81,7 @@ export const LINE_CHUNK_MESSAGES = 1_024;
 export const LINE_CHUNK_MESSAGES_MIN = 32;
 /** Expired messages leave a queue's counts within this time; they are never handed out, whatever the sweep does. */
 export const EXPIRY_SWEEP_MS = 1_000;
-/**
- * Expired messages that a partition's queues take out together in one tick, in 5 to 10 ms. A million that expire at one moment have left
- * after three seconds, and the worker serves meanwhile.
- */
+/** Expired messages that a partition's queues take out in one tick, in 5 to 10 ms: a million have left after three seconds. */
 export const EXPIRIES_PER_TICK = 16_384;
 /** What a queue's sweep counts as beside its messages: ten thousand queues with one expired message each have swept after five ticks. */
 export const SWEEP_COST_EXPIRIES = 8;
@@ -92,17 +89,11 @@ export const SWEEP_COST_EXPIRIES = 8;
 export const RELEASE_COST_EXPIRIES = 4;
 /** Steps of a sweep that make room for a message that a full queue is offered, each of up to two chunks of a line. */
 export const EXPIRY_STEPS_PER_ACCEPT = 8;
-/**
- * Hand-outs of one message after which a rejection no longer sends it on at once: consumers that all reject it would hand it to each other
- * as fast as their connections carry it.
- */
+/** Hand-outs of one message after which a rejection no longer sends it on at once: it would go round among those who all reject it. */
 export const HAND_OUTS_AT_ONCE_MAX = 32;
 /** Expired messages that a look for the next one to hand out passes over before others get their turn. */
 export const EXPIRED_PER_PEEK = 1_024;
-/**
- * Messages of memory queues that a failed commit did not store, of one partition: as much as four gathering commits. Beyond it
- * they are dropped, and counted.
- */
+/** Messages of a partition's memory queues that a failed commit did not store: four gathering commits. More are dropped, and counted. */
 export const KEPT_BYTES_MAX = 32 * 1024 * 1024;
 /** What keeping one takes beside its bytes: an entry of a map, a buffer with its views. */
 export const KEPT_ENTRY_BYTES = 512;
@@ -154,10 +145,7 @@ export const LOG_RESERVE_BYTES = 4 * 1024 * 1024;
 export const LOG_AHEAD_BYTES = 4 * 1024 * 1024;
 /** What a new store needs before its first commit. */
 export const LOG_EMPTY_STORE_BYTES = 1024 * 1024;
-/**
- * Settlements alone gather so long before their commit starts: a consumer with a small window would otherwise pay one for every window.
- * A fifth of what a crash may repeat.
- */
+/** Settlements alone gather so long: a small window would pay a commit each time it is used up. A fifth of what a crash may repeat. */
 export const LOG_SETTLEMENTS_WAIT_MS = 10;
 /** After a failed commit: the first pause, doubled up to the second; a publisher waits at most that long for its error. */
 export const LOG_RETRY_MS_MIN = 20;
@@ -303,12 +291,10 @@ export const PUMP_COST_HAND_OUTS = 4;
 export const SESSIONS_PUMPED_PER_TURN = 2_048;
 /** Stored messages of sessions that have ended, removed in one turn: a full inbox takes 50. */
 export const ENDED_MESSAGES_PER_TURN = 2_048;
-
 /** SUBACK waits no longer for a queue that subscribing creates: far above a commit, below the patience of clients. */
 export const WANTED_QUEUE_DEADLINE_MS = 5_000;
 /** Queues that one worker asks control for at a time; one client may want 8,192 in a SUBSCRIBE. */
 export const WANTED_QUEUES_MAX = 16_384;
-
 /** A look into a queue goes on in the next turn after so many messages, bytes of them, and batches, each of them up to 8 MiB to read. */
 export const LOOK_MESSAGES_PER_TURN = 256;
 export const LOOK_BYTES_PER_TURN = 1024 * 1024;
@@ -365,10 +351,7 @@ export const REST_BULK_MESSAGES_MAX = 10_000;
 export const REST_BULK_WINDOW = 256;
 /** A client waits this long for the workers; what was begun goes on. */
 export const REST_ANSWER_DEADLINE_MS = 15_000;
-/**
- * A queue's name stands percent-encoded in a path, up to three times as long, and with the beginning of its topic filter, escaped, in a
- * cursor: together within HTTP_HEADER_BYTES_MAX, so that every queue can be named and every page asked for.
- */
+/** A queue's name in a path takes three times its bytes; with the beginning of its filter, in a cursor: within HTTP_HEADER_BYTES_MAX. */
 export const QUEUE_NAME_BYTES_MAX = 1_024;
 export const REST_CURSOR_FILTER_CHARACTERS = 256;
 /** A page of a list, as EMQX. */

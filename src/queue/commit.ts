@@ -93,7 +93,7 @@ export function rebuildLastValues(state: QueueState): void {
 function note(state: QueueState, high: number, low: number, position: number): void {
   const known = state.lastValues!.find(high, low);
   if (known === NO_POSITION || known < position) state.lastValues!.set(high, low, position);
-  if (known !== NO_POSITION) {
+  if (known !== NO_POSITION && known !== position) {
     leave(state, Math.min(known, position), Math.max(known, position), SUPERSEDED_REASON);
   }
 }

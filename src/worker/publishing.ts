@@ -57,7 +57,6 @@ export interface PublishingParts {
   /** The publisher waits for one more answer. */
   readonly expect: (origin: number, sequence: number) => void;
 }
-
 export class Publishing {
   readonly #parts: PublishingParts;
   readonly #staging: readonly Staging[];

@@ -179,8 +179,9 @@ export class Model {
       if (message.doneBatch === batch) message.doneBatch += 1;
       if (message.reasonBatch === batch) message.reasonBatch += 1;
     }
-    for (const pair of this.#pairs) pair.isVoid ||= pair.successor.state === "done";
-    this.#supersedeAgain();
+    const restored = new Set(broken.map(({ old }) => old));
+    for (const pair of this.#pairs) pair.isVoid ||= pair.successor.state === "done" && restored.has(pair.old);
+    this.#noteAgain(restored);
     this.#enforceLimits();
   }
 
@@ -346,6 +347,21 @@ export class Model {
     old.state = "leaving";
     old.leavesFor = successor;
     old.leavesAs = reason;
+  }
+
+  /** Those whose successor is gone are their key's newest again, or leave for one that came after that. */
+  #noteAgain(restored: Set<ModelMessage>): void {
+    if (!this.settings.isLastValue) return;
+    for (const message of restored) {
+      restored.delete(message);
+      const isNoted = ({ key, isOverwritten, state }: ModelMessage) =>
+        key === message.key && !isOverwritten && state !== "leaving";
+      if (!this.live().includes(message) || !isNoted(message)) continue;
+      const known = this.live().findLast((other) => isNoted(other) && other !== message && !restored.has(other));
+      if (known === undefined) continue;
+      if (known.position < message.position) this.#leave(known, message, "superseded");
+      else this.#leave(message, known, "superseded");
+    }
   }
 
   #supersedeAgain(): void {
