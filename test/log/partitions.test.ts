@@ -17,6 +17,7 @@ import {
   readStoreDescriptor,
   writeStoreDescriptor,
 } from "../../src/log/partitions.ts";
+import { STORE_FORMAT } from "../../src/log/store-format.ts";
 import { writeScript } from "./built.ts";
 import { append, commit, messageOf, type Place, Recorder, readMessage, temporaryPlace } from "./messages.ts";
 
@@ -28,13 +29,15 @@ beforeEach(() => {
 
 afterEach(() => place.remove());
 
+const NEWER = STORE_FORMAT + 1;
+
 const modeOf = (path: string): string => (statSync(path).mode & 0o777).toString(8);
 
 it("records the partitions once, with files only the owner can read", async () => {
   const data = join(place.directory, "data");
   expect(readStoreDescriptor(data)).toBeUndefined();
-  expect(openStore(data, 3)).toEqual({ format: 2, partitions: 3 });
-  expect(openStore(data, 8)).toEqual({ format: 2, partitions: 3 });
+  expect(openStore(data, 3)).toEqual({ format: STORE_FORMAT, partitions: 3 });
+  expect(openStore(data, 8)).toEqual({ format: STORE_FORMAT, partitions: 3 });
   writeStoreDescriptor(data, { format: 1, partitions: 4 });
   expect(readStoreDescriptor(data)?.partitions).toBe(4);
   expect(partitionsOf(1, 3, 4)).toEqual([1]);
@@ -52,14 +55,16 @@ it("records the partitions once, with files only the owner can read", async () =
 
 it("refuses a newer or broken descriptor with one line", () => {
   const path = join(place.directory, "store.json");
-  writeFileSync(path, '{"format":3,"partitions":"some new idea"}');
+  writeFileSync(path, `{"format":${NEWER},"partitions":"some new idea"}`);
   expect(() => openStore(place.directory, 1)).toThrow(expect.objectContaining({ code: "store_newer" }));
-  writeFileSync(path, '{"format":3,"partitions":3}');
+  writeFileSync(path, `{"format":${NEWER},"partitions":3}`);
   expect(() => openStore(place.directory, 1)).toThrow(expect.objectContaining({ code: "store_newer" }));
   try {
     openStore(place.directory, 1);
   } catch (fault) {
-    expect((fault as Error).message).toMatch(/^the store in .* has format 3, this version reads up to 2$/);
+    expect((fault as Error).message).toMatch(
+      new RegExp(`^the store in .* has format ${NEWER}, this version reads up to ${STORE_FORMAT}$`),
+    );
   }
   for (const text of [
     "",
@@ -86,7 +91,7 @@ it("refuses an environment of a newer version or of another partition", async ()
   );
   const root = open({ path: directory, noSubdir: false, maxDbs: 32, encoding: "binary", keyEncoding: "binary" });
   const store = root.openDB<Buffer, Buffer>("log", { encoding: "binary", keyEncoding: "binary" });
-  await store.put(Buffer.from("format"), Buffer.from('{"format":3,"partition":0}'));
+  await store.put(Buffer.from("format"), Buffer.from(`{"format":${NEWER},"partition":0}`));
   await root.close();
   expect(() => openPartitionLog({ directory, partition: 0, events })).toThrow(
     expect.objectContaining({ code: "store_newer" }),
