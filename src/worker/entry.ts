@@ -80,7 +80,7 @@ const worker = new BrokerWorker({
   isOverBudget: () => pressure.isOver,
   flushOutput: () => {
     transport.flush();
-    watch.report();
+    watch.report(worker);
   },
   sent: transport.outputs,
   ask: (queue) => data.commands.postMessage(queue),

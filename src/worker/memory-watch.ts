@@ -26,21 +26,19 @@ export class MemoryWatch {
     this.#transport = transport;
   }
 
-  /** At the end of a turn. */
-  report(): void {
+  /** At the end of a turn; whenever the pressure has ended since the last look, parked publishers need another one. */
+  report(worker: BrokerWorker): void {
+    const wasOver = this.#pressure.isOver;
     this.#pressure.report(this.#worker, this.#transport.heldBytes + inboxesBytes());
-    this.#pressure.look();
+    if (!this.#pressure.look() && wasOver) worker.wake();
   }
 
   /** Now and then (MEMORY_CHECK_MS), by a monotonic clock. */
   check(nowMs: number, worker: BrokerWorker): void {
-    const wasOver = this.#pressure.isOver;
-    this.report();
-    if (this.#pressure.isOver) {
-      this.#transport.endStalled(nowMs, STALLED_WHEN_OVER_MS);
-      worker.desk.shedLargestInbox();
-      this.report();
-    }
-    if (wasOver && !this.#pressure.isOver) worker.wake(); // Publishers go on.
+    this.report(worker);
+    if (!this.#pressure.isOver) return;
+    this.#transport.endStalled(nowMs, STALLED_WHEN_OVER_MS);
+    worker.desk.shedLargestInbox();
+    this.report(worker);
   }
 }
