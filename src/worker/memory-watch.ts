@@ -36,7 +36,10 @@ export class MemoryWatch {
   /** Now and then (MEMORY_CHECK_MS), by a monotonic clock. */
   check(nowMs: number, worker: BrokerWorker): void {
     this.report(worker);
-    if (!this.#pressure.isOver) return;
+    if (!this.#pressure.isOver) {
+      if (worker.desk.hasParked) worker.wake(); // Whatever they waited for: nobody waits longer than a check for nothing.
+      return;
+    }
     this.#transport.endStalled(nowMs, STALLED_WHEN_OVER_MS);
     worker.desk.shedLargestInbox();
     this.report(worker);

@@ -105,6 +105,11 @@ export class SessionDesk implements SessionHost {
   }
 
   /** Tries what waits for room again, a bounded part per turn; true when some were not tried yet. */
+  /** Whether a PUBLISH waits for room. */
+  get hasParked(): boolean {
+    return this.#parked.isAny;
+  }
+
   retryParked(): boolean {
     return this.#parked.retry();
   }
