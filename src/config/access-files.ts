@@ -1,7 +1,8 @@
 /** The files that say who may do what: read whole and checked whole, or not at all. */
 import { readFileSync } from "node:fs";
 import { type PasswordEntry, parsePasswordFile } from "../access/password-file.ts";
-import { type Rules, readRules } from "../access/rules.ts";
+import type { Rules } from "../access/rules.ts";
+import { readRules } from "../access/rules-reader.ts";
 import { CodedError } from "../base/errors.ts";
 import { ACCESS_FILE_BYTES_MAX } from "../base/limits.ts";
 import { readYaml } from "./file.ts";

@@ -13,8 +13,8 @@ import { Doorbell, DoorbellListener } from "../ring/doorbell.ts";
 import { ringOf } from "../ring/mesh.ts";
 import type { HandOver, WrappedConnection } from "../transport/hand-over.ts";
 import { Transport } from "../transport/transport.ts";
-import { Unwrapper } from "../transport/unwrapper.ts";
 import { CommandServer } from "./command-server.ts";
+import { LateUnwrapper } from "./late-unwrapper.ts";
 import { MemoryWatch } from "./memory-watch.ts";
 import { PasswordDesk } from "./password-desk.ts";
 import { RingPartner } from "./ring-partner.ts";
@@ -45,7 +45,7 @@ const watch = new MemoryWatch(data.worker, pressure, transport);
 const memoryCheck = setInterval(() => watch.check(performance.now(), worker), MEMORY_CHECK_MS);
 const stallCheck = setInterval(() => transport.endStalled(performance.now()), STALL_CHECK_MS);
 const passwords = new PasswordDesk((request) => tell({ kind: "verify", request }));
-const unwrapper = new Unwrapper({
+const unwrapper = new LateUnwrapper({
   worker: data.worker,
   listeners: data.listeners,
   certificates: data.certificates,
@@ -174,20 +174,23 @@ function tellClosed({ identity, tunnel }: HandOver): void {
   else tell({ kind: "severed", tunnel });
 }
 
-function onWrapped(connection: WrappedConnection): void {
-  const { name } = data.listeners[connection.listener]!;
-  if (isStopping) {
-    closeDescriptor(connection.fd);
-    tell({ kind: "closed", listener: name });
-    return;
-  }
-  try {
-    unwrapper.open(connection);
-  } catch (error) {
-    log.warn({ err: error }, "a connection could not be opened");
-    closeDescriptor(connection.fd);
-    tell({ kind: "closed", listener: name });
-  }
+function onWrapped(wrapped: WrappedConnection): void {
+  unwrapper.open(wrapped, (loaded, connection) => {
+    const giveUp = (): void => {
+      closeDescriptor(connection.fd);
+      tell({ kind: "closed", listener: data.listeners[connection.listener]!.name });
+    };
+    if (isStopping) {
+      giveUp();
+      return;
+    }
+    try {
+      loaded.open(connection);
+    } catch (error) {
+      log.warn({ err: error }, "a connection could not be opened");
+      giveUp();
+    }
+  });
 }
 
 /** Disconnects, and waits for the sockets to take it. */
