@@ -77,7 +77,6 @@ const worker = new BrokerWorker({
   ...creditOf(),
   nowMs: () => Date.now(),
   random: () => Math.random(),
-  isOverBudget: () => pressure.isOver,
   flushOutput: () => {
     transport.flush();
     watch.report(worker);

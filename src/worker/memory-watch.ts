@@ -3,11 +3,9 @@
  *
  * ```
  *   each turn:  what is held here: output not taken, input not whole, inboxes in memory ─► reported
- *   over:       publishers are read no further; every check, who has stalled for a second is cut off, and the largest inbox is halved
- *   below 90 %: publishers go on
+ *   over:       the largest inbox here is halved until the budget holds or none is left; every check, who has stalled for a second is cut off;
+ *               new connections wait, on main
  * ```
- *
- * So a pause that honest clients feel ends soon, whatever the others do.
  */
 import { STALLED_WHEN_OVER_MS } from "../base/limits.ts";
 import type { MemoryPressure } from "../base/memory-pressure.ts";
@@ -26,22 +24,21 @@ export class MemoryWatch {
     this.#transport = transport;
   }
 
-  /** At the end of a turn; whenever the pressure has ended since the last look, parked publishers need another one. */
+  /** At the end of a turn. */
   report(worker: BrokerWorker): void {
-    const wasOver = this.#pressure.isOver;
-    this.#pressure.report(this.#worker, this.#transport.heldBytes + inboxesBytes());
-    if (!this.#pressure.look() && wasOver) worker.wake();
+    while (this.#isOver() && worker.desk.shedLargestInbox());
   }
 
   /** Now and then (MEMORY_CHECK_MS), by a monotonic clock. */
   check(nowMs: number, worker: BrokerWorker): void {
     this.report(worker);
-    if (!this.#pressure.isOver) {
-      if (worker.desk.hasParked) worker.wake(); // Whatever they waited for: nobody waits longer than a check for nothing.
-      return;
-    }
+    if (!this.#pressure.isOver) return;
     this.#transport.endStalled(nowMs, STALLED_WHEN_OVER_MS);
-    worker.desk.shedLargestInbox();
-    this.report(worker);
+    this.#isOver();
+  }
+
+  #isOver(): boolean {
+    this.#pressure.report(this.#worker, this.#transport.heldBytes + inboxesBytes());
+    return this.#pressure.look();
   }
 }

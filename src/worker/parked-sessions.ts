@@ -8,10 +8,6 @@ export class ParkedSessions {
   /** How many of them have not been tried in this round. */
   #untried = 0;
 
-  get isAny(): boolean {
-    return this.#sessions.size > 0;
-  }
-
   add(session: Session): void {
     this.#sessions.add(session);
   }

@@ -52,8 +52,6 @@ export interface PublishingParts {
   readonly retained: RetainedMessages;
   readonly joins: Joins;
   readonly nowMs: () => number;
-  /** Publishers of this worker wait, whoever wants their message. */
-  readonly isOverBudget: () => boolean;
   /** The publisher waits for one more answer. */
   readonly expect: (origin: number, sequence: number) => void;
 }
@@ -89,7 +87,6 @@ export class Publishing {
     packetId: number,
   ): number {
     const { worker, index } = this.#parts;
-    if (from !== undefined && this.#parts.isOverBudget()) return NO_ROOM_NOW;
     const bytes = totalBytes(message, offset);
     const match = index.match(message, topicOffset(offset), topicBytesOf(message, offset));
     const retainer = isRetain(message, offset) ? this.#retainerOf(message, offset) : worker;

@@ -105,11 +105,6 @@ export class SessionDesk implements SessionHost {
   }
 
   /** Tries what waits for room again, a bounded part per turn; true when some were not tried yet. */
-  /** Whether a PUBLISH waits for room. */
-  get hasParked(): boolean {
-    return this.#parked.isAny;
-  }
-
   retryParked(): boolean {
     return this.#parked.retry();
   }
@@ -119,14 +114,16 @@ export class SessionDesk implements SessionHost {
     return this.#stored.removeSome();
   }
 
-  /** For the memory of the process: the largest inbox that is only in memory loses the older half of what it has. */
-  shedLargestInbox(): void {
+  /** For the memory of the process: the largest inbox that is only in memory loses the older half of what it has; false when there is none. */
+  shedLargestInbox(): boolean {
     let largest: Session | undefined;
     for (const session of this.#sessions.values()) {
       const isLarger = session.inbox.copiedBytes > (largest?.inbox.copiedBytes ?? 0);
       if (isLarger && !session.isDurable) largest = session;
     }
-    if (largest !== undefined) shedInbox(largest);
+    if (largest === undefined) return false;
+    shedInbox(largest);
+    return true;
   }
 
   after(afterMs: number, callback: () => void): void {

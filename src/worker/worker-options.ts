@@ -30,8 +30,6 @@ export interface WorkerOptions {
   readonly loop?: EventLoop;
   /** LMDB unless given (simulation). */
   readonly openLog?: OpenLog;
-  /** The process holds too much for others: publishers wait. Never, unless given. */
-  readonly isOverBudget?: () => boolean;
   /** Sends what connections have reserved. */
   readonly flushOutput: () => void;
   /** What connections have sent; nothing, without a transport. */

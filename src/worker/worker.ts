@@ -83,13 +83,11 @@ export class BrokerWorker implements PartnerHandler {
   readonly #upkeep: Upkeep;
   readonly #toPump = new Set<Session>();
   readonly #turns: Turns;
-  readonly #isOverBudget: () => boolean;
 
   constructor(options: WorkerOptions) {
     const { worker, workers } = options;
     this.#options = options;
     this.access = new AccessDesk(options.authenticator, options.rules, this.registry);
-    this.#isOverBudget = options.isOverBudget ?? (() => false);
     this.sent = options.sent ?? { packetsReserved: 0, bytesWritten: 0 };
     this.#turns = new Turns({
       loop: options.loop ?? NODE_EVENT_LOOP,
@@ -165,7 +163,6 @@ export class BrokerWorker implements PartnerHandler {
       retained: this.#retained,
       joins: this.#joins,
       nowMs,
-      isOverBudget: this.#isOverBudget,
       expect: (origin, sequence) => this.origins.find(origin)?.expect(sequence),
     });
     this.#controlFrames = new ControlFrames({
@@ -324,7 +321,7 @@ export class BrokerWorker implements PartnerHandler {
     let isBusy = false;
     for (const ring of this.#rings) if (ring.drain(FRAMES_PER_TURN) > 0) isBusy = true;
     if (this.#wheel.advance(nowMs, TIMERS_PER_TURN) === TIMERS_PER_TURN) isBusy = true;
-    if (!this.#isOverBudget() && this.desk.retryParked()) isBusy = true;
+    if (this.desk.retryParked()) isBusy = true;
     if (this.#pumpSessions()) isBusy = true;
     for (const { queues } of this.partitions.values()) if (queues.workSome(QUEUE_STEP_MESSAGES)) isBusy = true;
     if (this.#shares.workSome(QUEUE_STEP_MESSAGES)) isBusy = true;

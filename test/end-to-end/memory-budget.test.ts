@@ -1,6 +1,6 @@
 /**
- * Goal: a process that holds too much for others stays within its budget: publishers and new connections wait, who never takes anything
- * loses it, and everybody else goes on.
+ * Goal: a process that holds too much for others stays within its budget: who never takes anything loses it, and everybody else
+ * goes on.
  * Method: a broker with the smallest budget, and clients that never acknowledge, with far more sent to them than the budget.
  */
 import { readFileSync } from "node:fs";
