@@ -15,6 +15,7 @@ import {
   RECORDS_PER_BATCH_MAX,
   type Table,
 } from "../log/contract.ts";
+import { NO_MERGES } from "../log/merger.ts";
 import { openPartitionLog } from "../log/partition-log.ts";
 import { PartitionQueues } from "../queue/partition-queues.ts";
 import type { Session } from "../session/session.ts";
@@ -84,7 +85,7 @@ export class Partition {
     random: () => number,
     nowMs: () => number,
     events: PartitionEvents,
-    openLog: OpenLog = openPartitionLog,
+    openLog: OpenLog = (log) => openPartitionLog({ ...log, merge: NO_MERGES }),
   ) {
     const number = share.partition;
     this.number = number;
