@@ -17,7 +17,7 @@ import { MixedConsumer, MixedPublisher, type PublisherOptions } from "./mixed-lo
 import { MixedModel, type Published } from "./mixed-model.ts";
 import { MixedOperator } from "./mixed-operator.ts";
 
-const ROUNDS = isFullSize ? 6 : 3;
+const ROUNDS = isFullSize ? 12 : 3;
 const SYNC_MS_MAX = 1_000;
 /** Only what hangs takes so long, also on a machine with much else to do. */
 const HANG_MS = 120_000;
