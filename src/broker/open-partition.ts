@@ -1,7 +1,6 @@
 /** A partition's log on the main thread, before any worker has it: the same log, with commits that can be awaited. */
 import { LOG_BATCH_BYTES_MAX } from "../base/limits.ts";
 import type { CommitFault, PartitionLog } from "../log/contract.ts";
-import { NO_MERGES } from "../log/merger.ts";
 import { openPartitionLog } from "../log/partition-log.ts";
 import { partitionDirectoryOf } from "../log/partitions.ts";
 import { StoreFault } from "../log/store-fault.ts";
@@ -19,7 +18,6 @@ export class OpenPartition {
     this.#directory = partitionDirectoryOf(dataDirectory, number);
     const end = (): void => this.#onEnd?.();
     this.log = openPartitionLog({
-      merge: NO_MERGES,
       directory: this.#directory,
       partition: number,
       readCacheBytes: LOG_BATCH_BYTES_MAX,

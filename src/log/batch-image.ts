@@ -48,6 +48,11 @@ export class BatchImage {
     return this.arena?.heldBytes ?? this.region.memory.byteLength;
   }
 
+  /** Which record of the value one of a batch's is: the value stands for that batch, or for it among others. */
+  recordOf(batch: number, index: number): number {
+    return (batch - this.batch) * this.width + index;
+  }
+
   /** Where the entry of a record of the value lies in it; 0 when it has none. */
   entryOf(record: number): number {
     if (this.#isWhole) return record < this.entries ? this.entriesOffset + record * ENTRY_BYTES : 0;

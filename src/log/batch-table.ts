@@ -138,11 +138,6 @@ export class BatchTable {
     return word === 0 || (this.#bitmaps.at(word)[record >>> 3]! & (1 << (record & 7))) === 0;
   }
 
-  /** Of the found batch: which record of the row's value one of its records is. */
-  recordOf(index: number): number {
-    return this.#first + index;
-  }
-
   /** Of the found batch: settles a record; how many of the row are live now, or -1 when it was settled before or is unknown. */
   settle(index: number): number {
     if (!this.isLive(index)) return -1;

@@ -104,10 +104,18 @@ export class CommitCycle {
     else if (this.#arena.records === 0) this.#arena.reset(this.#arena.batch); // Staged for nobody.
   }
 
-  /** The value of a sealed batch from memory or disk; undefined when it is damaged. */
+  /** The value that a row of the table, here named by its batch, is in: from memory or disk; undefined when it is damaged. */
   imageOf(batch: number): BatchImage | undefined {
-    if (this.#commit !== undefined && this.#commit.batch === batch) return this.#commit.image;
-    return this.#parts.images.load(batch);
+    if (this.#commit?.batch === batch) return this.#commit.image;
+    return this.#mergedImageOf(batch) ?? this.#parts.images.load(batch);
+  }
+
+  /** While a commit is under way its merges may be on the disk or not: what they are made of is not looked for there. */
+  #mergedImageOf(batch: number): BatchImage | undefined {
+    for (const { batches, image } of this.#commit?.merges ?? []) {
+      if (batch >= batches[0]! && batch <= batches.at(-1)!) return image;
+    }
+    return undefined;
   }
 
   /** Of the batch whose owner is just told that it failed: it may still read there. */

@@ -47,9 +47,6 @@ export const MERGE_BOUNDS: MergeBounds = {
   batchesMin: LOG_MERGE_BATCHES_MIN,
 };
 
-/** Nothing is merged; what was before stays as it is. */
-export const NO_MERGES: MergeBounds = { smallBytes: -1, mergedBytes: 0, batchesMin: Number.POSITIVE_INFINITY };
-
 /** Neighbours that may be merged. */
 class Run {
   readonly batches: number[] = [];

@@ -184,15 +184,13 @@ class LmdbPartitionLog implements PartitionLog {
       into.offset = this.#cycle.arena.messageOf(index);
       return "found";
     }
-    let record = index;
     let image = this.#cycle.failingImageOf(batch);
     if (image === undefined) {
       const table = this.#table;
       if (!table.find(batch) || !table.isLive(index)) return "gone";
-      record = table.recordOf(index);
       image = this.#cycle.imageOf(table.batch);
     }
-    const offset = image === undefined ? 0 : image.messageOf(record);
+    const offset = image === undefined ? 0 : image.messageOf(image.recordOf(batch, index));
     if (offset === 0) return "damaged";
     into.region = image!.region;
     into.offset = offset;

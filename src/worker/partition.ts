@@ -15,7 +15,6 @@ import {
   RECORDS_PER_BATCH_MAX,
   type Table,
 } from "../log/contract.ts";
-import { NO_MERGES } from "../log/merger.ts";
 import { openPartitionLog } from "../log/partition-log.ts";
 import { PartitionQueues } from "../queue/partition-queues.ts";
 import type { Session } from "../session/session.ts";
@@ -85,7 +84,7 @@ export class Partition {
     random: () => number,
     nowMs: () => number,
     events: PartitionEvents,
-    openLog: OpenLog = (log) => openPartitionLog({ ...log, merge: NO_MERGES }),
+    openLog: OpenLog = openPartitionLog,
   ) {
     const number = share.partition;
     this.number = number;

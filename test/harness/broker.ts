@@ -8,7 +8,7 @@
  * ```
  *
  * After every start, and before it is stopped or removed, the ledger of each of its queues must add up; a kill comes at its
- * moment, so it is looked at after that.
+ * moment, so it is looked at after that. No life may have reported stored bytes as damaged.
  */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -145,6 +145,7 @@ export class Broker {
     const child = this.#running();
     child.signal("SIGTERM");
     const finished = await this.#endOf(child);
+    this.#refuseDamage();
     if (finished.code === 0) return;
     const said = `${child.lines.slice(-20).join("\n")}\n${finished.stderr.slice(-3000)}`;
     throw new Error(`SIGTERM ended the broker with code ${finished.code}, signal ${finished.signal}:\n${said}`);
@@ -160,6 +161,7 @@ export class Broker {
   /** Starts again on the same data directory, after `stop` or `kill`. */
   async restart(workers = this.workers): Promise<void> {
     if (this.isRunning) throw new Error("the broker still runs");
+    this.#refuseDamage();
     await this.#launch(workers);
     await this.#checkLedgers();
   }
@@ -174,6 +176,7 @@ export class Broker {
       await rm(this.directory, { recursive: true, force: true });
     }
     const finished = await this.#child?.ended;
+    this.#refuseDamage();
     if (finished === undefined || finished.code === 0 || finished.signal === "SIGKILL") return;
     const { code, signal, stderr } = finished;
     throw new Error(`the broker died with code ${code}, signal ${signal}:\n${stderr.slice(-3000)}`);
@@ -187,6 +190,12 @@ export class Broker {
     } catch (error) {
       if (this.isRunning) throw error;
     }
+  }
+
+  /** The store was never touched by anyone else: what the log takes for damage is its own fault. */
+  #refuseDamage(): void {
+    const line = this.logs.find((each) => each.includes("stored bytes are damaged"));
+    if (line !== undefined) throw new Error(`the broker took its own store for damaged: ${line}`);
   }
 
   async #launch(workers: number): Promise<void> {

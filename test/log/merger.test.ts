@@ -4,14 +4,19 @@
  * Method: the real log, at its own bounds in memory's file system, or with small ones; a commit fails at the door to LMDB, after everything was
  * put into it. What lies in the store is looked at through a second handle.
  */
+import { pbkdf2 } from "node:crypto";
 import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
 import { open as openStore } from "lmdb";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { Region } from "../../src/base/region.ts";
 import type { MessageLocation, PartitionLog } from "../../src/log/contract.ts";
 import { type Changes, Environment } from "../../src/log/environment.ts";
 import { MERGE_BOUNDS, type MergeBounds } from "../../src/log/merger.ts";
+import { PageFile } from "../../src/log/page-file.ts";
 import { openPartitionLog } from "../../src/log/partition-log.ts";
+import { pause } from "../harness/waiting.ts";
 import {
   append,
   commit,
@@ -23,6 +28,8 @@ import {
   Recorder,
   readMessage,
 } from "./messages.ts";
+
+const derive = promisify(pbkdf2);
 
 const FIVE: MergeBounds = { smallBytes: 2_000, mergedBytes: 1, batchesMin: 5 };
 const NEVER: MergeBounds = { ...MERGE_BOUNDS, smallBytes: 0 };
@@ -88,6 +95,17 @@ async function countValues(): Promise<Record<string, number>> {
   return counts;
 }
 
+/** The newest that LMDB's file has. */
+function transactionOnDisk(): number {
+  const file = new PageFile(join(directory, "data.mdb"));
+  const transactions = ([0, 1] as const).map((which) => {
+    const meta = file.meta(which);
+    return typeof meta === "string" ? 0 : meta.transaction;
+  });
+  file.close();
+  return Math.max(...transactions);
+}
+
 beforeEach(() => {
   place = fastPlace();
   directory = place.directory;
@@ -98,6 +116,27 @@ beforeEach(() => {
 afterEach(async () => {
   await log.close();
   place.remove();
+});
+
+it("reads what is being merged, also when the disk has the merge already and the log has not heard of it", async () => {
+  open(NEVER);
+  for (let each = 0; each < 10; each += 1) await store(1 + (each % 3));
+  await reopen(FIVE); // Nothing is kept in memory.
+  const before = transactionOnDisk();
+  log.put("meta", "key", Buffer.from("value"));
+  const batch = log.gathering;
+  // LMDB's thread has to wait until this turn, in which the log hears of nothing, and reads anew.
+  const busy = Array.from({ length: 4 }, () => derive("", "", 300_000, 64, "sha512"));
+  log.flush();
+  await pause(20);
+  const sleeper = new Int32Array(new SharedArrayBuffer(4));
+  for (let ms = 0; ms < 10_000 && transactionOnDisk() === before; ms += 1) Atomics.wait(sleeper, 0, 0, 1);
+  expect([log.isCommitting, transactionOnDisk()]).toEqual([true, before + 1]);
+  checkMessages();
+  expect(await events.outcomeOf(batch)).toBeUndefined();
+  expect(log.stats().merges).toBe(1);
+  checkMessages();
+  await Promise.all(busy);
 });
 
 it("keeps what a lone publisher leaves in a value for some hundred messages, which drain in order", async () => {
