@@ -160,6 +160,8 @@ export const LOG_QUARANTINE_VALUES_MAX = 1_000;
 export const LOG_KEY_BYTES_MAX = 1_024;
 /** Batch numbers reserved at a time, so that none is given twice although an emptied store remembers no batch. */
 export const LOG_BATCH_NUMBERS_RESERVED = 65_536;
+/** Below this positions are exact numbers: a thousand commits a second for four years, in each partition. */
+export const LOG_BATCH_NUMBERS_MAX = 2 ** 37;
 /** Read in one go by a scan of the store: no read transaction lives longer. */
 export const LOG_SCAN_BYTES = 1024 * 1024;
 export const LOG_SCAN_VALUES = 1_024;

@@ -8,7 +8,9 @@
  *       └── next: asked for meanwhile, left by a failure, rewrites due ◄──────┘
  * ```
  */
+import { assert } from "../base/assert.ts";
 import {
+  LOG_BATCH_NUMBERS_MAX,
   LOG_BATCH_NUMBERS_RESERVED,
   LOG_PROBE_MS,
   LOG_RETRY_MS_MAX,
@@ -123,17 +125,22 @@ export class CommitCycle {
     return this.#failing?.batch === batch ? this.#failing.image : undefined;
   }
 
-  /** Commits what there is, once more if that fails, and begins nothing after that. */
+  /** Commits what there is, also when the commit under way fails, and begins nothing after that. */
   async close(): Promise<void> {
-    const failedBefore = this.counters.failedCommits;
     this.#isClosed = true;
+    if (this.#commit !== undefined) await this.#ended();
+    const failedBefore = this.counters.failedCommits;
     while (this.#commit !== undefined || (this.#hasWork && this.counters.failedCommits === failedBefore)) {
-      const idle = new Promise<void>((resolve) => {
-        this.#whenIdle = resolve;
-      });
       if (this.#commit === undefined) this.#begin();
-      await idle;
+      await this.#ended();
     }
+  }
+
+  /** The end of the commit that is under way. */
+  #ended(): Promise<void> {
+    return new Promise<void>((resolve) => {
+      this.#whenIdle = resolve;
+    });
   }
 
   /** Whether a commit has anything to say; rewrites alone are no reason. */
@@ -165,6 +172,7 @@ export class CommitCycle {
     this.#isProbeDue = false;
     this.#wanted = undefined;
     const arena = this.#arena;
+    assert(arena.batch < LOG_BATCH_NUMBERS_MAX, "positions are exact numbers");
     events.onSeal(arena.batch);
     const rewrites = rewriter.take(arena.usedBytes, (batch) => this.imageOf(batch));
     const wanted: Commit = {

@@ -37,7 +37,7 @@ export interface CommitFault {
 /** What `read` found; for `"found"`, `MessageLocation` says where. */
 export type ReadResult = "found" | "gone" | "damaged";
 
-/** Filled by `read`; the bytes stay valid until the next call into the log. */
+/** Filled by `read`; the bytes stay valid until the next call into the log, and not beyond the turn: the end of a commit uses memory again. */
 export interface MessageLocation {
   region: Region;
   offset: number;
