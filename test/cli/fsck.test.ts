@@ -20,7 +20,7 @@ let broker: Broker;
 let path: string;
 
 beforeAll(async () => {
-  broker = await Broker.start();
+  broker = await Broker.start({ isTampered: true });
   path = join(broker.dataDirectory, "partition-0", "data.mdb");
   await createQueue(broker, { name: "jobs", topic_filter: "jobs/#" });
   const client = await RawClient.connected(broker.mqttPort, "publisher");

@@ -4,7 +4,7 @@
  */
 import { parentPort, workerData } from "node:worker_threads";
 
-const { folder, ring, meeting, end, race, runMs } = workerData;
+const { folder, ring, meeting, end, race, runMs, roundsMin } = workerData;
 const { RingWriter, RING_FULL } = await import(`${folder}/ring/writer.js`);
 const { RingReader } = await import(`${folder}/ring/reader.js`);
 
@@ -86,7 +86,7 @@ while (Atomics.load(words, STOP) === 0) {
   seen.waited += words[end === "writer" ? WRITER_DID : READER_DID];
   seen.rounds += 1;
   // The writer decides between two meetings, so that both ends see the same.
-  if (end === "writer" && performance.now() > until) Atomics.store(words, STOP, 1);
+  if (end === "writer" && seen.rounds >= roundsMin && performance.now() > until) Atomics.store(words, STOP, 1);
   meet();
 }
 parentPort.postMessage(seen);
