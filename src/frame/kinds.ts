@@ -13,7 +13,7 @@
  * | ROUTE | a worker → every other | whether I have anyone for this filter |
  * | ROUTED | the other → that worker | applied |
  * | RECALL | subscriber's worker → every other | which retained messages match this filter? · so many more · no more |
- * | RECALLED | the other → subscriber's worker | one of them, or the end |
+ * | RECALLED | the other → subscriber's worker | one of them, that it has looked, or the end |
  * | RELEASE | publisher's worker → every other | a QoS 2 identifier was released: forget it |
  * | JOIN | member's worker → shared subscription's worker | a session has this shared subscription |
  * | JOINED | that worker → member's worker | it is routed to |
@@ -192,7 +192,9 @@ export interface RecallBody {
 
 export interface RecalledBody {
   readonly token: number;
-  /** A retained message in the one layout; absent in the last frame of an answer. */
+  /** The first look is over, and there may be more: what is published from now on comes as an ordinary message. */
+  readonly isOpen?: true;
+  /** A retained message in the one layout; absent in the last frame of an answer and in one that says `isOpen`. */
   readonly message?: Uint8Array;
 }
 

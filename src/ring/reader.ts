@@ -81,6 +81,16 @@ export class RingReader {
     return taken;
   }
 
+  /** Where what has been published by now ends; see `hasTaken`. */
+  get published(): number {
+    return Atomics.load(this.#control, TAIL_WORD);
+  }
+
+  /** Whether everything before `mark`, a value of `published` less than 2^31 bytes ago, has been taken. Not inside a drain. */
+  hasTaken(mark: number): boolean {
+    return ((this.#head - mark) | 0) >= 0;
+  }
+
   /** Whether the writer waits for space and has not been rung since it began to: ring its doorbell. Ask after a drain. */
   takeSpaceBell(): boolean {
     const epoch = Atomics.load(this.#control, SPACE_EPOCH_WORD);

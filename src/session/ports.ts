@@ -82,6 +82,8 @@ export interface Recall {
   next(): Region | undefined;
   /** Nothing more will come. */
   readonly isDone: boolean;
+  /** Everyone concerned has begun to look: what is published from now on reaches the subscription as an ordinary message. */
+  readonly isOpen: boolean;
   close(): void;
 }
 

@@ -17,6 +17,46 @@ import { fits, send } from "./send.ts";
 import { type Attendance, FROM_INBOX, type Session } from "./session.ts";
 import type { Subscription } from "./subscription.ts";
 
+/**
+ * Begins to look for what new subscriptions are given. `opened`: everyone has looked, so what is published from now on is not among
+ * it and SUBACK may go; what is found follows. More than are open at a time begin later.
+ */
+export function openRecalls(
+  session: Session,
+  attendance: Attendance,
+  subscriptions: readonly Subscription[],
+  opened: () => void,
+  more: (session: Session) => void,
+): void {
+  const { recalls, waitingRecalls, toRecall } = attendance;
+  if (subscriptions.length === 0) {
+    opened();
+    return;
+  }
+  const room = toRecall.length > 0 ? 0 : Math.max(0, RECALLS_OPEN_MAX - recalls.length - waitingRecalls.size);
+  const opening: Recall[] = [];
+  let isOpen = false;
+  const look = (): void => {
+    const isAsked = opening.length === Math.min(room, subscriptions.length);
+    if (!isAsked || attendance.isClosing || !opening.every((recall) => recall.isOpen)) return;
+    isOpen = true;
+    opened();
+    for (const recall of opening) waitingRecalls.delete(recall);
+    recalls.push(...opening);
+    toRecall.push(...subscriptions.slice(room));
+    more(session);
+  };
+  for (const subscription of subscriptions.slice(0, room)) {
+    const recall: Recall = session.host.recall(subscription, () => {
+      if (isOpen) goOn(session, attendance, recall, more);
+      else look();
+    });
+    waitingRecalls.add(recall);
+    opening.push(recall);
+  }
+  look();
+}
+
 /** Whether there may be something for `sendNextRetained`. */
 export const hasRetained = (attendance: Attendance): boolean =>
   attendance.recalls.length > 0 ||
@@ -49,12 +89,15 @@ function beginRecall(
   subscription: Subscription,
   more: (session: Session) => void,
 ): Recall {
-  const recall: Recall = session.host.recall(subscription, () => {
-    if (!attendance.waitingRecalls.delete(recall)) return; // It is looked at anyway.
-    attendance.recalls.push(recall);
-    more(session);
-  });
+  const recall: Recall = session.host.recall(subscription, () => goOn(session, attendance, recall, more));
   return recall;
+}
+
+/** There may be more for a recall. */
+function goOn(session: Session, attendance: Attendance, recall: Recall, more: (session: Session) => void): void {
+  if (!attendance.waitingRecalls.delete(recall)) return; // It is looked at anyway.
+  attendance.recalls.push(recall);
+  more(session);
 }
 
 function sendOne(

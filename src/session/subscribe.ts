@@ -2,8 +2,8 @@
  * SUBSCRIBE and UNSUBSCRIBE.
  *
  * ```
- *   SUBSCRIBE ──► router and queues here ──► every other worker has applied it, the session is on disk ──► SUBACK ──► retained
- *                      └──► a queue that is not there: created, if subscribing may create it ──────────────┘
+ *   SUBSCRIBE ─► router and queues here ─► every other worker has applied it, the session is on disk ─► recalls open ─► SUBACK ─► retained
+ *                     └─► a queue that is not there: created, if subscribing may create it ─────────┘
  * ```
  */
 import { LEVEL_5 } from "../mqtt/packet-type.ts";
@@ -13,6 +13,7 @@ import { ReasonCode } from "../mqtt/reason-codes.ts";
 import { parseSubscription } from "../mqtt/subscription-filter.ts";
 import { Attachment } from "./attachment.ts";
 import { pump } from "./deliver.ts";
+import { openRecalls } from "./recall.ts";
 import { maySubscribe } from "./rights.ts";
 import type { Attendance, Session } from "./session.ts";
 import { Subscription, type SubscriptionOptions } from "./subscription.ts";
@@ -25,12 +26,10 @@ export function onSubscribe(session: Session, attendance: Attendance, packet: Su
   const done = (): void => {
     pending -= 1;
     if (pending > 0 || session.attendance !== attendance || attendance.isClosing) return;
-    const answer = failed
-      ? reasonCodes.map(() => (attendance.protocolLevel === LEVEL_5 ? ReasonCode.implementationSpecificError : 0x80))
-      : reasonCodes;
-    sendRare(attendance, { kind: "suback", packetId: packet.packetId, reasonCodes: answer });
-    for (const subscription of recalls) attendance.toRecall.push(subscription);
-    if (recalls.length > 0) pump(session);
+    const refused = attendance.protocolLevel === LEVEL_5 ? ReasonCode.implementationSpecificError : 0x80;
+    const answer = failed ? reasonCodes.map(() => refused) : reasonCodes;
+    const suback = { kind: "suback", packetId: packet.packetId, reasonCodes: answer } as const;
+    openRecalls(session, attendance, recalls, () => sendRare(attendance, suback), pump);
   };
 
   for (const request of packet.filters) {

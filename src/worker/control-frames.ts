@@ -61,6 +61,8 @@ export class ControlFrames {
       case ROUTE: {
         const { filter, state, token } = body as RouteBody;
         index.setRemote(filter, from, state);
+        // What was published before this is seen by whoever keeps it retained before the other worker can ask for that.
+        for (const partner of partners) if (partner.worker !== from) partner.endTurn();
         partners[from]!.control(ROUTED, { token } satisfies RoutedBody);
         break;
       }

@@ -54,5 +54,11 @@ export class LocalPartner implements Partner {
 
   nudge(): void {} // Whoever changed it is in a turn of this worker, or has asked for one.
 
+  readonly shown = 0;
+
+  hasTaken(): boolean {
+    return true;
+  }
+
   endTurn(): void {}
 }

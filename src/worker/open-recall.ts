@@ -43,17 +43,26 @@ export class OpenRecall implements Recall {
   readonly #arrived: Arrived[] = [];
   /** Workers that have not given all, and how many of theirs were taken since they were last asked. */
   readonly #taken = new Map<number, number>();
+  /** Workers that have not begun. */
+  readonly #unopened = new Set<number>();
   #isClosed = false;
 
   constructor(parts: OpenRecallParts) {
     this.subscription = parts.subscription;
     this.#parts = parts;
-    for (const { worker } of parts.asked) this.#taken.set(worker, 0);
+    for (const { worker } of parts.asked) {
+      this.#taken.set(worker, 0);
+      this.#unopened.add(worker);
+    }
     this.#ask(parts.asked, { token: parts.token, filter: parts.subscription.filter, window: RECALL_WINDOW });
   }
 
   get isDone(): boolean {
     return this.#taken.size === 0 && this.#arrived.length === 0 && this.#parts.scan?.isDone !== false;
+  }
+
+  get isOpen(): boolean {
+    return this.#unopened.size === 0;
   }
 
   next(): Region | undefined {
@@ -92,10 +101,16 @@ export class OpenRecall implements Recall {
     for (const partner of partners) partner.control(RECALL, body);
   }
 
+  /** Another worker has begun, and may give more. */
+  open(from: number): void {
+    if (this.#unopened.delete(from)) this.#parts.more();
+  }
+
   /** One more from another worker; undefined: it has given all. */
   arrive(from: number, message: Uint8Array | undefined): void {
     if (message === undefined) {
       this.#taken.delete(from);
+      this.#unopened.delete(from);
       if (this.#taken.size === 0) this.#parts.forget();
     } else {
       this.#arrived.push({ from, message: Region.over(message) });

@@ -37,6 +37,10 @@ export interface Partner {
   control(kind: number, body: object): void;
   /** Something that both see changed without a frame: the other side must come to a turn. */
   nudge(): void;
+  /** Where what it has shown this worker by now ends: a mark for `hasTaken`. */
+  readonly shown: number;
+  /** Whether this worker has taken everything before a mark. Asked between drains. */
+  hasTaken(mark: number): boolean;
   /** The end of a turn: shows the other side what was written. */
   endTurn(): void;
 }

@@ -6,6 +6,10 @@
  *   SUBSCRIBE ─► own scan ─┬─► one by one, as the client reads
  *              RECALL ─► each other worker ─ RECALLED … end ─┘
  * ```
+ *
+ * A worker that is asked looks when it has taken all that the others had sent it by then: what was published before the subscription
+ * was known to its publisher's worker is either among that, or comes as an ordinary message. It says when it has looked, and only then
+ * goes SUBACK: what is published after that comes once, as an ordinary message, if all matches were found at the first look.
  */
 
 import { assert } from "../base/assert.ts";
@@ -33,7 +37,13 @@ import type { Partner } from "./partner.ts";
 interface Answering {
   readonly to: Partner;
   readonly token: number;
-  readonly scan: RetainedScan<Region>;
+  readonly filter: string;
+  /** What each partner had sent when this was asked: it is taken first. */
+  readonly marks: readonly number[];
+  /** Undefined before that. */
+  scan: RetainedScan<Region> | undefined;
+  /** It was said that this worker has looked. */
+  isOpen: boolean;
   /** How many messages more may be sent. */
   window: number;
   /** The next one, when there was no room for it. */
@@ -139,28 +149,39 @@ export class RetainedMessages {
     const { filter, window } = body;
     const answering = this.#answering.get(key);
     if (filter !== undefined) {
-      const scan = this.#index.scan(filter);
-      this.#answering.set(key, { to: this.#partners[from]!, token: body.token, scan, window, next: undefined });
+      const to = this.#partners[from]!;
+      const marks = this.#partners.map(({ shown }) => shown);
+      const opened = { scan: undefined, isOpen: false, next: undefined };
+      this.#answering.set(key, { to, token: body.token, filter, marks, window, ...opened });
     } else if (answering === undefined) {
       return; // It has been given all.
     } else if (window > 0) {
       answering.window += window;
     } else {
-      answering.scan.close();
+      answering.scan?.close();
       this.#answering.delete(key);
     }
   }
 
   onRecalled(from: number, body: RecalledBody): void {
-    this.#recalls.get(body.token)?.arrive(from, body.message);
+    const recall = this.#recalls.get(body.token);
+    if (body.isOpen === true) recall?.open(from);
+    else recall?.arrive(from, body.message);
   }
 
   /** Goes on with what is asked for, a bounded part per turn; true when there is more to do at once. */
   turn(): boolean {
     let isBusy = false;
     for (const [key, answering] of this.#answering) {
-      if (!answer(answering)) isBusy ||= answering.window > 0 && answering.next === undefined;
-      else this.#answering.delete(key);
+      if (!this.#mayLook(answering)) continue; // What it waits for brings a turn.
+      if (answer(answering)) {
+        this.#answering.delete(key);
+        continue;
+      }
+      isBusy ||= answering.window > 0 && answering.next === undefined;
+      if (answering.isOpen) continue;
+      answering.isOpen = true;
+      answering.to.control(RECALLED, { token: answering.token, isOpen: true } satisfies RecalledBody);
     }
     if (this.#scanning.size === 0) return isBusy;
     const scanning = [...this.#scanning];
@@ -168,11 +189,20 @@ export class RetainedMessages {
     for (const recall of scanning) recall.goOn();
     return true;
   }
+
+  #mayLook(answering: Answering): boolean {
+    if (answering.scan !== undefined) return true;
+    const { marks } = answering;
+    if (!this.#partners.every((partner, index) => partner.hasTaken(marks[index]!))) return false;
+    answering.scan = this.#index.scan(answering.filter);
+    return true;
+  }
 }
 
 /** Sends what may be sent; true when that was all of it. */
 function answer(answering: Answering): boolean {
-  const { to, token, scan } = answering;
+  const { to, token } = answering;
+  const scan = answering.scan!;
   while (answering.window > 0 || answering.next !== undefined) {
     const message = answering.next ?? scan.next(RETAINED_SCAN_STEPS);
     answering.next = message;

@@ -213,6 +213,14 @@ export class RingPartner implements Partner {
     return taken;
   }
 
+  get shown(): number {
+    return this.#reader.published;
+  }
+
+  hasTaken(mark: number): boolean {
+    return this.#reader.hasTaken(mark);
+  }
+
   nudge(): void {
     this.#isNudged = true;
   }

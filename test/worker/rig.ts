@@ -45,6 +45,8 @@ export interface RigOptions {
   readonly disks?: readonly MemoryDisk[];
   readonly directory?: string;
   readonly nowMs?: number;
+  /** All rings together; the smallest unless given. */
+  readonly ringsBytes?: number;
 }
 
 interface Event {
@@ -86,7 +88,7 @@ export class Rig {
     this.nowMs = options.nowMs ?? 1_700_000_000_000;
     this.random = randomOf(seed);
     this.directory = disks === undefined ? (options.directory ?? mkdtempSync(join(tmpdir(), "restante-rig-"))) : "";
-    const mesh = createMesh(workers, 0);
+    const mesh = createMesh(workers, options.ringsBytes ?? 0);
     const credit = Array.from({ length: workers * workers }, () => newCreditMemory(true, workers));
     for (let number = 0; number < workers; number += 1) {
       this.#clients.push([]);

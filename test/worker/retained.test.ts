@@ -1,0 +1,97 @@
+/**
+ * Goal: whoever subscribes while others publish ends with what is retained, and is given nothing twice that was published after SUBACK.
+ * Method: three workers whose turns come in an order drawn from a seed; publisher, subscriber and the topic's home each on another one.
+ */
+import { expect, it } from "vitest";
+import { homePartitionOf } from "../../src/base/hash.ts";
+import { FRAMES_PER_TURN } from "../../src/base/limits.ts";
+import { MemoryDisk } from "../queue/memory-log.ts";
+import type { MemoryClient } from "./memory-client.ts";
+import { Rig } from "./rig.ts";
+
+const WORKERS = 3;
+const ROUNDS = 15;
+/** Room for some turns of frames in each. */
+const RINGS_BYTES = 6 * 1024 * 1024;
+const KEPT = { retain: true };
+const textsOf = (client: MemoryClient): string[] => client.take("publish").map(({ payload }) => payload.toString());
+
+/** Who lives where: publisher, subscriber, the topic. */
+const PLACES: readonly (readonly [number, number, number])[] = [
+  [0, 1, 2],
+  [0, 2, 1],
+  [1, 0, 2],
+  [1, 2, 0],
+  [2, 0, 1],
+  [2, 1, 0],
+];
+
+interface Round {
+  readonly rig: Rig;
+  readonly publisher: MemoryClient;
+  readonly subscriber: MemoryClient;
+  readonly topic: string;
+  readonly number: number;
+}
+
+/** Plays a round again and again, each with a topic of its own. */
+async function play(round: (parts: Round) => Promise<void>): Promise<void> {
+  for (const [from, to, home] of PLACES) {
+    const seed = Math.floor(Math.random() * 2 ** 31);
+    const disks = Array.from({ length: WORKERS }, () => new MemoryDisk());
+    const rig = new Rig({ workers: WORKERS, seed, disks, ringsBytes: RINGS_BYTES });
+    const publisher = await rig.connected(rig.idOn(from, "publisher"));
+    const subscriber = await rig.connected(rig.idOn(to, "subscriber"));
+    let number = 0;
+    for (let played = 0; played < ROUNDS; played += 1) {
+      do number += 1;
+      while (homePartitionOf(`t/${number}`, WORKERS) !== home);
+      const topic = `t/${number}`;
+      try {
+        await round({ rig, publisher, subscriber, topic, number: played });
+      } catch (cause) {
+        throw new Error(`publisher on ${from}, subscriber on ${to}, ${topic} on ${home}, seed ${seed}`, { cause });
+      }
+      subscriber.unsubscribe(topic);
+      await rig.settle();
+      publisher.take("puback");
+      subscriber.take("suback");
+    }
+  }
+}
+
+it.each(["the topic", "a filter"])("gives what is published after SUBACK once, by %s", async (by) => {
+  await play(async ({ rig, publisher, subscriber, topic }) => {
+    const filter = by === "a filter" ? `+/${topic.slice(2)}` : topic;
+    subscriber.subscribe(filter, 0);
+    while (subscriber.take("suback").length === 0) expect(rig.step()).toBe(true);
+    publisher.publish(topic, "new", 1, 1, KEPT);
+    await rig.settle();
+    expect(textsOf(subscriber)).toEqual(["new"]);
+    subscriber.unsubscribe(filter);
+  });
+});
+
+it("gives the newest last, also when it is published before others know of the subscription", async () => {
+  await play(async ({ rig, publisher, subscriber, topic, number }) => {
+    publisher.publish(topic, "old", 1, 1, KEPT);
+    await rig.settle();
+    const others = number < 3 ? 3 * FRAMES_PER_TURN : 0; // More than its home takes in a few turns.
+    for (let sent = 0; sent < others; sent += 1) publisher.publish(topic, "old", 0, 0, KEPT);
+    publisher.publish(topic, "new", 1, 2, KEPT);
+    subscriber.subscribe(topic, 0);
+    await rig.settle();
+    expect(textsOf(subscriber).at(-1)).toBe("new");
+  });
+});
+
+it("gives nothing whose removal was acknowledged before SUBSCRIBE", async () => {
+  await play(async ({ rig, publisher, subscriber, topic }) => {
+    publisher.publish(topic, "old", 1, 1, KEPT);
+    publisher.publish(topic, "", 1, 2, KEPT);
+    while (publisher.take("puback").every(({ messageId }) => messageId !== 2)) expect(rig.step()).toBe(true);
+    subscriber.subscribe(topic, 0);
+    await rig.settle();
+    expect(textsOf(subscriber)).toEqual([]);
+  });
+});
