@@ -10,6 +10,12 @@ export const THREAD_SLAB_BYTES = 128 * 1024 * 1024;
 export const MEMORY_CHECK_MS = 100;
 /** While it holds too much: who has stalled for so long is cut off. */
 export const STALLED_WHEN_OVER_MS = 1_000;
+/** Meanwhile a connection that publishes is read once in so long at least: far below any keep alive. */
+export const PUBLISHER_PAUSE_MS = 250;
+/** Of those that waited, so many read on in a turn when the budget holds again: 4 MiB, if each brings a whole read. */
+export const PUBLISHERS_RESUMED_PER_TURN = 64;
+/** Beyond so many times the budget inboxes are shed at once; below it consumers have until the next check to take what is theirs. */
+export const FAR_OVER_BUDGET = 1.25;
 
 // Rings and frames
 /** A ring is never smaller than this, however many workers share the ring budget. */

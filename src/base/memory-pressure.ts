@@ -7,6 +7,8 @@
  *
  * Every thread looks for itself; all see the same words.
  */
+import { FAR_OVER_BUDGET } from "./limits.ts";
+
 const WORDS_APART = 32;
 const KIB = 1024;
 /** Over the budget ends below this part of it, so that it does not come and go with each message. */
@@ -49,5 +51,16 @@ export class MemoryPressure {
   /** As of the last look. */
   get isOver(): boolean {
     return this.#isOver;
+  }
+
+  /** So far over that waiting for consumers is no way out. */
+  get isFarOver(): boolean {
+    return this.heldBytes / KIB > this.#budgetKib * FAR_OVER_BUDGET;
+  }
+
+  /** Whether this worker holds more than its equal part: while the budget is exceeded, somebody does. */
+  isAboveShare(worker: number): boolean {
+    const shareKib = (this.#budgetKib * ENDS_BELOW * WORDS_APART) / this.#words.length;
+    return Atomics.load(this.#words, worker * WORDS_APART) > shareKib;
   }
 }

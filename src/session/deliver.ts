@@ -78,10 +78,9 @@ export function deliverStored(session: Session, position: number, messageBytes: 
   trimInbox(session);
 }
 
-/** Drops the oldest until half of the copies in memory are gone: the process has too many. */
-export function shedInbox(session: Session): void {
-  const bytesMax = session.inbox.copiedBytes / 2;
-  while (session.inbox.copiedBytes > bytesMax) dropOldest(session);
+/** Drops the oldest copies in memory until half of them are gone: the process has too many. What is on disk stays. */
+export function shedInbox({ host, inbox }: Session): void {
+  host.counters.droppedInboxFull += inbox.dropCopies(inbox.copiedBytes / 2);
 }
 
 /** Drops the oldest while the inbox is beyond its bounds. */

@@ -88,6 +88,35 @@ export class Inbox {
     while (this.#length > 0) this.shift();
   }
 
+  /** Drops the oldest copies until so many bytes of them are left; returns how many went. Stored messages stay, in their order. */
+  dropCopies(copiedBytesMax: number): number {
+    const before = this.#length;
+    let isTurning = false; // Once a stored one was put behind, all that follow must be, too.
+    for (let left = before; left > 0 && (isTurning || this.#copiedBytes > copiedBytesMax); left -= 1) {
+      if (this.#pages[this.#head] !== undefined && this.#copiedBytes > copiedBytesMax) {
+        this.shift();
+      } else {
+        this.#putBehind();
+        isTurning = true;
+      }
+    }
+    return before - this.#length;
+  }
+
+  /** The oldest entry becomes the newest. */
+  #putBehind(): void {
+    const from = this.#head;
+    const to = (from + this.#length) & (this.#positions.length - 1);
+    this.#head = (from + 1) & (this.#positions.length - 1);
+    if (to === from) return; // The ring is full: its place stays, what is oldest moves on.
+    this.#positions[to] = this.#positions[from]!;
+    this.#bytes[to] = this.#bytes[from]!;
+    this.#flags[to] = this.#flags[from]!;
+    this.#offsets[to] = this.#offsets[from]!;
+    this.#pages[to] = this.#pages[from];
+    this.#pages[from] = undefined;
+  }
+
   /** Of the oldest entry; only when there is one. */
   get headPosition(): number {
     return this.#positions[this.#head]!;

@@ -14,6 +14,7 @@
 import { assert } from "../base/assert.ts";
 import { READ_BUFFER_BYTES, READ_HEADROOM_BYTES } from "../base/limits.ts";
 import { copyBytes, Region } from "../base/region.ts";
+import { PacketType, packetTypeOf } from "../mqtt/packet-type.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
 import { NEED_MORE, PACKET_TOO_LARGE, packetBytes } from "../mqtt/scanner.ts";
 import type { InputHolder, ReadBuffer } from "./read-buffer.ts";
@@ -35,6 +36,8 @@ export class PacketInput implements InputHolder {
   #heldStart = 0;
   #heldEnd = 0;
   #bytesRead = 0;
+  /** While the process is over its memory budget: the last read brought a whole PUBLISH. */
+  #hasPublished = false;
   /** While a packet is unfinished: how much had come when it was looked at, and when. */
   #progressBytes = -1;
   #progressMs = 0;
@@ -67,6 +70,11 @@ export class PacketInput implements InputHolder {
     return this.#held !== null && !this.#isPaused && !this.#isStopped;
   }
 
+  /** While the process is over its memory budget: whether the last read brought some of a PUBLISH. */
+  get isPublishing(): boolean {
+    return this.#hasPublished || (this.#held !== null && isPublish(this.#held, this.#heldStart));
+  }
+
   /** Gives up when the peer has sent nothing more of a packet for so long. */
   endStalled(nowMs: number, stalledMs: number): void {
     if (!this.hasPartialPacket || this.#isSplitting || this.#bytesRead !== this.#progressBytes) {
@@ -96,6 +104,7 @@ export class PacketInput implements InputHolder {
   receive(byteLength: number): void {
     if (this.#isStopped) return;
     this.#bytesRead += byteLength;
+    this.#hasPublished = false;
     const { region } = this.#readBuffer;
     const end = READ_HEADROOM_BYTES + byteLength;
     let start = READ_HEADROOM_BYTES;
@@ -153,6 +162,7 @@ export class PacketInput implements InputHolder {
   #split(region: Region, start: number, end: number): number {
     const { bytes } = region;
     const reader = this.#reader!;
+    const { isOver } = this.#readBuffer.publisherPause;
     let at = start;
     this.#isSplitting = true;
     while (at < end && !this.#isPaused && !this.#isStopped) {
@@ -161,6 +171,7 @@ export class PacketInput implements InputHolder {
         if (length !== NEED_MORE) this.#fail(length === PACKET_TOO_LARGE ? "packetTooLarge" : "malformedPacket");
         break;
       }
+      if (isOver && isPublish(region, at)) this.#hasPublished = true;
       at += length;
       reader.onPacket(region, at - length, at);
     }
@@ -235,6 +246,8 @@ export class PacketInput implements InputHolder {
     this.#heldStart = this.#heldEnd = 0;
   }
 }
+
+const isPublish = (region: Region, at: number): boolean => packetTypeOf(region.bytes, at) === PacketType.publish;
 
 /** An end beyond any packet: makes `packetBytes` answer the length of a packet whose fixed header, at least, is there. */
 const FAR_END = 0x3fff_ffff;

@@ -10,6 +10,7 @@
  */
 import { CARRY_SPARE_MAX, INPUT_BUDGET_BYTES, READ_BUFFER_BYTES, READ_HEADROOM_BYTES } from "../base/limits.ts";
 import { Region } from "../base/region.ts";
+import { PublisherPause } from "./publisher-pause.ts";
 
 /** Who holds memory for what came and is not delivered yet. */
 export interface InputHolder {
@@ -22,6 +23,7 @@ export class ReadBuffer {
   readonly region = Region.lasting(READ_HEADROOM_BYTES + READ_BUFFER_BYTES);
   /** The part that a socket reads into; it begins at READ_HEADROOM_BYTES of the region. */
   readonly socketBytes: Buffer = this.region.bytes.subarray(READ_HEADROOM_BYTES);
+  readonly publisherPause: PublisherPause;
   readonly #budgetBytes: number;
   readonly #wake: () => void;
   #resting: (() => void)[] = [];
@@ -33,6 +35,7 @@ export class ReadBuffer {
   /** `wake`: a connection rests, the thread must come to `readOn`. */
   constructor(wake: () => void, budgetBytes = INPUT_BUDGET_BYTES) {
     this.#wake = wake;
+    this.publisherPause = new PublisherPause(wake);
     this.#budgetBytes = budgetBytes;
   }
 

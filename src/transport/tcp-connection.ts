@@ -60,6 +60,10 @@ export class TcpConnection implements Connection, OutputOwner {
         buffer: readBuffer.socketBytes,
         callback: (byteLength) => {
           this.#input.receive(byteLength);
+          if (readBuffer.publisherPause.isOver && this.#input.isPublishing && !this.#input.isPaused) {
+            readBuffer.publisherPause.rest(this.#resume);
+            return false;
+          }
           if (byteLength < readBuffer.socketBytes.length || this.#input.isPaused) return true;
           readBuffer.rest(this.#resume); // There is more: the others' turn first.
           return false;

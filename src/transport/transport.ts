@@ -66,6 +66,16 @@ export class Transport {
     this.outputs.cutOffStalled(nowMs, stalledMs);
   }
 
+  /** The process is over its memory budget, or is not any more: at the end of every turn. */
+  pausePublishers(isOver: boolean): void {
+    this.readBuffer.publisherPause.look(isOver);
+  }
+
+  /** Now and then (MEMORY_CHECK_MS), by a monotonic clock: nobody is paused for longer than PUBLISHER_PAUSE_MS. */
+  endPauses(nowMs: number): void {
+    this.readBuffer.publisherPause.check(nowMs);
+  }
+
   /** Closes every connection at once. */
   destroy(): void {
     for (const connection of this.#connections) connection.destroy();

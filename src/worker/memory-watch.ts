@@ -2,10 +2,14 @@
  * A worker's part in keeping the process within its memory budget.
  *
  * ```
- *   each turn:  what is held here: output not taken, input not whole, inboxes in memory ─► reported
- *   over:       the largest inbox here is halved until the budget holds or none is left; every check, who has stalled for a second is cut off;
- *               new connections wait, on main
+ *   each turn:   what is held here: output not taken, input not whole, inboxes in memory ─► reported
+ *   over:        who publishes is read a little at a time; new connections wait, on main
+ *   each check:  still over: the largest inbox here is halved until the budget holds, this worker holds no more than its part, or none is left;
+ *                who has stalled for a second is cut off; nobody's reading rests for longer than its time
+ *   far over:    inboxes are halved at once
  * ```
+ *
+ * Everything is decided from levels, at the end of each turn and at each check of a timer that always runs.
  */
 import { STALLED_WHEN_OVER_MS } from "../base/limits.ts";
 import type { MemoryPressure } from "../base/memory-pressure.ts";
@@ -26,15 +30,22 @@ export class MemoryWatch {
 
   /** At the end of a turn. */
   report(worker: BrokerWorker): void {
-    while (this.#isOver() && worker.desk.shedLargestInbox());
+    if (this.#isOver() && this.#pressure.isFarOver) this.#shed(worker);
+    this.#transport.pausePublishers(this.#pressure.isOver);
   }
 
   /** Now and then (MEMORY_CHECK_MS), by a monotonic clock. */
   check(nowMs: number, worker: BrokerWorker): void {
-    this.report(worker);
-    if (!this.#pressure.isOver) return;
-    this.#transport.endStalled(nowMs, STALLED_WHEN_OVER_MS);
-    this.#isOver();
+    if (this.#isOver()) {
+      this.#transport.endStalled(nowMs, STALLED_WHEN_OVER_MS);
+      this.#shed(worker);
+    }
+    this.#transport.pausePublishers(this.#pressure.isOver);
+    this.#transport.endPauses(nowMs);
+  }
+
+  #shed(worker: BrokerWorker): void {
+    while (this.#isOver() && this.#pressure.isAboveShare(this.#worker) && worker.desk.shedLargestInbox());
   }
 
   #isOver(): boolean {

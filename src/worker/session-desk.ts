@@ -114,12 +114,11 @@ export class SessionDesk implements SessionHost {
     return this.#stored.removeSome();
   }
 
-  /** For the memory of the process: the largest inbox that is only in memory loses the older half of what it has; false when there is none. */
+  /** For the memory of the process: the inbox with most in memory loses the older half of that; false when none has anything there. */
   shedLargestInbox(): boolean {
     let largest: Session | undefined;
     for (const session of this.#sessions.values()) {
-      const isLarger = session.inbox.copiedBytes > (largest?.inbox.copiedBytes ?? 0);
-      if (isLarger && !session.isDurable) largest = session;
+      if (session.inbox.copiedBytes > (largest?.inbox.copiedBytes ?? 0)) largest = session;
     }
     if (largest === undefined) return false;
     shedInbox(largest);

@@ -23,6 +23,7 @@ const step = fc.oneof(
     byteLength: fc.oneof(fc.integer({ min: 1, max: 2_000 }), fc.integer({ min: 1, max: INBOX_PAGE_BYTES * 2 })),
   }),
   fc.record({ kind: fc.constant("position" as const), inbox: inboxes, position: fc.nat() }),
+  fc.record({ kind: fc.constant("shed" as const), inbox: inboxes, part: fc.integer({ min: 0, max: 4 }) }),
   fc.record({ kind: fc.constant("shift" as const), inbox: inboxes, count: fc.nat(6) }),
 );
 
@@ -48,6 +49,16 @@ describe("inboxes", () => {
           } else if (each.kind === "position") {
             inbox.push(each.position, 10, flags);
             model.push({ position: each.position, bytes: Buffer.alloc(10), flags });
+          } else if (each.kind === "shed") {
+            const bytesMax = (inbox.copiedBytes * each.part) / 4;
+            const lengthBefore = model.length;
+            let copiedBytes = inbox.copiedBytes;
+            for (let at = 0; at < model.length && copiedBytes > bytesMax; ) {
+              if (model[at]!.position === IN_MEMORY) copiedBytes -= model.splice(at, 1)[0]!.bytes.length;
+              else at += 1;
+            }
+            expect(inbox.dropCopies(bytesMax)).toBe(lengthBefore - model.length);
+            expect(inbox.copiedBytes).toBe(copiedBytes);
           } else {
             for (let count = 0; count < each.count && model.length > 0; count += 1) {
               const { position, bytes, flags: known } = model.shift()!;
