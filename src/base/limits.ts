@@ -5,28 +5,25 @@
 // Memory
 /** What lives as long as a thread and is copied between: buffers, arenas, output. Virtual until it is touched. */
 export const THREAD_SLAB_BYTES = 128 * 1024 * 1024;
-
 /** How often the process looks at what it holds for others, beside the turns of its workers. */
 export const MEMORY_CHECK_MS = 100;
-/** While it holds too much: who has stalled for so long is cut off. */
+/** While it holds too much: who has stalled for so long is cut off; who publishes is read once in so long at least, far below a keep alive. */
 export const STALLED_WHEN_OVER_MS = 1_000;
-/** Meanwhile a connection that publishes is read once in so long at least: far below any keep alive. */
 export const PUBLISHER_PAUSE_MS = 250;
 /** Of those that waited, so many read on in a turn when the budget holds again: 4 MiB, if each brings a whole read. */
 export const PUBLISHERS_RESUMED_PER_TURN = 64;
-/** Beyond so many times the budget inboxes are shed at once; below it consumers have until the next check to take what is theirs. */
+/** Beyond so many times the budget inboxes are shed at once, below at the next check: consumers take what they can; and to how much. */
 export const FAR_OVER_BUDGET = 1.25;
+export const SHED_TO_BUDGET = 0.9;
 
 // Rings and frames
-/** A ring is never smaller than this, however many workers share the ring budget. */
+/** A ring is never smaller than this, however many workers share the budget of all rings; that budget, unless configured. */
 export const RING_BYTES_MIN = 64 * 1024;
-/** All rings together, unless configured. */
 export const RINGS_BUDGET_BYTES = 256 * 1024 * 1024;
 
 // Before CONNECT
-/** What a stranger may send before its CONNECT is complete: five strings at their longest take 320 KiB, properties the rest. */
+/** What a stranger may send before its CONNECT is complete, and take for it: five strings at their longest are 320 KiB, properties the rest. */
 export const CONNECT_PACKET_BYTES_MAX = 512 * 1024;
-/** How long a stranger may take for it. */
 export const CONNECT_DEADLINE_MS = 10_000;
 
 // Access: files of users and rules, passwords, decisions
@@ -81,17 +78,15 @@ export const KEY_ARRAY_ITEMS_MAX = 64 * 1024;
 export const KEY_INTEGER_DIGITS_MAX = 1_024;
 /** Arrays in arrays of a JSON value: reading one is recursive. */
 export const KEY_JSON_DEPTH_MAX = 64;
-/** Waiting messages in one full chunk of a queue's line: 20 KiB, so that merging or scanning one stays below 5 µs. */
+/** Waiting messages in a full chunk of a queue's line, 20 KiB, merged or scanned in 5 µs; in its first, so that idle queues take little. */
 export const LINE_CHUNK_MESSAGES = 1_024;
-/** The first chunk of a line: a thousand idle queues hold 640 KiB, not 20 MiB. */
 export const LINE_CHUNK_MESSAGES_MIN = 32;
 /** Expired messages leave a queue's counts within this time; they are never handed out, whatever the sweep does. */
 export const EXPIRY_SWEEP_MS = 1_000;
 /** Expired messages that a partition's queues take out in one tick, in 5 to 10 ms: a million have left after three seconds. */
 export const EXPIRIES_PER_TICK = 16_384;
-/** What a queue's sweep counts as beside its messages: ten thousand queues with one expired message each have swept after five ticks. */
+/** In expired messages, what a queue's sweep counts as beside its own; and a rejected one whose time has come, placed anew in three orders. */
 export const SWEEP_COST_EXPIRIES = 8;
-/** What a rejected message whose time has come counts as, in expired ones: it changes its place in three orders. */
 export const RELEASE_COST_EXPIRIES = 4;
 /** Steps of a sweep that make room for a message that a full queue is offered, each of up to two chunks of a line. */
 export const EXPIRY_STEPS_PER_ACCEPT = 8;
@@ -103,9 +98,8 @@ export const EXPIRED_PER_PEEK = 1_024;
 export const KEPT_BYTES_MAX = 32 * 1024 * 1024;
 /** What keeping one takes beside its bytes: an entry of a map, a buffer with its views. */
 export const KEPT_ENTRY_BYTES = 512;
-/** How often they are tried again; the log pauses after a failed commit by itself, so this only spares it the copies. */
+/** How often they are tried again, which spares the log, pausing by itself, copies; and how many in one turn. */
 export const KEPT_RETRY_MS = 1_000;
-/** Kept messages that are added to the log in one turn. */
 export const KEPT_WRITES_PER_TURN = 4_096;
 /** A consumer's in-flight count is 16 bits of a shared word, and Receive Maximum allows no more. */
 export const CONSUMER_WINDOW_MAX = 65_535;

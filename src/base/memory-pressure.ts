@@ -2,22 +2,20 @@
  * How much memory the workers hold for others, against what they may together: a word each, in KiB, written by its worker alone.
  *
  * ```
- *   │ worker 0 │ 124 bytes │ worker 1 │ …            sum > budget ─► over ─► sum < 90 % of the budget ─► not over
+ *   │ worker 0 │ 124 bytes │ worker 1 │ …            sum > budget ─► over
  * ```
  *
- * Every thread looks for itself; all see the same words.
+ * Every answer is of the words alone. No thread remembers that it was over: two that did would differ whenever one has not looked at the moment
+ * that the other saw, and wait for each other.
  */
-import { FAR_OVER_BUDGET } from "./limits.ts";
+import { FAR_OVER_BUDGET, SHED_TO_BUDGET } from "./limits.ts";
 
 const WORDS_APART = 32;
 const KIB = 1024;
-/** Over the budget ends below this part of it, so that it does not come and go with each message. */
-const ENDS_BELOW = 0.9;
 
 export class MemoryPressure {
   readonly #words: Int32Array;
   readonly #budgetKib: number;
-  #isOver = false;
 
   /** `memory` is `MemoryPressure.newMemory`, the same for all threads. */
   constructor(memory: SharedArrayBuffer, budgetBytes: number) {
@@ -41,26 +39,20 @@ export class MemoryPressure {
     return kib * KIB;
   }
 
-  /** Looks again; true while the budget is exceeded. */
-  look(): boolean {
-    const heldKib = this.heldBytes / KIB;
-    this.#isOver = heldKib > (this.#isOver ? this.#budgetKib * ENDS_BELOW : this.#budgetKib);
-    return this.#isOver;
-  }
-
-  /** As of the last look. */
+  /** The budget is exceeded. */
   get isOver(): boolean {
-    return this.#isOver;
+    return this.heldBytes > this.#budgetKib * KIB;
   }
 
   /** So far over that waiting for consumers is no way out. */
   get isFarOver(): boolean {
-    return this.heldBytes / KIB > this.#budgetKib * FAR_OVER_BUDGET;
+    return this.heldBytes > this.#budgetKib * KIB * FAR_OVER_BUDGET;
   }
 
-  /** Whether this worker holds more than its equal part: while the budget is exceeded, somebody does. */
-  isAboveShare(worker: number): boolean {
-    const shareKib = (this.#budgetKib * ENDS_BELOW * WORDS_APART) / this.#words.length;
-    return Atomics.load(this.#words, worker * WORDS_APART) > shareKib;
+  /** Whether a worker that sheds goes on: the budget does not hold with some room, and it has more than its equal part of what is left then. */
+  hasTooMuch(worker: number): boolean {
+    const wantedKib = this.#budgetKib * SHED_TO_BUDGET;
+    const partKib = (wantedKib * WORDS_APART) / this.#words.length;
+    return this.heldBytes > wantedKib * KIB && Atomics.load(this.#words, worker * WORDS_APART) > partKib;
   }
 }

@@ -152,14 +152,15 @@ function rateOf({ limits }: Settings): { readonly ratePerS?: number } {
   return limits.connect_rate === "infinity" ? {} : { ratePerS: limits.connect_rate };
 }
 
-/** Says when publishers have to wait for memory, and when no more. */
+/** Says when publishers are slowed down and connections have to wait for memory, and when no more. */
 function watchPressure(pressure: MemoryPressure, logger: Logger): NodeJS.Timeout {
+  let wasOver = false;
   return setInterval(() => {
-    const wasOver = pressure.isOver;
-    if (pressure.look() === wasOver) return;
+    if (pressure.isOver === wasOver) return;
+    wasOver = !wasOver;
     const fields = { heldBytes: pressure.heldBytes };
-    if (wasOver) logger.info(fields, "the memory budget holds again: publishers and new connections go on");
-    else logger.warn(fields, "the memory budget is used up: publishers and new connections wait");
+    if (wasOver) logger.warn(fields, "the memory budget is used up: publishers and new connections wait");
+    else logger.info(fields, "the memory budget holds again: publishers and new connections go on");
   }, MEMORY_CHECK_MS).unref();
 }
 

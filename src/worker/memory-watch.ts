@@ -4,8 +4,8 @@
  * ```
  *   each turn:   what is held here: output not taken, input not whole, inboxes in memory ─► reported
  *   over:        who publishes is read a little at a time; new connections wait, on main
- *   each check:  still over: the largest inbox here is halved until the budget holds, this worker holds no more than its part, or none is left;
- *                who has stalled for a second is cut off; nobody's reading rests for longer than its time
+ *   each check:  still over: the largest inbox here is halved until 90 % of the budget hold, this worker has no more than its part of them, or
+ *                none is left; who has stalled for a second is cut off; nobody's reading rests for longer than its time
  *   far over:    inboxes are halved at once
  * ```
  *
@@ -30,13 +30,15 @@ export class MemoryWatch {
 
   /** At the end of a turn. */
   report(worker: BrokerWorker): void {
-    if (this.#isOver() && this.#pressure.isFarOver) this.#shed(worker);
+    this.#report();
+    if (this.#pressure.isFarOver) this.#shed(worker);
     this.#transport.pausePublishers(this.#pressure.isOver);
   }
 
   /** Now and then (MEMORY_CHECK_MS), by a monotonic clock. */
   check(nowMs: number, worker: BrokerWorker): void {
-    if (this.#isOver()) {
+    this.#report();
+    if (this.#pressure.isOver) {
       this.#transport.endStalled(nowMs, STALLED_WHEN_OVER_MS);
       this.#shed(worker);
     }
@@ -45,11 +47,10 @@ export class MemoryWatch {
   }
 
   #shed(worker: BrokerWorker): void {
-    while (this.#isOver() && this.#pressure.isAboveShare(this.#worker) && worker.desk.shedLargestInbox());
+    while (this.#pressure.hasTooMuch(this.#worker) && worker.desk.shedLargestInbox()) this.#report();
   }
 
-  #isOver(): boolean {
+  #report(): void {
     this.#pressure.report(this.#worker, this.#transport.heldBytes + inboxesBytes());
-    return this.#pressure.look();
   }
 }
