@@ -127,8 +127,8 @@ export class Publishing {
   }
 
   /**
-   * Gives a message of the broker about itself to subscribers here that read, at QoS 0: nothing of it is stored or waits, and no
-   * queue takes it.
+   * Gives a message of the broker about itself to subscribers here that read, and to one member of each shared subscription that
+   * lives here, at QoS 0: nothing of it is stored or waits, and no queue takes it.
    */
   tell(message: Region): void {
     const bytes = totalBytes(message, 0);
@@ -137,6 +137,7 @@ export class Publishing {
     this.#isOwn = true;
     this.#toSubscribers(match, message, 0, bytes, undefined);
     this.#isOwn = false;
+    for (const { group } of match.queues) group?.tell(message, 0);
   }
 
   /** Forgets a QoS 2 identifier in every partition here; `from` is answered when that is on disk. */

@@ -153,6 +153,11 @@ export class ShareGroup {
     this.#pair.volatile.accept(message, offset, staged, nowMs());
   }
 
+  /** Passes what the broker says about itself to one member that reads, or to none: nothing of it waits. */
+  tell(message: Region, offset: number): void {
+    if (this.#members.size > 0) this.dispatcher.pass(message, offset, this.#parts.random, this.#parts.link);
+  }
+
   #onAvailable(): void {
     this.dispatcher?.onAvailable(); // Its queues speak of it before it is there.
   }

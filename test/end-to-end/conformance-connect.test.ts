@@ -1,11 +1,11 @@
 /**
  * Goal: every CONNECT that the specifications rule out is refused as they say, in the words of its own version, and every unusual one
  * that they allow is taken.
- * Method: a table of packets made byte by byte, a row per clause, on bare sockets. After each row the broker still serves others.
+ * Method: a table of packets made byte by byte, a row per clause, on bare sockets, in the full size also inside of TLS and WebSocket. After each row
+ * the broker still serves others.
  */
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it } from "vitest";
 import { Broker } from "../harness/broker.ts";
-import { isMissing } from "../harness/needs.ts";
 import {
   bytesOf,
   type ConnectFields,
@@ -18,6 +18,8 @@ import {
   u32,
 } from "../harness/raw-bytes.ts";
 import { RawClient } from "../harness/raw-mqtt.ts";
+import { describeTransports } from "../harness/servers.ts";
+import type { Transport } from "../harness/wrapping.ts";
 
 const WILL = 0b100;
 const USERNAME = 0x80;
@@ -173,10 +175,10 @@ const ofVersion5: readonly Row[] = [
   ],
 ];
 
-describe.skipIf(isMissing("broker"))("CONNECT, clause by clause", () => {
+const suite = (workers: number, transport: Transport): void => {
   let broker: Broker;
   beforeAll(async () => {
-    broker = await Broker.start();
+    broker = await Broker.start({ workers, transport });
   });
   afterAll(async () => {
     await broker.remove();
@@ -232,4 +234,6 @@ describe.skipIf(isMissing("broker"))("CONNECT, clause by clause", () => {
     });
     await client.end();
   });
-});
+};
+
+describeTransports("CONNECT, clause by clause", suite, ["tls", "ws", "wss"]);

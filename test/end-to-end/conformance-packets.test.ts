@@ -1,13 +1,15 @@
 /**
  * Goal: every packet that a connected client may not send ends its connection as the specifications say, its will is published, and what
  * is merely unusual is taken.
- * Method: a table of packets made byte by byte, a row per clause, on bare sockets in both versions; a witness hears the wills.
+ * Method: a table of packets made byte by byte, a row per clause, on bare sockets in both versions, in the full size also inside of TLS and
+ * WebSocket; a witness hears the wills.
  */
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it } from "vitest";
 import { Broker } from "../harness/broker.ts";
-import { isMissing } from "../harness/needs.ts";
 import { connectBytes, type Part, packet, properties, sized, u16, u32 } from "../harness/raw-bytes.ts";
 import { RawClient, type Version } from "../harness/raw-mqtt.ts";
+import { describeTransports } from "../harness/servers.ts";
+import type { Transport } from "../harness/wrapping.ts";
 
 const none = properties();
 const nameless = "";
@@ -177,11 +179,11 @@ function shapeOf(arrived: RawClient["waiting"][number]): string {
   return cmd === "pingresp" ? cmd : `${cmd} ${((arrived as { reasonCode?: number }).reasonCode ?? 0).toString(16)}`;
 }
 
-describe.skipIf(isMissing("broker"))("packets of a connected client, clause by clause", () => {
+const suite = (workers: number, transport: Transport): void => {
   let broker: Broker;
   let witness: RawClient;
   beforeAll(async () => {
-    broker = await Broker.start();
+    broker = await Broker.start({ workers, transport });
     witness = await RawClient.connected(broker.mqttPort, "witness");
     await witness.subscribe("wills", { qos: 1 });
   });
@@ -215,4 +217,6 @@ describe.skipIf(isMissing("broker"))("packets of a connected client, clause by c
     expect(client.waiting.map(shapeOf)).toEqual(answers);
     await client.end();
   });
-});
+};
+
+describeTransports("packets of a connected client, clause by clause", suite, ["tls", "ws", "wss"]);

@@ -260,6 +260,26 @@ describeWorkers("$SYS", (workers) => {
     },
   );
 
+  it("gives each update to one member of a shared subscription, nothing retained, and no queue behind it", async () => {
+    const members = [await open("member"), await open("member")];
+    for (const member of members) await member.subscribe(`$share/g/${ROOT}publish/messages/received`, { qos: 1 });
+    const sender = await open("sender");
+    const told: string[][] = [[], []];
+    const bothAreTold = (): boolean => {
+      sender.publish("shared/sys", "x");
+      for (const [index, member] of members.entries()) {
+        for (let packet = member.tryTake("publish"); packet !== undefined; packet = member.tryTake("publish")) {
+          expect([packet.qos, packet.retain, packet.dup]).toEqual([0, false, false]);
+          told[index]!.push(packet.payload.toString());
+        }
+      }
+      return told.every((values) => values.length >= 2);
+    };
+    await eventually(() => `both are told twice: ${JSON.stringify(told)}`, bothAreTold, 60_000);
+    expect(new Set(told.flat()).size).toBe(told.flat().length); // A value that has not changed is not told again.
+    for (const client of [...members, sender]) await client.end();
+  }, 90_000);
+
   it.each(["$share", "$share/", "$share/g", "$queue", "$queue/", "$queue/+", "$q", "$q/", "$q/$q/x", "$share/g/$q/x"])(
     "refuses the filter %s",
     async (filter) => {

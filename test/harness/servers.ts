@@ -61,10 +61,15 @@ export function describeServers(title: string, suite: (subject: Subject) => void
   }
 }
 
-/** As `describeWorkers`, in the full size also over TLS and WebSocket. */
-export function describeTransports(title: string, suite: (workers: number, transport: Transport) => void): void {
-  for (const { workers, transport, name } of variantsOf()) {
-    const needs = transport === "tls" ? (["broker", "openssl"] as const) : (["broker"] as const);
+/** As `describeWorkers`, in the full size also over TLS and WebSocket, or over what is `wrapped`. */
+export function describeTransports(
+  title: string,
+  suite: (workers: number, transport: Transport) => void,
+  wrapped: readonly Transport[] = WRAPPED,
+): void {
+  for (const { workers, transport, name } of variantsOf(wrapped)) {
+    const isCertified = transport === "tls" || transport === "wss";
+    const needs = isCertified ? (["broker", "openssl"] as const) : (["broker"] as const);
     describe.skipIf(isMissing(...needs))(`${title}: ${name}`, () => suite(workers, transport));
   }
 }
@@ -75,17 +80,16 @@ interface Variant {
   readonly name: string;
 }
 
-function variantsOf(): Variant[] {
+const WRAPPED: readonly Transport[] = ["tls", "ws"];
+
+function variantsOf(wrapped = WRAPPED): Variant[] {
   const plain = [1, 3].map((workers) => ({
     workers,
     transport: "tcp" as const,
     name: workers === 1 ? "1 worker" : `${workers} workers`,
   }));
   if (!isFullSize) return plain;
-  return [
-    ...plain,
-    ...(["tls", "ws"] as const).map((transport) => ({ workers: 3, transport, name: `3 workers, ${transport}` })),
-  ];
+  return [...plain, ...wrapped.map((transport) => ({ workers: 3, transport, name: `3 workers, ${transport}` }))];
 }
 
 /** Runs a suite of ours with one worker and with three; the suite starts its brokers itself. */
