@@ -86,7 +86,7 @@ export async function startBroker(options: BrokerOptions): Promise<RunningBroker
     pressure: pressureMemory,
     logLevel: settings.log.level,
     verify: (request, judged) => verification.verify(request, judged),
-    onClosed: (listener) => listeners.release(listener),
+    onClosed: (listener, count) => listeners.release(listener, count),
     onUnwrapped: (handOver) => send(threads, handOver, workers, partitions),
     onFailure: fail,
   });
@@ -210,5 +210,5 @@ function send(threads: WorkerThreads, handOver: HandOver, workers: number, parti
   const assignedClientId = handOver.clientId === "" ? `restante-${randomBytes(12).toString("base64url")}` : "";
   const clientId = handOver.clientId === "" ? assignedClientId : handOver.clientId;
   const worker = homePartitionOf(clientId, partitions) % workers;
-  threads.send(worker, { kind: "connection", handOver, assignedClientId });
+  threads.send(worker, { handOver, assignedClientId });
 }

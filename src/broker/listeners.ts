@@ -68,9 +68,9 @@ export class Listeners {
     return addresses;
   }
 
-  /** A connection of this listener is gone. */
-  release(listener: string): void {
-    this.#acceptors.get(listener)?.release();
+  /** So many connections of this listener are gone. */
+  release(listener: string, count: number): void {
+    this.#acceptors.get(listener)?.release(count);
   }
 
   /** Stops accepting and sends the strangers away. Resolves when the ports are free. */

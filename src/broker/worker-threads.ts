@@ -13,7 +13,14 @@ import type { Listener } from "../transport/listener.ts";
 import type { TlsMaterial } from "../transport/tls.ts";
 import type { AccessChange } from "../worker/access-change.ts";
 import type { RouteSummary } from "../worker/route-announcer.ts";
-import type { FromWorker, PasswordRequest, ToWorker, WorkerAccess, WorkerData } from "../worker/thread-protocol.ts";
+import type {
+  FromWorker,
+  Newcomer,
+  PasswordRequest,
+  ToWorker,
+  WorkerAccess,
+  WorkerData,
+} from "../worker/thread-protocol.ts";
 import type { FoundShares } from "../worker/worker-start.ts";
 import { ThreadFailure } from "./thread-failure.ts";
 
@@ -34,8 +41,8 @@ export interface WorkerThreadsOptions {
   readonly logLevel: string;
   /** Judges a password that a worker asks about. */
   readonly verify: (request: PasswordRequest, judged: (outcome: VerificationOutcome) => void) => void;
-  /** A client's socket is gone, of the listener of this name. */
-  readonly onClosed: (listener: string) => void;
+  /** So many clients' sockets are gone, of the listener of this name. */
+  readonly onClosed: (listener: string, count: number) => void;
   /** What was around the bytes of a connection is off, and its CONNECT is there. */
   readonly onUnwrapped: (handOver: HandOver) => void;
   readonly onFailure: (error: Error) => void;
@@ -50,6 +57,8 @@ export class WorkerThreads {
   #waiting: { kind: FromWorker["kind"]; resolve: (message: FromWorker) => void }[][] = [];
   #isStopping = false;
   #nextUnwrapping = -1;
+  /** On their way, by worker. */
+  readonly #newcomers: Newcomer[][] = [];
 
   constructor(options: WorkerThreadsOptions) {
     this.#options = options;
@@ -97,6 +106,7 @@ export class WorkerThreads {
     });
     this.#threads.push(thread);
     this.#waiting.push([]);
+    this.#newcomers.push([]);
     thread.on("message", (message: FromWorker) => this.#onMessage(worker, message));
     thread.on("error", (error) => this.#options.onFailure(new ThreadFailure(`worker ${worker} failed`, error)));
     thread.on("exit", (code) => {
@@ -127,9 +137,17 @@ export class WorkerThreads {
     this.#tellAll({ kind: "serve" });
   }
 
-  /** Gives a connection to its worker. */
-  send(worker: number, message: Extract<ToWorker, { kind: "connection" }>): void {
-    this.#threads[worker]!.postMessage(message, [message.handOver.head.buffer]);
+  /** Gives a connection to its worker, with all that come in this event: a message of its own costs more than what it says. */
+  send(worker: number, newcomer: Newcomer): void {
+    const newcomers = this.#newcomers[worker]!;
+    newcomers.push(newcomer);
+    if (newcomers.length === 1) queueMicrotask(() => this.#sendNewcomers(worker));
+  }
+
+  #sendNewcomers(worker: number): void {
+    const newcomers = this.#newcomers[worker]!;
+    this.#newcomers[worker] = [];
+    this.#threads[worker]!.postMessage({ kind: "connections", newcomers } satisfies ToWorker);
   }
 
   /** For connections that come from now on. */
@@ -181,7 +199,7 @@ export class WorkerThreads {
   #onMessage(worker: number, message: FromWorker): void {
     switch (message.kind) {
       case "closed":
-        this.#options.onClosed(message.listener);
+        this.#options.onClosed(message.listener, message.count);
         return;
       case "verify":
         this.#verify(worker, message.request);

@@ -9,12 +9,14 @@
  * ```
  */
 import { createServer, type Server, type Socket } from "node:net";
-import { ACCEPT_BACKLOG } from "../base/limits.ts";
+import { ACCEPT_BACKLOG, READ_HEADROOM_BYTES } from "../base/limits.ts";
+import { duplicateDescriptor, tryPeek, tryReceive } from "../base/posix.ts";
 import { Admission } from "./admission.ts";
 import { ConnectGate } from "./connect-gate.ts";
+import { type FreshConnection, FreshConnections } from "./fresh-connections.ts";
 import { type HandOver, stopReading, tryTakeDescriptor, type WrappedConnection } from "./hand-over.ts";
 import { readProxyHeader } from "./proxy-header.ts";
-import { peerOf, Stranger } from "./stranger.ts";
+import { judge, peerOf, Stranger } from "./stranger.ts";
 import { type Refusals, Strangers } from "./strangers.ts";
 
 export interface AcceptorOptions {
@@ -62,6 +64,7 @@ export class Acceptor {
   readonly #server: Server;
   readonly #own = new Set<Stranger<Socket>>();
   readonly #admission: Admission<Stranger<Socket>>;
+  readonly #fresh = new FreshConnections((connection) => this.#tryTakeAtOnce(connection));
   #handedOverCount = 0;
 
   constructor(options: AcceptorOptions) {
@@ -94,6 +97,7 @@ export class Acceptor {
       this.#server.listen({ host, port, backlog: ACCEPT_BACKLOG }, () => {
         this.#server.off("error", reject);
         this.#server.on("error", (error) => this.#options.onFault(error));
+        if (this.#options.isTrustedProxy === undefined) this.#fresh.watch(this.#server);
         resolve();
       });
     });
@@ -116,19 +120,71 @@ export class Acceptor {
     return this.#own.size + this.#handedOverCount;
   }
 
-  /** A connection that was handed over or given away is closed. */
-  release(): void {
-    this.#handedOverCount -= 1;
-    this.#total.count -= 1;
+  /** So many connections that were handed over or given away are closed. */
+  release(count: number): void {
+    this.#handedOverCount -= count;
+    this.#total.count -= count;
   }
 
   /** Stops accepting and sends the strangers away; what was handed over stays. Resolves when the port is free. */
   close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.#admission.close();
+    this.#fresh.close();
     for (const stranger of this.#own) this.#drop(stranger);
     if (this.#options.strangers === undefined) this.#strangers.close();
     return closed;
+  }
+
+  /** Hands a connection over whose CONNECT is there; false when it has to come as a stranger. */
+  #tryTakeAtOnce(connection: FreshConnection): boolean {
+    const { onWrapped, onConnect, listener } = this.#options;
+    if (this.#isFull) return false;
+    let clientId = "";
+    let head: Uint8Array<ArrayBuffer> | null = null;
+    if (onWrapped === undefined) {
+      const byteLength = tryPeek(connection.fd, peeked);
+      if (byteLength <= 0) return false;
+      const judgement = judge(peeked, byteLength);
+      if (judgement.kind !== "connect") return false;
+      clientId = judgement.clientId;
+      head = new Uint8Array(byteLength);
+    }
+    const name: { address?: string; port?: number } = {};
+    if (connection.getpeername(name) !== 0 || name.address === undefined || name.port === undefined) return false;
+    if (!this.#admission.tryPass()) return false;
+    if (head !== null) tryReceive(connection.fd, head);
+    connection.setNoDelay(true);
+    const fd = this.#tryDuplicate(connection);
+    if (fd === null) return true;
+    this.#handedOverCount += 1;
+    this.#total.count += 1;
+    const address = plainAddressOf(name.address);
+    const peer = peerOf(address, name.port);
+    if (head === null) {
+      onWrapped?.({ fd, peer, address, head });
+    } else {
+      const identity = { address, listener, isTls: false, certificateCommonName: null };
+      onConnect({ clientId, fd, head, peer, identity, tunnel: null });
+    }
+    return true;
+  }
+
+  /** A second descriptor; the first is closed. */
+  #tryDuplicate(connection: FreshConnection): number | null {
+    try {
+      return duplicateDescriptor(connection.fd);
+    } catch (error) {
+      this.#options.onFault(error as Error);
+      return null;
+    } finally {
+      connection.close();
+    }
+  }
+
+  get #isFull(): boolean {
+    const { connectionsMax } = this.#options;
+    return this.connectionCount >= connectionsMax || this.#total.count >= this.#total.connectionsMax;
   }
 
   #onAccepted(socket: Socket): void {
@@ -137,7 +193,7 @@ export class Acceptor {
       socket.destroy(); // Gone before we looked.
       return;
     }
-    if (this.connectionCount >= this.#options.connectionsMax || this.#total.count >= this.#total.connectionsMax) {
+    if (this.#isFull) {
       this.refusals.tooManyConnections += 1;
       socket.destroy();
       return;
@@ -261,6 +317,8 @@ export class Acceptor {
   }
 }
 
+/** What is looked at before a connection is a stranger: a longer CONNECT comes as one. */
+const peeked = Buffer.alloc(READ_HEADROOM_BYTES);
 const UNTRUSTED = { kind: "invalid" } as const;
 const IPV4_IN_IPV6 = "::ffff:";
 

@@ -21,8 +21,13 @@ export class Admission<T> {
     this.#admit = admit;
   }
 
+  /** One may be read now, and has passed. */
+  tryPass(): boolean {
+    return this.#waiting.size === 0 && this.#gate.tryPass();
+  }
+
   enter(stranger: T): void {
-    if (this.#waiting.size === 0 && this.#gate.tryPass()) {
+    if (this.tryPass()) {
       this.#admit(stranger);
       return;
     }

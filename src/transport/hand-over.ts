@@ -11,7 +11,7 @@ import type { Socket } from "node:net";
 import type { PeerIdentity } from "../base/peer-identity.ts";
 import { duplicateDescriptor } from "../base/posix.ts";
 
-/** A connection on its way to its worker: plain data for `postMessage`, with `head.buffer` in its transfer list. */
+/** A connection on its way to its worker: plain data for `postMessage`. */
 export interface HandOver {
   /** As the client gave it, possibly empty; not yet checked. */
   readonly clientId: string;

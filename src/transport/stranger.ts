@@ -75,17 +75,7 @@ export class Stranger<Stream extends Duplex = Duplex> implements Bounded {
   /** Judges what has come, with `bytes` behind it. */
   receive(bytes: Buffer): Judgement {
     this.#append(bytes);
-    const received = this.#received;
-    if (received[0] !== CONNECT_FIRST_BYTE) return REFUSED; // [MQTT-3.1.0-1]
-
-    const length = packetBytes(received, 0, this.#receivedBytes, CONNECT_PACKET_BYTES_MAX);
-    if (length === NEED_MORE) return INCOMPLETE;
-    if (length === PACKET_TOO_LARGE) return this.#refuseTooLarge();
-    if (length < 0) return REFUSED;
-
-    const head = scanConnectHead(received, 0, length);
-    if (head.fault !== undefined) return { kind: "refused", answer: connackOf(head.fault, head.answerLevel) };
-    return { kind: "connect", clientId: received.toString("utf8", head.clientIdStart, head.clientIdEnd) };
+    return judge(this.#received, this.#receivedBytes);
   }
 
   #append(bytes: Buffer): void {
@@ -102,13 +92,27 @@ export class Stranger<Stream extends Duplex = Duplex> implements Bounded {
     }
     this.#receivedBytes = total;
   }
+}
 
-  /** Tells it in its own protocol, if enough has come to know that. */
-  #refuseTooLarge(): Judgement {
-    const protocol = readConnectProtocol(this.#received, 0, this.#receivedBytes);
-    if (protocol.fault !== undefined) return REFUSED;
-    return { kind: "refused", answer: connackOf(ReasonCode.packetTooLarge, protocol.protocolLevel) };
-  }
+/** What the first `receivedBytes` of a connection amount to. */
+export function judge(received: Buffer, receivedBytes: number): Judgement {
+  if (received[0] !== CONNECT_FIRST_BYTE) return REFUSED; // [MQTT-3.1.0-1]
+
+  const length = packetBytes(received, 0, receivedBytes, CONNECT_PACKET_BYTES_MAX);
+  if (length === NEED_MORE) return INCOMPLETE;
+  if (length === PACKET_TOO_LARGE) return refuseTooLarge(received, receivedBytes);
+  if (length < 0) return REFUSED;
+
+  const head = scanConnectHead(received, 0, length);
+  if (head.fault !== undefined) return { kind: "refused", answer: connackOf(head.fault, head.answerLevel) };
+  return { kind: "connect", clientId: received.toString("utf8", head.clientIdStart, head.clientIdEnd) };
+}
+
+/** Tells it in its own protocol, if enough has come to know that. */
+function refuseTooLarge(received: Buffer, receivedBytes: number): Judgement {
+  const protocol = readConnectProtocol(received, 0, receivedBytes);
+  if (protocol.fault !== undefined) return REFUSED;
+  return { kind: "refused", answer: connackOf(ReasonCode.packetTooLarge, protocol.protocolLevel) };
 }
 
 /** "ip:port"; "[ip]:port" for IPv6. */

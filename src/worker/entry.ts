@@ -13,12 +13,13 @@ import { Doorbell, DoorbellListener } from "../ring/doorbell.ts";
 import { ringOf } from "../ring/mesh.ts";
 import type { HandOver, WrappedConnection } from "../transport/hand-over.ts";
 import { Transport } from "../transport/transport.ts";
+import { ClosedConnections } from "./closed-connections.ts";
 import { CommandServer } from "./command-server.ts";
 import { LateUnwrapper } from "./late-unwrapper.ts";
 import { MemoryWatch } from "./memory-watch.ts";
 import { PasswordDesk } from "./password-desk.ts";
 import { RingPartner } from "./ring-partner.ts";
-import type { FromWorker, ToWorker, WorkerData } from "./thread-protocol.ts";
+import type { FromWorker, Newcomer, ToWorker, WorkerData } from "./thread-protocol.ts";
 import { BrokerWorker } from "./worker.ts";
 
 const data = workerData as WorkerData;
@@ -31,6 +32,7 @@ process.on("unhandledRejection", (reason) => {
 });
 
 const tell = (message: FromWorker): void => main.postMessage(message);
+const closed = new ClosedConnections((listener, count) => tell({ kind: "closed", listener, count }));
 const ownDoorbell = data.doorbells[data.worker];
 const listener = ownDoorbell && new DoorbellListener(ownDoorbell, () => worker.wake());
 const transport = new Transport({
@@ -54,7 +56,7 @@ const unwrapper = new LateUnwrapper({
   nowMs: () => performance.now(),
   onConnect: (handOver) =>
     main.postMessage({ kind: "unwrapped", handOver } satisfies FromWorker, [handOver.head.buffer]),
-  onClosed: (listener) => tell({ kind: "closed", listener }),
+  onClosed: (listener) => closed.add(listener),
   onFault: (error) => log.warn({ err: error }, "a connection could not be carried to its session"),
 });
 const worker = new BrokerWorker({
@@ -111,8 +113,8 @@ main.on("message", (message: ToWorker) => {
     case "serve":
       worker.serve();
       break;
-    case "connection":
-      onConnection(message);
+    case "connections":
+      for (const newcomer of message.newcomers) onConnection(newcomer);
       break;
     case "access":
       worker.changeAccess(message.change);
@@ -141,7 +143,7 @@ main.on("message", (message: ToWorker) => {
 
 let isStopping = false;
 
-function onConnection({ handOver, assignedClientId }: Extract<ToWorker, { kind: "connection" }>): void {
+function onConnection({ handOver, assignedClientId }: Newcomer): void {
   if (isStopping) {
     closeDescriptor(handOver.fd);
     tellClosed(handOver);
@@ -169,7 +171,7 @@ function onConnection({ handOver, assignedClientId }: Extract<ToWorker, { kind: 
 
 /** Of a tunnel only the session's end is closed: the client's own socket is elsewhere. */
 function tellClosed({ identity, tunnel }: HandOver): void {
-  if (tunnel === null) tell({ kind: "closed", listener: identity.listener });
+  if (tunnel === null) closed.add(identity.listener);
   else tell({ kind: "severed", tunnel });
 }
 
@@ -177,7 +179,7 @@ function onWrapped(wrapped: WrappedConnection): void {
   unwrapper.open(wrapped, (loaded, connection) => {
     const giveUp = (): void => {
       closeDescriptor(connection.fd);
-      tell({ kind: "closed", listener: data.listeners[connection.listener]!.name });
+      closed.add(data.listeners[connection.listener]!.name);
     };
     if (isStopping) {
       giveUp();

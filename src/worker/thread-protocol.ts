@@ -8,12 +8,12 @@
  *   begin (all others' routes) ──────────► knows the whole index
  *                          ◄── begun ─────
  *   serve ───────────────────────────────► knows every queue, too: wills may be published
- *   connection (descriptor, head) ───────►  …
+ *   connections (descriptors, heads) ────►  …
  *                          ◄── verify ──── a password
  *   verified ────────────────────────────► right, wrong or busy
  *   access ──────────────────────────────► other users and rules
  *                          ◄── changed ───
- *                          ◄── closed ──── one connection less
+ *                          ◄── closed ──── so many connections less
  *   wrapped (descriptor) ────────────────► takes off TLS or WebSocket, reads CONNECT
  *                          ◄── unwrapped ─ one end of a tunnel: main sends it on as a connection
  *                          ◄── severed ─── the session has closed its end of a tunnel
@@ -84,6 +84,13 @@ export interface WorkerData {
   readonly commands: MessagePort;
 }
 
+/** A connection that its worker opens. */
+export interface Newcomer {
+  readonly handOver: HandOver;
+  /** For a client that sent no client ID. */
+  readonly assignedClientId: string;
+}
+
 export type ToWorker =
   | {
       readonly kind: "begin";
@@ -92,12 +99,7 @@ export type ToWorker =
       readonly inbound: readonly (readonly string[])[];
       readonly shares: readonly FoundShares[];
     }
-  | {
-      readonly kind: "connection";
-      readonly handOver: HandOver;
-      /** For a client that sent no client ID. */
-      readonly assignedClientId: string;
-    }
+  | { readonly kind: "connections"; readonly newcomers: readonly Newcomer[] }
   | { readonly kind: "wrapped"; readonly connection: WrappedConnection }
   | { readonly kind: "certificates"; readonly certificates: readonly (TlsMaterial | null)[] }
   | { readonly kind: "sever"; readonly tunnel: number }
@@ -112,8 +114,8 @@ export type FromWorker =
   | { readonly kind: "begun" }
   | { readonly kind: "changed" }
   | { readonly kind: "verify"; readonly request: PasswordRequest }
-  /** The client's own socket is gone, of the listener of this name. */
-  | { readonly kind: "closed"; readonly listener: string }
+  /** So many clients' own sockets are gone, of the listener of this name. */
+  | { readonly kind: "closed"; readonly listener: string; readonly count: number }
   | { readonly kind: "unwrapped"; readonly handOver: HandOver }
   | { readonly kind: "severed"; readonly tunnel: TunnelAddress }
   | { readonly kind: "left" }

@@ -9,7 +9,7 @@ import { connect, type Socket } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { CONNECT_PACKET_BYTES_MAX } from "../../src/base/limits.ts";
 import { closeDescriptor } from "../../src/base/posix.ts";
-import { Bench, collect, connectPacket, packetOf, pause, until } from "./fixture.ts";
+import { Bench, collect, connectPacket, packetOf, pause, Recorder, until } from "./fixture.ts";
 
 let bench: Bench | null = null;
 afterEach(async () => {
@@ -38,8 +38,37 @@ describe("acceptor", () => {
     expect(Buffer.from(handOver.head).equals(bytes)).toBe(true);
     expect(handOver.head.buffer.byteLength).toBe(bytes.length);
     expect([bench.acceptor.strangerCount, bench.acceptor.connectionCount]).toEqual([0, 1]);
-    bench.acceptor.release();
+    bench.acceptor.release(1);
     expect(bench.acceptor.connectionCount).toBe(0);
+  });
+
+  test("hands every byte over once, whether CONNECT is there as a connection is looked at, in part or later", async () => {
+    bench = await Bench.start();
+    const sent = new Map<string, Buffer>();
+    for (let number = 0; number < 90; number += 1) {
+      const clientId = `client-${number}`;
+      const bytes = Buffer.concat([
+        connectPacket(clientId, number * 100),
+        packetOf(0x30, Buffer.alloc(number * 90, number)),
+      ]);
+      sent.set(clientId, bytes);
+      const socket = connect({ port: bench.port, host: "127.0.0.1" });
+      if (number % 3 !== 2) socket.write(bytes.subarray(0, number % 3 === 0 ? bytes.length : 7)); // With the handshake.
+      if (number % 3 === 0) continue;
+      const rest = number % 3 === 1 ? bytes.subarray(7) : bytes;
+      socket.once("connect", () => setTimeout(() => socket.write(rest), number % 10));
+    }
+    await until(() => bench!.arrived.length === sent.size);
+    const connections = bench.arrived.map((handOver) => {
+      const connection = bench!.transport.open(handOver);
+      const recorder = new Recorder();
+      connection.start(recorder);
+      return { bytes: sent.get(handOver.clientId)!, recorder };
+    });
+    bench.arrived.length = 0;
+    await until(() => connections.every(({ recorder }) => recorder.packets.length === 2));
+    for (const { bytes, recorder } of connections) expect(Buffer.concat(recorder.packets).equals(bytes)).toBe(true);
+    expect([bench.acceptor.strangerCount, bench.acceptor.connectionCount]).toEqual([0, sent.size]);
   });
 
   test("takes the address that a trusted proxy announces, and closes what comes without", async () => {
@@ -177,7 +206,7 @@ describe("acceptor", () => {
     const seen = collect(refused);
     await until(() => seen.ended || refused.destroyed);
     expect(bench.acceptor.refusals.tooManyConnections).toBe(1);
-    bench.acceptor.release();
+    bench.acceptor.release(1);
     (await bench.dial()).write(connectPacket("c4"));
     await until(() => bench!.arrived.length === 4);
   });
