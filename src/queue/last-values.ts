@@ -1,22 +1,18 @@
 /**
- * Of a last-value queue: the newest message of each key, by the key's hash. Open addressing in tables of a bounded size, 16 bytes a
- * place, at most three quarters full; a full table is divided in two by one more bit of the hash, as in `position-index.ts`. A key
- * leaves when its newest message is done with.
+ * Of a last-value queue: the newest message of each key, by the key's hash. Open addressing, 16 bytes a place, at most three quarters
+ * of a table full (`table-directory.ts`). A key leaves when its newest message is done with.
  */
-import { INDEX_TABLE_PLACES_MAX } from "../base/limits.ts";
+import { type DividingTable, TableDirectory } from "./table-directory.ts";
 
 export const NO_POSITION = -1;
 const PLACES_MIN = 16;
-/** The hash is spread already: its low bits are those of a place, the others those of the directory. */
-const DIRECTORY_SHIFT = Math.log2(INDEX_TABLE_PLACES_MAX);
 
-class Table {
+class Table implements DividingTable<Table> {
   highs: Uint32Array;
   lows: Uint32Array;
   positions: Float64Array;
   mask: number;
   count = 0;
-  /** How many bits of the directory its keys have in common. */
   readonly depth: number;
 
   constructor(places: number, depth: number) {
@@ -25,6 +21,18 @@ class Table {
     this.positions = new Float64Array(places).fill(NO_POSITION);
     this.mask = places - 1;
     this.depth = depth;
+  }
+
+  get places(): number {
+    return this.positions.length;
+  }
+
+  get isFull(): boolean {
+    return (this.count + 1) * 4 > this.positions.length * 3;
+  }
+
+  another(places: number, depth: number): Table {
+    return new Table(places, depth);
   }
 
   /** The place of a key, or the free one where it would stand. */
@@ -57,6 +65,14 @@ class Table {
     }
   }
 
+  moveTo(choose: (hash: number) => Table): void {
+    const { highs, lows, positions } = this;
+    for (let place = 0; place < positions.length; place += 1) {
+      const low = lows[place]!;
+      if (positions[place] !== NO_POSITION) choose(low).insert(highs[place]!, low, positions[place]!);
+    }
+  }
+
   removeAt(place: number): void {
     const { highs, lows, positions, mask } = this;
     let hole = place;
@@ -73,62 +89,31 @@ class Table {
   }
 }
 
+/** The hash is spread already: its low half is the one of the tables. */
 export class LastValues {
-  #directory: Table[] = [new Table(PLACES_MIN, 0)];
-  #depth = 0;
+  readonly #tables = new TableDirectory(new Table(PLACES_MIN, 0));
 
   /** The newest position of a key, NO_POSITION when it has none. */
   find(high: number, low: number): number {
-    const table = this.#tableOf(low);
+    const table = this.#tables.of(low);
     return table.positions[table.placeOf(high, low)]!;
   }
 
   set(high: number, low: number, position: number): void {
-    let table = this.#tableOf(low);
+    const table = this.#tables.of(low);
     const place = table.placeOf(high, low);
-    if (table.positions[place] !== NO_POSITION) {
-      table.positions[place] = position;
-      return;
-    }
-    while ((table.count + 1) * 4 > table.positions.length * 3) {
-      if (table.positions.length < INDEX_TABLE_PLACES_MAX) table.grow();
-      else this.#divide(table);
-      table = this.#tableOf(low);
-    }
-    table.insert(high, low, position);
+    if (table.positions[place] !== NO_POSITION) table.positions[place] = position;
+    else (table.isFull ? this.#tables.roomFor(low) : table).insert(high, low, position);
   }
 
   /** Forgets a key if `position` is still its newest. */
   forget(high: number, low: number, position: number): void {
-    const table = this.#tableOf(low);
+    const table = this.#tables.of(low);
     const place = table.placeOf(high, low);
     if (table.positions[place] === position) table.removeAt(place);
   }
 
   clear(): void {
-    this.#directory = [new Table(PLACES_MIN, 0)];
-    this.#depth = 0;
-  }
-
-  #tableOf(low: number): Table {
-    return this.#directory[(low >>> DIRECTORY_SHIFT) & (this.#directory.length - 1)]!;
-  }
-
-  #divide(table: Table): void {
-    if (table.depth === this.#depth) {
-      this.#directory = [...this.#directory, ...this.#directory];
-      this.#depth += 1;
-    }
-    const halves = [0, 1].map(() => new Table(INDEX_TABLE_PLACES_MAX, table.depth + 1));
-    const bitOf = (number: number): number => (number >>> table.depth) & 1;
-    for (let place = 0; place < table.positions.length; place += 1) {
-      const position = table.positions[place]!;
-      if (position === NO_POSITION) continue;
-      const low = table.lows[place]!;
-      halves[bitOf(low >>> DIRECTORY_SHIFT)]!.insert(table.highs[place]!, low, position);
-    }
-    for (let number = 0; number < this.#directory.length; number += 1) {
-      if (this.#directory[number] === table) this.#directory[number] = halves[bitOf(number)]!;
-    }
+    this.#tables.reset(new Table(PLACES_MIN, 0));
   }
 }

@@ -1,25 +1,20 @@
 /**
- * From a position to its slot in a slab: open addressing in tables of a bounded size. A table that is full is divided in two by one
- * more bit of the hash, so that no step moves more than one table's entries, whatever the index holds.
+ * From a position to its slot in a slab: open addressing, half of a table empty at least (`table-directory.ts`).
  *
  * ```
- *   directory, by some bits of the hash      table
- *   [ · · · · ]  two or more may name ─────► [position · slot + 1] …    half of it empty at least
+ *   table   [position · slot + 1] …
  * ```
  */
-import { INDEX_TABLE_PLACES_MAX } from "../base/limits.ts";
+import { type DividingTable, TableDirectory } from "./table-directory.ts";
 
 const EMPTY = 0; // Places hold slot + 1.
 const PLACES_MIN = 32;
-/** The bits of the hash below are those of a place in the largest table. */
-const DIRECTORY_SHIFT = Math.log2(INDEX_TABLE_PLACES_MAX);
 
-class Table {
+class Table implements DividingTable<Table> {
   positions: Float64Array;
   slots: Int32Array;
   mask: number;
   count = 0;
-  /** How many bits of the directory its entries have in common. */
   readonly depth: number;
 
   constructor(places: number, depth: number) {
@@ -27,6 +22,18 @@ class Table {
     this.slots = new Int32Array(places);
     this.mask = places - 1;
     this.depth = depth;
+  }
+
+  get places(): number {
+    return this.slots.length;
+  }
+
+  get isFull(): boolean {
+    return (this.count + 1) * 2 > this.slots.length;
+  }
+
+  another(places: number, depth: number): Table {
+    return new Table(places, depth);
   }
 
   insert(position: number, slot: number): void {
@@ -47,19 +54,26 @@ class Table {
       if (slots[place] !== EMPTY) this.insert(positions[place]!, slots[place]! - 1);
     }
   }
+
+  moveTo(choose: (hash: number) => Table): void {
+    const { positions, slots } = this;
+    for (let place = 0; place < slots.length; place += 1) {
+      const position = positions[place]!;
+      if (slots[place] !== EMPTY) choose(hashOf(position)).insert(position, slots[place]! - 1);
+    }
+  }
 }
 
 /** Shared by all that have never held anything; never written to. */
 const NOTHING = new Table(1, 0);
 
 export class PositionIndex {
-  #directory: Table[] = [NOTHING];
-  #depth = 0;
+  readonly #tables = new TableDirectory(NOTHING);
 
   /** The slot of a position, -1 when it has none. */
   find(position: number): number {
     const hash = hashOf(position);
-    const { positions, slots, mask } = this.#tableOf(hash);
+    const { positions, slots, mask } = this.#tables.of(hash);
     for (let place = hash & mask; ; place = (place + 1) & mask) {
       const slot = slots[place]! - 1;
       if (slot < 0 || positions[place] === position) return slot;
@@ -69,20 +83,15 @@ export class PositionIndex {
   /** Adds a position that is not there. */
   add(position: number, slot: number): void {
     const hash = hashOf(position);
-    let table = this.#tableOf(hash);
-    while ((table.count + 1) * 2 > table.slots.length) {
-      if (table === NOTHING) this.#directory[0] = new Table(PLACES_MIN, 0);
-      else if (table.slots.length < INDEX_TABLE_PLACES_MAX) table.grow();
-      else this.#divide(table);
-      table = this.#tableOf(hash);
-    }
-    table.insert(position, slot);
+    const table = this.#tables.of(hash);
+    if (table === NOTHING) this.#tables.reset(new Table(PLACES_MIN, 0));
+    (table.isFull ? this.#tables.roomFor(hash) : table).insert(position, slot);
   }
 
   /** Removes a position that is there. */
   remove(position: number): void {
     const hash = hashOf(position);
-    const table = this.#tableOf(hash);
+    const table = this.#tables.of(hash);
     const { positions, slots, mask } = table;
     let hole = hash & mask;
     while (positions[hole] !== position || slots[hole] === EMPTY) hole = (hole + 1) & mask;
@@ -97,27 +106,6 @@ export class PositionIndex {
       hole = next;
     }
     slots[hole] = EMPTY;
-  }
-
-  #tableOf(hash: number): Table {
-    return this.#directory[(hash >>> DIRECTORY_SHIFT) & (this.#directory.length - 1)]!;
-  }
-
-  #divide(table: Table): void {
-    if (table.depth === this.#depth) {
-      this.#directory = [...this.#directory, ...this.#directory];
-      this.#depth += 1;
-    }
-    const halves = [0, 1].map(() => new Table(INDEX_TABLE_PLACES_MAX, table.depth + 1));
-    const bitOf = (number: number): number => (number >>> table.depth) & 1;
-    for (let place = 0; place < table.slots.length; place += 1) {
-      if (table.slots[place] === EMPTY) continue;
-      const position = table.positions[place]!;
-      halves[bitOf(hashOf(position) >>> DIRECTORY_SHIFT)]!.insert(position, table.slots[place]! - 1);
-    }
-    for (let number = 0; number < this.#directory.length; number += 1) {
-      if (this.#directory[number] === table) this.#directory[number] = halves[bitOf(number)]!;
-    }
   }
 }
 
