@@ -21,6 +21,10 @@ export const SHED_TO_BUDGET = 0.9;
 export const RING_BYTES_MIN = 64 * 1024;
 export const RINGS_BUDGET_BYTES = 256 * 1024 * 1024;
 
+// The end
+/** How long what clients leave, their wills, may take to the other workers once the clients are gone. */
+export const STOP_SENDING_MS = 5_000;
+
 // Before CONNECT
 /** What a stranger may send before its CONNECT is complete, and take for it: five strings at their longest are 320 KiB, properties the rest. */
 export const CONNECT_PACKET_BYTES_MAX = 512 * 1024;

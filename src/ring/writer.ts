@@ -61,6 +61,11 @@ export class RingWriter {
     return Math.max(0, this.#ordinaryBytes - ((this.#committed - this.#head) | 0));
   }
 
+  /** Whether the reader has taken everything. */
+  get isDrained(): boolean {
+    return this.#committed === Atomics.load(this.#control, HEAD_WORD);
+  }
+
   /** Whether there are committed records that the reader cannot see yet. */
   get hasUnpublished(): boolean {
     return this.#committed !== this.#published;

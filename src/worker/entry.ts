@@ -3,7 +3,13 @@
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { createAuthenticator } from "../access/authentication.ts";
-import { ENVELOPE_BYTES_MAX, MEMORY_CHECK_MS, PACKET_BYTES_MAX, STALL_CHECK_MS } from "../base/limits.ts";
+import {
+  ENVELOPE_BYTES_MAX,
+  MEMORY_CHECK_MS,
+  PACKET_BYTES_MAX,
+  STALL_CHECK_MS,
+  STOP_SENDING_MS,
+} from "../base/limits.ts";
 import { createLogger, type LogLevel } from "../base/logger.ts";
 import { MemoryPressure } from "../base/memory-pressure.ts";
 import { closeDescriptor } from "../base/posix.ts";
@@ -207,6 +213,8 @@ async function stop(graceMs: number): Promise<void> {
   while (transport.connectionCount > 0) await new Promise((resolve) => setTimeout(resolve, 1));
   worker.wake();
   for (let rounds = 0; rounds < 2; rounds += 1) await new Promise((resolve) => setImmediate(resolve)); // A turn has sent their wills.
+  const sentMs = Date.now() + STOP_SENDING_MS;
+  while (worker.isSending && Date.now() < sentMs) await new Promise((resolve) => setTimeout(resolve, 1));
   tell({ kind: "left" });
 }
 

@@ -245,6 +245,11 @@ export class RingPartner implements Partner {
     return first === undefined ? this.#refusedBytes : Math.min(first.body.bytes.length, this.#writer.maxBodyBytes);
   }
 
+  /** Whether the partner has taken all that it was given. */
+  get isDrained(): boolean {
+    return !this.#chunks.isActive && this.#backlog.length === 0 && this.#writer.isDrained;
+  }
+
   /** Before the worker sleeps: false when the partner has sent something meanwhile. */
   armSleep(): boolean {
     return this.#reader.armSleep();

@@ -125,6 +125,11 @@ export class SessionDesk implements SessionHost {
     return true;
   }
 
+  /** Whether something found no room and is tried again: a will. */
+  get hasRetries(): boolean {
+    return this.#timers.retries > 0;
+  }
+
   after(afterMs: number, callback: () => void): void {
     this.#timers.after(afterMs, callback);
   }

@@ -23,6 +23,9 @@ export class SessionTimers {
   /** Of MQTT 3 clients whose publishes were refused: the last pause, and how long it counts. Refused longest ago first. */
   readonly #refusals = new Map<string, { readonly pauseMs: number; readonly untilMs: number }>();
 
+  /** What found no room and is tried again. */
+  retries = 0;
+
   constructor(wheel: TimerWheel, nowMs: () => number) {
     this.#wheel = wheel;
     this.#nowMs = nowMs;
@@ -30,7 +33,12 @@ export class SessionTimers {
 
   /** Calls back once. */
   after(afterMs: number, callback: () => void): void {
-    this.#wheel.schedule(new TimerEntry(callback), this.#nowMs() + afterMs);
+    this.retries += 1;
+    const entry = new TimerEntry(() => {
+      this.retries -= 1;
+      callback();
+    });
+    this.#wheel.schedule(entry, this.#nowMs() + afterMs);
   }
 
   /** Calls `expire` when a session's time away is over [MQTT-3.1.2-23]. */

@@ -379,6 +379,11 @@ export class BrokerWorker implements PartnerHandler {
     this.wake();
   }
 
+  /** Whether other workers have not taken all that this one has for them: the wills of its clients. */
+  get isSending(): boolean {
+    return this.desk.hasRetries || this.#rings.some((ring) => !ring.isDrained);
+  }
+
   /** After the last connection of every worker is gone. */
   async close(): Promise<void> {
     this.#turns.stop();

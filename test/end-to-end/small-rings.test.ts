@@ -2,7 +2,7 @@
  * Goal: two full opposite rings never wait for each other: one connection that publishes and consumes goes on for ever.
  * Method: the smallest rings between three workers, 64 KiB each (and none with one), connections that publish jobs for a while, a minute in
  * the full size, without waiting for acknowledgements in between, and consume them all the time; everything must come through. Messages of the largest
- * size cross the same rings in pieces.
+ * size cross the same rings in pieces, and so do the wills of all clients at the stop of the broker.
  */
 import { randomBytes } from "node:crypto";
 import { expect, it } from "vitest";
@@ -97,6 +97,24 @@ describeWorkers("small rings", (workers) => {
       for (const packet of consumers.flatMap(({ waiting }) => waiting)) {
         expect(packet.cmd === "publish" && payload.equals(packet.payload as Buffer)).toBe(true);
       }
+      await broker.stop();
+    } finally {
+      await broker.remove();
+    }
+  }, 180_000);
+
+  it("carry the wills of all clients when the broker stops", async () => {
+    const broker = await start();
+    try {
+      await createQueue(broker, { name: "wills", topic_filter: "wills/#" });
+      const payload = randomBytes(65_000); // A quarter of a ring is less.
+      for (let at = 0; at < 4 * CLIENTS; at++) {
+        const will = { topic: `wills/${at}`, payload, qos: 1 as const, retain: false };
+        await RawClient.connected(broker.mqttPort, `mortal-${at}`, { will });
+      }
+      await broker.stop();
+      await broker.restart();
+      expect(await ledgerOf(broker, "wills")).toMatchObject({ stored: 4 * CLIENTS, waiting: 4 * CLIENTS });
       await broker.stop();
     } finally {
       await broker.remove();
