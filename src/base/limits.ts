@@ -21,10 +21,6 @@ export const SHED_TO_BUDGET = 0.9;
 export const RING_BYTES_MIN = 64 * 1024;
 export const RINGS_BUDGET_BYTES = 256 * 1024 * 1024;
 
-// The end
-/** How long what clients leave, their wills, may take to the other workers once the clients are gone. */
-export const STOP_SENDING_MS = 5_000;
-
 // Before CONNECT
 /** What a stranger may send before its CONNECT is complete, and take for it: five strings at their longest are 320 KiB, properties the rest. */
 export const CONNECT_PACKET_BYTES_MAX = 512 * 1024;
@@ -145,9 +141,8 @@ export const LOG_MERGE_BATCHES_MAX = 256;
 export const LOG_MERGE_LOOKS = 512;
 /** Of the disk, per partition, kept for settlements when it is full, so that draining a queue makes room. */
 export const LOG_RESERVE_BYTES = 4 * 1024 * 1024;
-/** Allocated at a time beyond what a commit needs: a call of 0.1 ms for every so many bytes that the store grows. */
+/** Allocated at a time beyond what a commit needs: a call of 0.1 ms for every so many bytes that the store grows. What a new store needs first. */
 export const LOG_AHEAD_BYTES = 4 * 1024 * 1024;
-/** What a new store needs before its first commit. */
 export const LOG_EMPTY_STORE_BYTES = 1024 * 1024;
 /** Settlements alone gather so long: a small window would pay a commit each time it is used up. A fifth of what a crash may repeat. */
 export const LOG_SETTLEMENTS_WAIT_MS = 10;
@@ -162,9 +157,8 @@ export const LOG_DAMAGE_LIST_MAX = 100;
 export const LOG_QUARANTINE_VALUES_MAX = 1_000;
 /** Keys of record tables up to this are LMDB keys as they are (its limit is 1,978); longer ones by prefix and hash. */
 export const LOG_KEY_BYTES_MAX = 1_024;
-/** Batch numbers reserved at a time, so that none is given twice although an emptied store remembers no batch. */
+/** Batch numbers reserved at a time, for an emptied store remembers none, and their end: four years of a thousand commits a second. */
 export const LOG_BATCH_NUMBERS_RESERVED = 65_536;
-/** Below this positions are exact numbers: a thousand commits a second for four years, in each partition. */
 export const LOG_BATCH_NUMBERS_MAX = 2 ** 37;
 /** Read in one go by a scan of the store: no read transaction lives longer. */
 export const LOG_SCAN_BYTES = 1024 * 1024;

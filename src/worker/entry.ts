@@ -3,13 +3,7 @@
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { createAuthenticator } from "../access/authentication.ts";
-import {
-  ENVELOPE_BYTES_MAX,
-  MEMORY_CHECK_MS,
-  PACKET_BYTES_MAX,
-  STALL_CHECK_MS,
-  STOP_SENDING_MS,
-} from "../base/limits.ts";
+import { ENVELOPE_BYTES_MAX, MEMORY_CHECK_MS, PACKET_BYTES_MAX, STALL_CHECK_MS } from "../base/limits.ts";
 import { createLogger, type LogLevel } from "../base/logger.ts";
 import { MemoryPressure } from "../base/memory-pressure.ts";
 import { closeDescriptor } from "../base/posix.ts";
@@ -217,6 +211,9 @@ async function stop(graceMs: number): Promise<void> {
   while (worker.isSending && Date.now() < sentMs) await new Promise((resolve) => setTimeout(resolve, 1));
   tell({ kind: "left" });
 }
+
+/** How long the others may take to take what clients have left. */
+const STOP_SENDING_MS = 5_000;
 
 /** Nobody publishes any more: commits and closes. */
 async function close(): Promise<void> {
