@@ -274,6 +274,8 @@ export const INBOX_PAGE_BYTES_MIN = 1024;
 export const INBOX_PAGES_SPARE_MAX = 64;
 /** Subscriptions of one session: each is an object and a route. */
 export const SUBSCRIPTIONS_PER_SESSION_MAX = 100_000;
+/** Subscriptions with an identifier that ended, of one client, whose messages may still wait; older ones are forgotten. */
+export const ENDED_IDENTIFIERS_MAX = 64;
 /** Queue messages that a consumer holds while ordinary ones wait for the same window: its share of a read's worth of PUBACKs. */
 export const HELD_AHEAD_MAX = 16;
 /** How long the last packet identifier of a client without a lasting session is remembered. */

@@ -9,12 +9,13 @@ import type { Region } from "../base/region.ts";
 import { totalBytes } from "../frame/message.ts";
 import { endPauses, sendNextHeld } from "./consume.ts";
 import { claimExactlyOnce, sendClaimed, sendPubrel } from "./exactly-once.ts";
+import { identifiersOf } from "./identifiers.ts";
 import { DELIVERY_QOS_MASK, DELIVERY_RETAIN, IN_MEMORY } from "./inbox.ts";
 import { CLAIMED, RELEASED, RELEASING, SENT_QOS1, SENT_QOS2 } from "./outgoing.ts";
 import type { StoredMessage } from "./ports.ts";
 import { hasRetained, sendNextRetained } from "./recall.ts";
 import { mayBeGiven } from "./rights.ts";
-import { canSend, fits, identifiersOf, isExpired, send } from "./send.ts";
+import { canSend, fits, isExpired, send } from "./send.ts";
 import { type Attendance, FROM_INBOX, type Session } from "./session.ts";
 
 const found: StoredMessage = { region: undefined as unknown as Region, offset: 0 };
@@ -154,6 +155,7 @@ function sendNext(session: Session, attendance: Attendance): void {
   const flags = inbox.headFlags;
   const copy = inbox.headRegion;
   const copyOffset = inbox.headOffset;
+  const ordinal = inbox.headOrdinal;
   inbox.shift();
   if (copy !== undefined) {
     found.region = copy;
@@ -171,7 +173,7 @@ function sendNext(session: Session, attendance: Attendance): void {
   }
 
   const qos = flags & DELIVERY_QOS_MASK;
-  const identifiers = identifiersOf(session, found.region, found.offset, flags);
+  const identifiers = identifiersOf(session, found.region, found.offset, flags, position, ordinal);
   const expired = isExpired(found.region, found.offset, host.nowMs());
   if (expired || !fits(attendance, found.region, found.offset, qos, identifiers, host.nowMs())) {
     if (expired) host.counters.droppedExpired += 1;

@@ -8,11 +8,12 @@
  */
 import type { Region } from "../base/region.ts";
 import { writePubrel } from "../mqtt/acks.ts";
+import { identifiersOf } from "./identifiers.ts";
 import { DELIVERY_RETAIN, IN_MEMORY } from "./inbox.ts";
 import { CLAIMED, RELEASED, RELEASING, SENT_QOS2 } from "./outgoing.ts";
 import type { StoredMessage } from "./ports.ts";
 import { mayBeGiven } from "./rights.ts";
-import { fits, identifiersOf, send } from "./send.ts";
+import { fits, send } from "./send.ts";
 import { type Attendance, FROM_INBOX, type Session } from "./session.ts";
 
 const found: StoredMessage = { region: undefined as unknown as Region, offset: 0 };
@@ -69,14 +70,15 @@ export function sendClaimed(session: Session, attendance: Attendance, packetId: 
   }
   const state = outgoing.stateOf(packetId);
   const qos = state === CLAIMED || state === SENT_QOS2 ? 2 : 1;
-  const identifiers = identifiersOf(session, found.region, found.offset, outgoing.flagsOf(packetId));
+  const flags = outgoing.flagsOf(packetId);
+  const identifiers = identifiersOf(session, found.region, found.offset, flags, position, Number.POSITIVE_INFINITY);
   if (!fits(attendance, found.region, found.offset, qos, identifiers, host.nowMs())) {
     host.counters.droppedTooLarge += 1;
     if (position !== IN_MEMORY) session.store?.settle(position);
     giveUp(session, packetId);
     return;
   }
-  const withRetain = (outgoing.flagsOf(packetId) & DELIVERY_RETAIN) !== 0;
+  const withRetain = (flags & DELIVERY_RETAIN) !== 0;
   send(session, attendance, found.region, found.offset, qos, withRetain, isDup, packetId, identifiers);
   if (state === CLAIMED) outgoing.advance(packetId, SENT_QOS2);
 }

@@ -48,11 +48,22 @@ export class Inbox {
   #tailPage: Page | undefined = undefined;
   #head = 0;
   #length = 0;
+  #taken = 0;
   #totalBytes = 0;
   #copiedBytes = 0;
 
   get length(): number {
     return this.#length;
+  }
+
+  /** How many it has taken, ever: the number that the next entry gets. */
+  get taken(): number {
+    return this.#taken;
+  }
+
+  /** The number of the oldest entry; only when there is one. */
+  get headOrdinal(): number {
+    return this.#taken - this.#length;
   }
 
   get totalBytes(): number {
@@ -157,6 +168,7 @@ export class Inbox {
     this.#offsets[place] = offset;
     this.#pages[place] = page;
     this.#length += 1;
+    this.#taken += 1;
     this.#totalBytes += messageBytes;
   }
 

@@ -135,6 +135,8 @@ export interface SessionHost {
     done: (outcome: "stored" | "failed") => void,
   ): void;
   forgetOutbound(session: Session, packetId: number): void;
+  /** The position that the next stored message of a session that outlives its connection gets, or one before it. */
+  nextPosition(session: Session): number;
   /** Takes up an origin for STORED answers; returns its number. */
   openOrigin(line: AcknowledgementLine): number;
   closeOrigin(origin: number): void;

@@ -2,12 +2,9 @@
  * PUBLISH to a client: whether it may be sent now, what it takes, and its bytes.
  */
 import type { Region } from "../base/region.ts";
-import { expiresAtMsOf, payloadBytesOf, topicOf } from "../frame/message.ts";
+import { expiresAtMsOf, payloadBytesOf } from "../frame/message.ts";
 import { publishBytesOf, writePublish } from "../mqtt/encoder.ts";
 import { LEVEL_5 } from "../mqtt/packet-type.ts";
-import { sharedTopicFilterOf } from "../mqtt/subscription-filter.ts";
-import { isMatch } from "../mqtt/topics.ts";
-import { DELIVERY_SHARED } from "./inbox.ts";
 import type { Attendance, Session } from "./session.ts";
 
 const NO_EXPIRY = -1;
@@ -22,29 +19,6 @@ export const isExpired = (message: Region, offset: number, nowMs: number): boole
   const expiresAtMs = expiresAtMsOf(message, offset);
   return expiresAtMs !== 0 && expiresAtMs <= nowMs; // [MQTT-3.3.2-5]
 };
-
-/**
- * The identifiers of all subscriptions that match, for a delivery that did not come straight from the router; `flags` say whether those
- * are the shared ones.
- */
-export function identifiersOf(
-  session: Session,
-  message: Region,
-  offset: number,
-  flags: number,
-): readonly number[] | undefined {
-  if (!session.hasIdentifiers) return undefined;
-  const topic = topicOf(message, offset);
-  const identifiers: number[] = [];
-  const isShared = (flags & DELIVERY_SHARED) !== 0;
-  for (const { options, filter, attachment } of session.subscriptions.values()) {
-    const { identifier } = options;
-    if (identifier === 0 || (attachment === undefined) === isShared) continue;
-    const plain = isShared ? sharedTopicFilterOf(filter) : filter;
-    if (plain !== undefined && isMatch(plain, topic)) identifiers.push(identifier);
-  }
-  return identifiers.length === 0 ? undefined : identifiers;
-}
 
 /** Whether the window of QoS 1 and 2 deliveries has room; what waits to be repeated has not taken its place yet. */
 export const hasWindow = (session: Session, attendance: Attendance): boolean =>

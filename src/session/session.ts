@@ -15,6 +15,7 @@ import type { TimerEntry } from "../base/timer-wheel.ts";
 import type { Will } from "../mqtt/packets.ts";
 import type { AcknowledgementLine } from "./acknowledgement-line.ts";
 import type { Attachment } from "./attachment.ts";
+import type { EndedIdentifier } from "./identifiers.ts";
 import { Inbound } from "./inbound.ts";
 import { Inbox } from "./inbox.ts";
 import { Outgoing } from "./outgoing.ts";
@@ -100,8 +101,10 @@ export class Session {
   identity: Identity | undefined = undefined;
   /** Under the rules in force; undefined when it may do everything, or nobody has connected since a restart. */
   rights: Rights | undefined = undefined;
-  /** Any of its subscriptions has an identifier: deliveries must look for it. */
+  /** Any of its subscriptions has an identifier, or had: deliveries must look for it. */
   hasIdentifiers = false;
+  /** Of subscriptions made again or gone, while messages that they matched may wait. */
+  endedIdentifiers: EndedIdentifier[] | undefined = undefined;
 
   /** The partition that its client ID hashes to. */
   readonly homePartition: number;

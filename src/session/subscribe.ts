@@ -13,6 +13,7 @@ import { ReasonCode } from "../mqtt/reason-codes.ts";
 import { parseSubscription } from "../mqtt/subscription-filter.ts";
 import { Attachment } from "./attachment.ts";
 import { pump } from "./deliver.ts";
+import { noteChange, noteIdentifiers } from "./identifiers.ts";
 import { openRecalls } from "./recall.ts";
 import { maySubscribe } from "./rights.ts";
 import type { Attendance, Session } from "./session.ts";
@@ -123,6 +124,7 @@ function establish(
     }
     subscription.attachment = new Attachment(subscription, qos);
   }
+  noteChange(session, previous, subscription);
   session.subscriptions.set(filter, subscription);
   if (previous !== undefined) previous.successor = subscription;
   if (previous?.attachment !== undefined) session.host.unsubscribe(previous);
@@ -131,16 +133,11 @@ function establish(
   return { subscription, isNew: previous === undefined };
 }
 
-function noteIdentifiers(session: Session): void {
-  if (!session.hasIdentifiers) return;
-  for (const { options } of session.subscriptions.values()) if (options.identifier !== 0) return;
-  session.hasIdentifiers = false;
-}
-
 export function onUnsubscribe(session: Session, attendance: Attendance, packet: UnsubscribePacket): void {
   const reasonCodes = packet.filters.map((filter) => {
     const subscription = session.subscriptions.get(filter);
     if (subscription === undefined) return ReasonCode.noSubscriptionExisted;
+    noteChange(session, subscription, undefined);
     session.subscriptions.delete(filter);
     session.host.unsubscribe(subscription);
     return ReasonCode.success;

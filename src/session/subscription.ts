@@ -3,6 +3,7 @@
  */
 import type { Standing } from "../access/authorization.ts";
 import type { Attachment } from "./attachment.ts";
+import { FIRST_PLACE, type Place } from "./identifiers.ts";
 import type { Session } from "./session.ts";
 
 export interface SubscriptionOptions {
@@ -22,6 +23,8 @@ export class Subscription {
   attachment: Attachment | undefined = undefined;
   /** What the rules let it have; undefined until that is asked. */
   standing: Standing | undefined;
+  /** From where on what waits was matched with its identifier. */
+  since: Place = FIRST_PLACE;
   /** What took its place [MQTT-3.8.4-3]. */
   successor: Subscription | undefined = undefined;
 

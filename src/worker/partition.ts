@@ -252,6 +252,10 @@ export class Partition {
   }
 }
 
+/** The position that the next record gets; one before it when a batch has failed meanwhile or is full. */
+export const nextPositionOf = ({ log }: Partition): number =>
+  log.gathering * RECORDS_PER_BATCH_MAX + log.gatheringRecords;
+
 const NO_SHARES: readonly Share[] = [];
 
 /** What a batch needs beside its messages, and room for the records of one more publish. */

@@ -22,7 +22,7 @@ import { EndedSessions } from "./ended-sessions.ts";
 import { InboundReleases } from "./inbound-releases.ts";
 import type { Origins } from "./origins.ts";
 import { ParkedSessions } from "./parked-sessions.ts";
-import type { Partition } from "./partition.ts";
+import { nextPositionOf, type Partition } from "./partition.ts";
 import type { Partner } from "./partner.ts";
 import type { Publishing, RoutedQueue } from "./publishing.ts";
 import type { RetainedMessages } from "./retained-messages.ts";
@@ -251,6 +251,10 @@ export class SessionDesk implements SessionHost {
 
   pause(attachment: Attachment, reason: "session_window_full" | "socket_full" | null): void {
     this.#parts.attachments.pause(attachment, reason);
+  }
+
+  nextPosition(session: Session): number {
+    return nextPositionOf(this.#parts.partitions.get(session.homePartition)!);
   }
 
   find(clientId: string): Session | undefined {
