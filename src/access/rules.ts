@@ -49,3 +49,17 @@ export function addressesOf(networks: readonly string[]): BlockList {
   }
   return list;
 }
+
+/** Rules in the words of the file that they are read from, for who asks what is in force. */
+export const writtenFormOf = ({ isAllowedByDefault, rules }: Rules) => ({
+  default: isAllowedByDefault ? "allow" : "deny",
+  rules: rules.map(({ isAllowed, action, users, clients, addresses, topics }) => ({
+    [isAllowed ? "allow" : "deny"]: action,
+    ...(users === undefined ? {} : { user: users }),
+    ...(clients === undefined ? {} : { client: clients }),
+    ...(addresses === undefined ? {} : { address: addresses }),
+    ...(topics === undefined
+      ? {}
+      : { topic: topics.map(({ filter, isExact }) => (isExact ? { eq: filter } : filter)) }),
+  })),
+});

@@ -6,7 +6,7 @@ import { CodedError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { type AccessFiles, loadAccessFiles } from "../config/access-files.ts";
 import type { Settings } from "../config/settings.ts";
-import type { AccessSummary } from "../control/access-routes.ts";
+import type { AccessInForce, AccessSummary } from "../control/access-routes.ts";
 import type { UserVerification } from "./user-verification.ts";
 import type { WorkerThreads } from "./worker-threads.ts";
 
@@ -15,10 +15,19 @@ export class AccessReload {
   readonly #verification: UserVerification;
   readonly #threads: WorkerThreads;
   readonly #logger: Logger;
+  #files: AccessFiles;
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(settings: Settings, verification: UserVerification, threads: WorkerThreads, logger: Logger) {
+  /** `files`: what is in force at the start. */
+  constructor(
+    settings: Settings,
+    files: AccessFiles,
+    verification: UserVerification,
+    threads: WorkerThreads,
+    logger: Logger,
+  ) {
     this.#settings = settings;
+    this.#files = files;
     this.#verification = verification;
     this.#threads = threads;
     this.#logger = logger;
@@ -43,10 +52,16 @@ export class AccessReload {
     return next;
   }
 
+  get inForce(): AccessInForce {
+    const { users, rules } = this.#files;
+    return { anonymous: this.#settings.access.allow_anonymous, users: users?.size ?? null, rules: rules ?? null };
+  }
+
   async #enforce({ users, rules }: AccessFiles): Promise<AccessSummary> {
     const goneUsers = this.#verification.replace(users ?? new Map());
     await this.#threads.changeAccess({ rules, goneUsers });
-    const summary = summaryOf(this.#settings, { users, rules });
+    this.#files = { users, rules };
+    const summary = summaryOf(this.#settings, this.#files);
     this.#logger.info({ ...summary, goneUsers: goneUsers.length }, "access files are read again and in force");
     return summary;
   }

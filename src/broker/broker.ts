@@ -94,7 +94,7 @@ export async function startBroker(options: BrokerOptions): Promise<RunningBroker
     const renewed = readCertificates(listenerSettings);
     return () => threads.useCertificates(renewed);
   });
-  const access = new AccessReload(settings, verification, threads, logger);
+  const access = new AccessReload(settings, accessFiles, verification, threads, logger);
   reload.add(() => access.prepare());
   const listeners = new Listeners({
     listeners: wanted,
@@ -120,7 +120,7 @@ export async function startBroker(options: BrokerOptions): Promise<RunningBroker
       systemIntervalMs: settings.sys.interval,
       logLevel: settings.log.level,
     },
-    () => access.reload(),
+    access,
     fail,
   );
   const http = await Promise.race([control.opened, failed]);

@@ -19,7 +19,7 @@ import {
   REST_ANSWER_DEADLINE_MS,
 } from "../base/limits.ts";
 import type { Workers } from "../worker/commands.ts";
-import { type AccessSummary, accessRoutes } from "./access-routes.ts";
+import { type AccessDoor, accessRoutes } from "./access-routes.ts";
 import { type ApiKey, ApiKeys } from "./api-keys.ts";
 import { AutoCreation } from "./auto-creation.ts";
 import { clientRoutes } from "./client-routes.ts";
@@ -48,7 +48,7 @@ export interface ControlOptions {
   /** How often `$SYS` is brought up to date; 0 or undefined: never, and there is none. */
   readonly systemIntervalMs?: number;
   /** Reads the files of users and rules again; rejects with ACCESS_INVALID. */
-  readonly reloadAccess: () => Promise<AccessSummary>;
+  readonly access: AccessDoor;
   /** Milliseconds since the epoch. */
   readonly nowMs: () => number;
   readonly log: ControlLog;
@@ -150,7 +150,7 @@ export function controlParts(options: ControlOptions, isReady: () => boolean): C
     ...queuesConfigRoutes({ store: config, registry, autoCreation }),
     ...queueRoutes({ registry, config }),
     ...clientRoutes(workers),
-    ...accessRoutes(options.reloadAccess),
+    ...accessRoutes(options.access, workers),
     ...publishRoutes({ workers, payloadBytesMax }),
   ];
   const routes = new RouteTable([

@@ -2,7 +2,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { CodedError } from "../base/errors.ts";
 import { createLogger, type LogLevel } from "../base/logger.ts";
-import type { AccessSummary } from "./access-routes.ts";
+import type { AccessInForce, AccessSummary } from "./access-routes.ts";
 import { createControl } from "./control.ts";
 import type { ControlData, FromControl, ToControl } from "./thread-protocol.ts";
 import { WorkerPorts } from "./worker-ports.ts";
@@ -19,7 +19,7 @@ const control = createControl({
   queuesConfig: data.queuesConfig,
   nodeName: data.nodeName,
   payloadBytesMax: data.payloadBytesMax,
-  reloadAccess,
+  access: { inForce, reload },
   systemIntervalMs: data.systemIntervalMs,
   nowMs: () => Date.now(),
   log,
@@ -42,7 +42,19 @@ async function open(): Promise<void> {
 const reloads = new Map<number, { resolve(summary: AccessSummary): void; reject(error: Error): void }>();
 let lastReload = 0;
 
-function reloadAccess(): Promise<AccessSummary> {
+const readings = new Map<number, (access: AccessInForce) => void>();
+let lastReading = 0;
+
+function inForce(): Promise<AccessInForce> {
+  lastReading += 1;
+  const number = lastReading;
+  return new Promise((resolve) => {
+    readings.set(number, resolve);
+    tell({ kind: "readAccess", number });
+  });
+}
+
+function reload(): Promise<AccessSummary> {
   lastReload += 1;
   const number = lastReload;
   return new Promise((resolve, reject) => {
@@ -54,10 +66,15 @@ function reloadAccess(): Promise<AccessSummary> {
 main.on("message", (message: ToControl) => {
   if (message.kind === "accessReloaded") {
     const { number, summary, fault } = message;
-    const reload = reloads.get(number);
+    const waiting = reloads.get(number);
     reloads.delete(number);
-    if (fault !== undefined) reload?.reject(CodedError.fromPlain(fault));
-    else if (summary !== undefined) reload?.resolve(summary);
+    if (fault !== undefined) waiting?.reject(CodedError.fromPlain(fault));
+    else if (summary !== undefined) waiting?.resolve(summary);
+    return;
+  }
+  if (message.kind === "accessRead") {
+    readings.get(message.number)?.(message.access);
+    readings.delete(message.number);
     return;
   }
   if (message.kind === "ready") {

@@ -8,13 +8,15 @@
  *   ready ──────────────────────► answers
  *                    ◄─ reloadAccess
  *   accessReloaded ────────────► what is in force, or why nothing changed
+ *                    ◄─ readAccess
+ *   accessRead ─────────────────► the rules in force
  *   stop ───────────────────────► answers 503, ends what is under way
  *                    ◄─ stopped
  * ```
  */
 import type { MessagePort } from "node:worker_threads";
 import type { PlainError } from "../base/errors.ts";
-import type { AccessSummary } from "./access-routes.ts";
+import type { AccessInForce, AccessSummary } from "./access-routes.ts";
 import type { ApiKey } from "./api-keys.ts";
 import type { QueuesConfig } from "./queues-config.ts";
 
@@ -40,10 +42,12 @@ export type ToControl =
       readonly summary?: AccessSummary;
       readonly fault?: PlainError;
     }
+  | { readonly kind: "accessRead"; readonly number: number; readonly access: AccessInForce }
   | { readonly kind: "stop"; readonly graceMs: number };
 
 export type FromControl =
   | { readonly kind: "reloadAccess"; readonly number: number }
+  | { readonly kind: "readAccess"; readonly number: number }
   | { readonly kind: "listening"; readonly address: string }
   | { readonly kind: "refused"; readonly fault: PlainError }
   | { readonly kind: "stopped" };

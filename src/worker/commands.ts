@@ -107,6 +107,11 @@ export interface WorkerCounts {
   readonly clientsExpired: number;
   /** CONNECT packets. */
   readonly connects: number;
+  /** Those that the authenticator refused; then what the rules refused. */
+  readonly refusedConnects: number;
+  readonly deniedPublishes: number;
+  readonly deniedSubscriptions: number;
+  readonly deniedDeliveries: number;
   readonly packetsReceived: number;
   readonly packetsSent: number;
   readonly bytesReceived: number;

@@ -8,7 +8,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Identity, Rights } from "../../src/access/authorization.ts";
 import { RuleRights } from "../../src/access/rights.ts";
-import type { Rules } from "../../src/access/rules.ts";
+import { type Rules, writtenFormOf } from "../../src/access/rules.ts";
 import { readRules } from "../../src/access/rules-reader.ts";
 import { rulesOf } from "../../src/config/access-files.ts";
 import { isMatch } from "../../src/mqtt/topics.ts";
@@ -100,6 +100,19 @@ describe("rules", () => {
     expect([monitor.standingOf("#"), monitor.standingOf("a/#")]).toEqual(["open", "closed"]);
     expect([mayReceive(monitor, "#", "a/b"), mayReceive(monitor, "a/#", "a/b")]).toEqual([true, false]);
   });
+});
+
+it("rules are told in the words that they are read from", () => {
+  const written = {
+    default: "deny",
+    rules: [
+      { deny: "subscribe", topic: [{ eq: "#" }, "a/%u/+"] },
+      { allow: "all", user: ["alice"], client: ["c1", "c2"], address: ["10.0.0.0/8"], topic: ["#"] },
+      { allow: "publish" },
+    ],
+  };
+  expect(writtenFormOf(rules(written))).toEqual(written);
+  expect(rules(writtenFormOf(rules(written)))).toEqual(rules(written));
 });
 
 describe("a client's name in a rule", () => {

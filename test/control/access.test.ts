@@ -26,7 +26,10 @@ const options: ControlOptions = {
   queuesConfig: QUEUES_CONFIG,
   nodeName: "n",
   payloadBytesMax: 1,
-  reloadAccess: async () => ({ anonymous: true, users: null, rules: null }),
+  access: {
+    inForce: async () => ({ anonymous: true, users: null, rules: null }),
+    reload: async () => ({ anonymous: true, users: null, rules: null }),
+  },
   nowMs: () => 0,
   log,
   onFault: () => undefined,

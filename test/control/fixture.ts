@@ -54,7 +54,10 @@ export async function startControl(
     queuesConfig: QUEUES_CONFIG,
     nodeName: "restante@127.0.0.1",
     payloadBytesMax: 64 * 1024,
-    reloadAccess: async () => ({ anonymous: true, users: null, rules: null }),
+    access: {
+      inForce: async () => ({ anonymous: true, users: null, rules: null }),
+      reload: async () => ({ anonymous: true, users: null, rules: null }),
+    },
     nowMs: () => Date.now(),
     log: { info: write("info"), warn: write("warn"), error: write("error") },
     onFault: (fault) => faults.push(fault),

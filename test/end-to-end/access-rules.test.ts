@@ -290,6 +290,39 @@ describeWorkers("access rules", (workers) => {
     await alice.end();
   });
 
+  it("are told by REST, with how often something was refused, and nothing secret", async () => {
+    const told = async () =>
+      (await request(broker, "GET", "/api/v5/access")).body as { refused: Record<string, number> };
+    const { refused: before, ...inForce } = await told();
+    expect(inForce).toEqual({
+      anonymous: true,
+      users: 2,
+      default: "deny",
+      rules: [
+        { deny: "subscribe", topic: ["open/secret"] },
+        { allow: "all", user: ["alice"], topic: ["open/#", "own/%c", "$q/open/#", "$queue/+"] },
+        { allow: "publish", user: ["bob"], address: ["127.0.0.0/8"], topic: ["open/#", "all/#"] },
+        { allow: "subscribe", user: ["bob"], topic: [{ eq: "all/#" }] },
+      ],
+    });
+    await expect(as("alice", { password: Buffer.from("another") })).rejects.toThrow("CONNACK");
+    const bob = await as("bob");
+    for (const qos of [0, 1] as const) await bob.publishSettled("closed", "x", { qos });
+    await bob.subscribe("#");
+    await reload({ default: "allow" });
+    const after = await told();
+    expect(after).toMatchObject({ default: "allow", rules: [] });
+    const { connects = 0, publishes = 0, subscriptions = 0, deliveries = 0 } = before;
+    expect(after.refused).toEqual({
+      connects: connects + 1,
+      publishes: publishes + 2,
+      subscriptions: subscriptions + 1,
+      deliveries,
+    });
+    expect(JSON.stringify(after)).not.toContain("alice");
+    await bob.end();
+  });
+
   it("do not give a user's session to another by its client ID, also after a restart", async () => {
     const clientId = unique("owned");
     await (await as("alice", LASTING, clientId)).end();
