@@ -1,9 +1,10 @@
 /**
- * npm run bench:connections -- [--connections 8000] [--repeat 3] [--workers 1] [--directory DIR]
+ * npm run bench:connections -- [--connections 8000] [--repeat 3] [--workers 1] [--directory DIR] [--tls]
  *
  * Connections a second, the processor time that one takes and the memory that an idle one keeps, beside mosquitto in the same run: each
  * broker afresh for every measurement, MQTT 3.1.1 and 5 after each other. A tenth of the connections comes and goes first. Memory is that of
  * the first whole round, where nothing can be used again that an earlier one has left; rate and processor time are those of the second.
+ * With --tls: over TLS (tls-connections.ts), and what messages cost over each transport (transports.ts).
  */
 import { tmpdir } from "node:os";
 import { parseArgs } from "node:util";
@@ -11,6 +12,8 @@ import { missingLines } from "../../test/harness/needs.ts";
 import { loadgen } from "./loadgen.ts";
 import { mosquitto, type Peer, restante } from "./peers.ts";
 import { alignedTable, medianOf } from "./table.ts";
+import { compiledCrowd, measureTls, tlsTable } from "./tls-connections.ts";
+import { measureTransports, transportsTable } from "./transports.ts";
 
 export interface ConnectionsOptions {
   readonly peers: readonly Peer[];
@@ -92,6 +95,7 @@ if (process.argv[1] !== undefined && import.meta.filename === process.argv[1]) {
       repeat: { type: "string", default: "3" },
       workers: { type: "string", default: "1" },
       directory: { type: "string", default: tmpdir() },
+      tls: { type: "boolean", default: false },
     },
   });
   const [connections, repeats, workers] = [values.connections, values.repeat, values.workers].map(Number);
@@ -100,7 +104,24 @@ if (process.argv[1] !== undefined && import.meta.filename === process.argv[1]) {
   }
   const missing = missingLines(["broker", "compiler", "mosquitto"]);
   if (missing.length > 0) throw new Error(missing.join("\n"));
-  const peers = [mosquitto, restante(workers!)];
-  const options = { peers, connections: connections!, repeats: repeats!, directory: values.directory };
-  process.stdout.write(`${connectionsTable(await measureConnections(options))}\n`);
+  const { directory } = values;
+  if (values.tls) {
+    const options = {
+      connections: connections!,
+      repeats: repeats!,
+      workers: workers!,
+      directory,
+      crowd: compiledCrowd(),
+    };
+    process.stdout.write(`${tlsTable(await measureTls(options))}\n\n`);
+    process.stdout.write(`${transportsTable(await measureTransports(200_000, directory))}\n`);
+  } else {
+    const options = {
+      peers: [mosquitto, restante(workers!)],
+      connections: connections!,
+      repeats: repeats!,
+      directory,
+    };
+    process.stdout.write(`${connectionsTable(await measureConnections(options))}\n`);
+  }
 }

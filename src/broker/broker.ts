@@ -22,6 +22,7 @@ import { listenersOf } from "../config/listeners.ts";
 import type { Settings } from "../config/settings.ts";
 import { StoreFault } from "../log/store-fault.ts";
 import type { SessionLimits } from "../session/ports.ts";
+import { AddressCap } from "../transport/address-cap.ts";
 import { ConnectGate } from "../transport/connect-gate.ts";
 import type { HandOver } from "../transport/hand-over.ts";
 import { logAccess } from "./access-log.ts";
@@ -86,7 +87,7 @@ export async function startBroker(options: BrokerOptions): Promise<RunningBroker
     pressure: pressureMemory,
     logLevel: settings.log.level,
     verify: (request, judged) => verification.verify(request, judged),
-    onClosed: (listener, count) => listeners.release(listener, count),
+    onClosed: (listener, addresses) => listeners.release(listener, addresses),
     onUnwrapped: (handOver) => send(threads, handOver, workers, partitions),
     onFailure: fail,
   });
@@ -99,6 +100,7 @@ export async function startBroker(options: BrokerOptions): Promise<RunningBroker
   const listeners = new Listeners({
     listeners: wanted,
     connectionsMax: settings.limits.max_connections,
+    addressCap: new AddressCap(boundOf(settings.limits.max_connections_per_address)),
     allowAnonymous: settings.access.allow_anonymous,
     gate: new ConnectGate({ ...rateOf(settings), isOverBudget: () => pressure.isOver, nowMs: () => performance.now() }),
     onConnect: (handOver) => send(threads, handOver, workers, partitions),
@@ -146,6 +148,8 @@ export async function startBroker(options: BrokerOptions): Promise<RunningBroker
     },
   };
 }
+
+const boundOf = (setting: number | "infinity"): number => (setting === "infinity" ? Number.POSITIVE_INFINITY : setting);
 
 /** No entry for no bound. */
 function rateOf({ limits }: Settings): { readonly ratePerS?: number } {

@@ -4,6 +4,7 @@ import { CodedError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import type { ListenerSettings } from "../config/listeners.ts";
 import { Acceptor, ConnectionTotal } from "../transport/acceptor.ts";
+import type { AddressCap } from "../transport/address-cap.ts";
 import type { ConnectGate } from "../transport/connect-gate.ts";
 import type { HandOver, WrappedConnection } from "../transport/hand-over.ts";
 import { isTls, isWebSocket, isWrapped, type Listener } from "../transport/listener.ts";
@@ -17,6 +18,8 @@ export interface ListenersOptions {
   /** Whether clients may come without a name. */
   readonly allowAnonymous: boolean;
   readonly gate: ConnectGate;
+  /** Of all together. */
+  readonly addressCap: AddressCap;
   readonly onConnect: (handOver: HandOver) => void;
   readonly onWrapped: (connection: WrappedConnection) => void;
   readonly logger: Logger;
@@ -29,7 +32,7 @@ export class Listeners {
 
   constructor(options: ListenersOptions) {
     this.#options = options;
-    const { connectionsMax, gate, onConnect, onWrapped, logger } = options;
+    const { connectionsMax, addressCap, gate, onConnect, onWrapped, logger } = options;
     const total = new ConnectionTotal(connectionsMax);
     for (const [index, listener] of options.listeners.entries()) {
       const acceptor = new Acceptor({
@@ -38,6 +41,7 @@ export class Listeners {
         listener: listener.name,
         connectionsMax: listener.connectionsMax,
         total,
+        addressCap,
         strangers: this.#strangers,
         gate,
         nowMs: () => performance.now(),
@@ -68,9 +72,9 @@ export class Listeners {
     return addresses;
   }
 
-  /** So many connections of this listener are gone. */
-  release(listener: string, count: number): void {
-    this.#acceptors.get(listener)?.release(count);
+  /** Connections of this listener are gone: the address of each. */
+  release(listener: string, addresses: readonly string[]): void {
+    this.#acceptors.get(listener)?.release(addresses);
   }
 
   /** Stops accepting and sends the strangers away. Resolves when the ports are free. */

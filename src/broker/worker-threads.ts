@@ -41,8 +41,8 @@ export interface WorkerThreadsOptions {
   readonly logLevel: string;
   /** Judges a password that a worker asks about. */
   readonly verify: (request: PasswordRequest, judged: (outcome: VerificationOutcome) => void) => void;
-  /** So many clients' sockets are gone, of the listener of this name. */
-  readonly onClosed: (listener: string, count: number) => void;
+  /** Clients' sockets are gone, of the listener of this name: the address of each. */
+  readonly onClosed: (listener: string, addresses: readonly string[]) => void;
   /** What was around the bytes of a connection is off, and its CONNECT is there. */
   readonly onUnwrapped: (handOver: HandOver) => void;
   readonly onFailure: (error: Error) => void;
@@ -199,7 +199,7 @@ export class WorkerThreads {
   #onMessage(worker: number, message: FromWorker): void {
     switch (message.kind) {
       case "closed":
-        this.#options.onClosed(message.listener, message.count);
+        this.#options.onClosed(message.listener, message.addresses);
         return;
       case "verify":
         this.#verify(worker, message.request);

@@ -230,6 +230,11 @@ const settingsSchema = mapping({
       100_000,
       "Connections at a time; those beyond are closed at once.",
     ),
+    max_connections_per_address: setting(
+      orInfinity(integer(1, UNBOUNDED)),
+      "infinity",
+      "Connections at a time of one IPv4 address, or of one /64 of IPv6; those beyond are closed at once. Behind a trusted proxy, the address is the one that it announces.",
+    ),
     connect_rate: setting(
       orInfinity(integer(1, UNBOUNDED)),
       "infinity",

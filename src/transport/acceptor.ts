@@ -11,6 +11,7 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { ACCEPT_BACKLOG, READ_HEADROOM_BYTES } from "../base/limits.ts";
 import { duplicateDescriptor, tryPeek, tryReceive } from "../base/posix.ts";
+import { AddressCap } from "./address-cap.ts";
 import { Admission } from "./admission.ts";
 import { ConnectGate } from "./connect-gate.ts";
 import { type FreshConnection, FreshConnections } from "./fresh-connections.ts";
@@ -29,6 +30,8 @@ export interface AcceptorOptions {
   readonly connectionsMax: number;
   /** What this listener shares with the others, beside `strangers`. */
   readonly total?: ConnectionTotal;
+  /** Shared, too; none unless given. */
+  readonly addressCap?: AddressCap;
   readonly strangers?: Strangers;
   /** Open unless given. */
   readonly gate?: ConnectGate;
@@ -60,6 +63,7 @@ export class ConnectionTotal {
 export class Acceptor {
   readonly #options: AcceptorOptions;
   readonly #total: ConnectionTotal;
+  readonly #addressCap: AddressCap;
   readonly #strangers: Strangers;
   readonly #server: Server;
   readonly #own = new Set<Stranger<Socket>>();
@@ -70,6 +74,7 @@ export class Acceptor {
   constructor(options: AcceptorOptions) {
     this.#options = options;
     this.#total = options.total ?? new ConnectionTotal(options.connectionsMax);
+    this.#addressCap = options.addressCap ?? new AddressCap(Number.POSITIVE_INFINITY);
     this.#strangers =
       options.strangers ??
       new Strangers({
@@ -120,10 +125,11 @@ export class Acceptor {
     return this.#own.size + this.#handedOverCount;
   }
 
-  /** So many connections that were handed over or given away are closed. */
-  release(count: number): void {
-    this.#handedOverCount -= count;
-    this.#total.count -= count;
+  /** Connections that were handed over or given away are closed: the address of each. */
+  release(addresses: readonly string[]): void {
+    this.#handedOverCount -= addresses.length;
+    this.#total.count -= addresses.length;
+    for (const address of addresses) this.#addressCap.leave(address);
   }
 
   /** Stops accepting and sends the strangers away; what was handed over stays. Resolves when the port is free. */
@@ -152,14 +158,13 @@ export class Acceptor {
     }
     const name: { address?: string; port?: number } = {};
     if (connection.getpeername(name) !== 0 || name.address === undefined || name.port === undefined) return false;
-    if (!this.#admission.tryPass()) return false;
+    const address = plainAddressOf(name.address);
+    if (this.#addressCap.isFull(address) || !this.#admission.tryPass()) return false;
     if (head !== null) tryReceive(connection.fd, head);
     connection.setNoDelay(true);
     const fd = this.#tryDuplicate(connection);
     if (fd === null) return true;
-    this.#handedOverCount += 1;
-    this.#total.count += 1;
-    const address = plainAddressOf(name.address);
+    this.#countHandedOver(address);
     const peer = peerOf(address, name.port);
     if (head === null) {
       onWrapped?.({ fd, peer, address, head });
@@ -168,6 +173,12 @@ export class Acceptor {
       onConnect({ clientId, fd, head, peer, identity, tunnel: null });
     }
     return true;
+  }
+
+  #countHandedOver(address: string): void {
+    this.#handedOverCount += 1;
+    this.#total.count += 1;
+    this.#addressCap.enter(address);
   }
 
   /** A second descriptor; the first is closed. */
@@ -199,9 +210,16 @@ export class Acceptor {
       return;
     }
     const address = plainAddressOf(remoteAddress);
+    const isAnnounced = this.#options.isTrustedProxy !== undefined;
+    if (!isAnnounced && this.#addressCap.isFull(address)) {
+      this.refusals.tooManyOfAddress += 1;
+      socket.destroy();
+      return;
+    }
     const stranger = new Stranger(socket, address, peerOf(address, remotePort), this.#strangers.newDeadlineMs());
     this.#own.add(stranger);
     this.#total.count += 1;
+    if (!isAnnounced) this.#count(stranger);
     this.#strangers.add(stranger);
     socket.on("error", () => {}); // A reset: the close that follows is all there is to do.
     socket.on("close", () => this.#forget(stranger));
@@ -231,7 +249,15 @@ export class Acceptor {
         this.#drop(stranger);
         return;
       }
-      if (header.source !== null) stranger.announce(plainAddressOf(header.source.address), header.source.port);
+      if (header.source !== null) {
+        stranger.announce(plainAddressOf(header.source.address), header.source.port);
+        if (this.#addressCap.isFull(stranger.address)) {
+          this.refusals.tooManyOfAddress += 1;
+          this.#drop(stranger);
+          return;
+        }
+        this.#count(stranger);
+      }
       const rest = gathered.subarray(header.byteLength);
       const { onWrapped } = this.#options;
       if (onWrapped !== undefined) {
@@ -258,8 +284,7 @@ export class Acceptor {
     this.#forget(stranger);
     const fd = this.#tryTake(stream);
     if (fd === null) return;
-    this.#handedOverCount += 1;
-    this.#total.count += 1;
+    this.#countHandedOver(address);
     onWrapped({ fd, peer, address, head });
   }
 
@@ -290,8 +315,7 @@ export class Acceptor {
     const head = stranger.takeReceived(rest);
     const fd = this.#tryTake(socket);
     if (fd === null) return;
-    this.#handedOverCount += 1;
-    this.#total.count += 1;
+    this.#countHandedOver(address);
     const identity = { address, listener: this.#options.listener, isTls: false, certificateCommonName: null };
     this.#options.onConnect({ clientId, fd, head, peer, identity, tunnel: null });
   }
@@ -305,6 +329,11 @@ export class Acceptor {
     }
   }
 
+  #count(stranger: Stranger<Socket>): void {
+    stranger.isCounted = true;
+    this.#addressCap.enter(stranger.address);
+  }
+
   #drop(stranger: Stranger<Socket>): void {
     this.#forget(stranger);
     stranger.drop();
@@ -313,7 +342,9 @@ export class Acceptor {
   #forget(stranger: Stranger<Socket>): void {
     this.#admission.leave(stranger);
     this.#strangers.forget(stranger);
-    if (this.#own.delete(stranger)) this.#total.count -= 1;
+    if (!this.#own.delete(stranger)) return;
+    this.#total.count -= 1;
+    if (stranger.isCounted) this.#addressCap.leave(stranger.address);
   }
 }
 

@@ -26,6 +26,8 @@ export class Stranger<Stream extends Duplex = Duplex> implements Bounded {
   readonly deadlineMs: number;
   /** Handed over or refused: its events mean nothing any more. */
   isSettled = false;
+  /** Among the connections of its address. */
+  isCounted = false;
   /** Bytes that came and are held for it where what is around its own is taken off. */
   framedBytes = 0;
   /** What has come, and room for more: doubled as it fills, so that a CONNECT in drops costs no more than one at once. */

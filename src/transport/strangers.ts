@@ -19,6 +19,7 @@ export interface Refusals {
   late: number;
   tooManyStrangers: number;
   tooManyConnections: number;
+  tooManyOfAddress: number;
   memory: number;
 }
 
@@ -31,7 +32,14 @@ export interface StrangersOptions {
 }
 
 export class Strangers {
-  readonly refusals: Refusals = { notMqtt: 0, late: 0, tooManyStrangers: 0, tooManyConnections: 0, memory: 0 };
+  readonly refusals: Refusals = {
+    notMqtt: 0,
+    late: 0,
+    tooManyStrangers: 0,
+    tooManyConnections: 0,
+    tooManyOfAddress: 0,
+    memory: 0,
+  };
   readonly #nowMs: () => number;
   readonly #deadlineMs: number;
   readonly #strangersMax: number;

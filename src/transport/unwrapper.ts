@@ -35,8 +35,8 @@ export interface UnwrapperOptions {
   /** A monotonic clock. */
   readonly nowMs: () => number;
   readonly onConnect: (handOver: HandOver) => void;
-  /** A connection of this listener is gone. */
-  readonly onClosed: (listener: string) => void;
+  /** A connection of this listener is gone, and the address that it came from. */
+  readonly onClosed: (listener: string, address: string) => void;
   readonly onFault: (error: Error) => void;
   /** For unfinished WebSocket messages, of all connections together. */
   readonly budgetBytes?: number;
@@ -100,7 +100,7 @@ export class Unwrapper {
     socket.on("close", () => {
       this.#open.delete(socket);
       this.#strangers.forget(guest.stranger);
-      this.#options.onClosed(listener.name);
+      this.#options.onClosed(listener.name, address);
     });
     this.#strangers.add(guest.stranger);
     if (head !== null && head.length > 0) socket.unshift(Buffer.from(head));

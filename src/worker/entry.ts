@@ -32,7 +32,7 @@ process.on("unhandledRejection", (reason) => {
 });
 
 const tell = (message: FromWorker): void => main.postMessage(message);
-const closed = new ClosedConnections((listener, count) => tell({ kind: "closed", listener, count }));
+const closed = new ClosedConnections((listener, addresses) => tell({ kind: "closed", listener, addresses }));
 const ownDoorbell = data.doorbells[data.worker];
 const listener = ownDoorbell && new DoorbellListener(ownDoorbell, () => worker.wake());
 const transport = new Transport({
@@ -56,7 +56,7 @@ const unwrapper = new LateUnwrapper({
   nowMs: () => performance.now(),
   onConnect: (handOver) =>
     main.postMessage({ kind: "unwrapped", handOver } satisfies FromWorker, [handOver.head.buffer]),
-  onClosed: (listener) => closed.add(listener),
+  onClosed: (listener, address) => closed.add(listener, address),
   onFault: (error) => log.warn({ err: error }, "a connection could not be carried to its session"),
 });
 const worker = new BrokerWorker({
@@ -171,7 +171,7 @@ function onConnection({ handOver, assignedClientId }: Newcomer): void {
 
 /** Of a tunnel only the session's end is closed: the client's own socket is elsewhere. */
 function tellClosed({ identity, tunnel }: HandOver): void {
-  if (tunnel === null) closed.add(identity.listener);
+  if (tunnel === null) closed.add(identity.listener, identity.address);
   else tell({ kind: "severed", tunnel });
 }
 
@@ -179,7 +179,7 @@ function onWrapped(wrapped: WrappedConnection): void {
   unwrapper.open(wrapped, (loaded, connection) => {
     const giveUp = (): void => {
       closeDescriptor(connection.fd);
-      closed.add(data.listeners[connection.listener]!.name);
+      closed.add(data.listeners[connection.listener]!.name, connection.address);
     };
     if (isStopping) {
       giveUp();

@@ -114,8 +114,8 @@ export type FromWorker =
   | { readonly kind: "begun" }
   | { readonly kind: "changed" }
   | { readonly kind: "verify"; readonly request: PasswordRequest }
-  /** So many clients' own sockets are gone, of the listener of this name. */
-  | { readonly kind: "closed"; readonly listener: string; readonly count: number }
+  /** Clients' own sockets are gone, of the listener of this name: the address of each. */
+  | { readonly kind: "closed"; readonly listener: string; readonly addresses: readonly string[] }
   | { readonly kind: "unwrapped"; readonly handOver: HandOver }
   | { readonly kind: "severed"; readonly tunnel: TunnelAddress }
   | { readonly kind: "left" }

@@ -125,7 +125,8 @@ describe("README.md", () => {
       "perf/bench/strangers.ts",
       "test/fuzz/main.ts",
     ]) {
-      for (const [, name] of read(program).matchAll(/^ {4,6}(\w+): \{ type: "string"/gm)) known.add(`--${name}`);
+      for (const [, name] of read(program).matchAll(/^ {4,6}(\w+): \{ type: "(?:string|boolean)"/gm))
+        known.add(`--${name}`);
     }
     for (const file of ["client.py", "consumer.py", "producer.py"]) {
       const source = read(`docs/examples/job-queue/${file}`);

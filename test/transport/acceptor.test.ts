@@ -38,7 +38,7 @@ describe("acceptor", () => {
     expect(Buffer.from(handOver.head).equals(bytes)).toBe(true);
     expect(handOver.head.buffer.byteLength).toBe(bytes.length);
     expect([bench.acceptor.strangerCount, bench.acceptor.connectionCount]).toEqual([0, 1]);
-    bench.acceptor.release(1);
+    bench.acceptor.release(["127.0.0.1"]);
     expect(bench.acceptor.connectionCount).toBe(0);
   });
 
@@ -206,7 +206,7 @@ describe("acceptor", () => {
     const seen = collect(refused);
     await until(() => seen.ended || refused.destroyed);
     expect(bench.acceptor.refusals.tooManyConnections).toBe(1);
-    bench.acceptor.release(1);
+    bench.acceptor.release(["127.0.0.1"]);
     (await bench.dial()).write(connectPacket("c4"));
     await until(() => bench!.arrived.length === 4);
   });

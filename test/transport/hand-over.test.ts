@@ -30,7 +30,7 @@ beforeEach(async () => {
   handedOver = 0;
   worker = new Worker(new URL("./hand-over-worker.mjs", import.meta.url));
   worker.on("message", (message: { closed?: number }) => {
-    if (message.closed === 1) acceptor.release(1);
+    if (message.closed === 1) acceptor.release(["127.0.0.1"]);
   });
   acceptor = new Acceptor({
     host: "127.0.0.1",

@@ -47,7 +47,7 @@ class Bench {
       packetBytesMax: 1024 * 1024,
       nowMs: () => performance.now(),
       onConnect: (handOver) => this.arrived.push(handOver),
-      onClosed: () => this.acceptor.release(1),
+      onClosed: () => this.acceptor.release(["127.0.0.1"]),
       onFault: (error) => {
         throw error;
       },
