@@ -5,7 +5,7 @@
  */
 import { createAuthenticator } from "../src/access/authentication.ts";
 import { assert } from "../src/base/assert.ts";
-import { PURGE_MESSAGES_PER_TURN } from "../src/base/limits.ts";
+import { PURGE_MESSAGES_PER_TURN, SWEEP_SLOTS_PER_STEP } from "../src/base/limits.ts";
 import { Region } from "../src/base/region.ts";
 import { newCreditMemory } from "../src/dispatch/credit.ts";
 import { MESSAGE_HEADER_BYTES, messageBytesOf, writeMessageHeader } from "../src/frame/message.ts";
@@ -149,7 +149,9 @@ class OneWorker {
   lookBehind(part: number): void {
     const all = this.#published;
     const behind = Math.floor((all / BURST) * part) * RECORDS_PER_BATCH_MAX;
-    assert(this.#first.waitingBehind(behind, PAGE).length === PAGE, "the look finds a page");
+    const search = this.#first.searchBehind(behind, PAGE);
+    while (!search.step(SWEEP_SLOTS_PER_STEP));
+    assert(search.positions().length === PAGE, "the look finds a page");
   }
 
   /** Nanoseconds a message. */

@@ -20,32 +20,51 @@ export interface LookedAt {
   offset: number;
 }
 
-/** Where up to `limit` messages on disk lie that wait behind `after`, oldest first. Costs a step for each message aside. */
-export function waitingBehind(state: QueueState, after: Position, limit: number): Position[] {
-  const { line } = state;
-  const positions = asideBehind(state, after, limit);
-  let more = line.from(after + 1);
-  for (let count = 0; more && count < limit && line.position < state.availableBefore; count += 1) {
-    positions.push(line.position);
-    more = line.from(line.position + 1);
-  }
-  return positions.sort(ascending).slice(0, limit);
-}
+/**
+ * Finds where up to `limit` messages on disk lie that wait behind `after`, oldest first. Ten million may stand aside, so they are looked at
+ * in steps, and no more than two pages of them are held at a time. Messages that come aside between two steps may be missed.
+ */
+export class Search {
+  readonly #state: QueueState;
+  readonly #after: Position;
+  readonly #limit: number;
+  /** The lowest of those aside that were looked at. */
+  readonly #aside: Position[] = [];
+  #before: Position = Number.POSITIVE_INFINITY;
+  #slot = 0;
 
-/** The lowest of those that stand aside. Ten million may, so no more than two pages of them are held at a time. */
-function asideBehind(state: QueueState, after: Position, limit: number): Position[] {
-  const { aside } = state;
-  const positions: Position[] = [];
-  let before = Number.POSITIVE_INFINITY;
-  for (let slot = 0; slot < aside.capacity; slot += 1) {
-    const position = aside.positionOf(slot);
-    if (!isWaitingState(aside.stateOf(slot)) || position <= after || position >= before) continue;
-    positions.push(position);
-    if (positions.length < 2 * limit) continue;
-    positions.sort(ascending).length = limit;
-    before = positions[limit - 1]!;
+  constructor(state: QueueState, after: Position, limit: number) {
+    this.#state = state;
+    this.#after = after;
+    this.#limit = limit;
   }
-  return positions;
+
+  /** Looks at up to `bound` more of those aside; true when none is left. */
+  step(bound: number): boolean {
+    const { aside } = this.#state;
+    const end = Math.min(aside.capacity, this.#slot + bound);
+    for (; this.#slot < end; this.#slot += 1) {
+      const position = aside.positionOf(this.#slot);
+      if (!isWaitingState(aside.stateOf(this.#slot)) || position <= this.#after || position >= this.#before) continue;
+      this.#aside.push(position);
+      if (this.#aside.length < 2 * this.#limit) continue;
+      this.#aside.sort(ascending).length = this.#limit;
+      this.#before = this.#aside[this.#limit - 1]!;
+    }
+    return end === aside.capacity;
+  }
+
+  /** What was found, with those in the line as it is now. */
+  positions(): Position[] {
+    const { availableBefore, line } = this.#state;
+    const positions = new Set(this.#aside); // Unsettled between two steps, a message may have come back to the line.
+    let more = line.from(this.#after + 1);
+    for (let count = 0; more && count < this.#limit && line.position < availableBefore; count += 1) {
+      positions.add(line.position);
+      more = line.from(line.position + 1);
+    }
+    return [...positions].sort(ascending).slice(0, this.#limit);
+  }
 }
 
 /** Shows one of those positions. "gone": it does not wait any more, or has expired. */

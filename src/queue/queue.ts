@@ -28,7 +28,7 @@ import {
   unpark,
 } from "./hand-out.ts";
 import { ACKNOWLEDGED, DEAD_LETTERED, DROPPED, EXPIRED, PURGED, REFUSED, STORED, SUPERSEDED } from "./ledger.ts";
-import { type LookedAt, lookAt, waitingBehind } from "./look.ts";
+import { type LookedAt, lookAt, Search } from "./look.ts";
 import type { QueueCounters, QueueLatencies } from "./metrics.ts";
 import { Purge, Removal } from "./purge.ts";
 import { type QueueOptions, QueueState } from "./queue-state.ts";
@@ -316,9 +316,9 @@ export class Queue {
     return this.#state.unreadable;
   }
 
-  /** Where up to `limit` messages that wait behind `after` lie, oldest first. */
-  waitingBehind(after: Position, limit: number): Position[] {
-    return waitingBehind(this.#state, after, limit);
+  /** Where up to `limit` messages that wait behind `after` lie. */
+  searchBehind(after: Position, limit: number): Search {
+    return new Search(this.#state, after, limit);
   }
 
   /** Shows one of those, consuming nothing. */

@@ -8,7 +8,12 @@
  * ```
  */
 import { setImmediate } from "node:timers/promises";
-import { LOOK_BATCHES_PER_TURN, LOOK_BYTES_PER_TURN, LOOK_MESSAGES_PER_TURN } from "../base/limits.ts";
+import {
+  LOOK_BATCHES_PER_TURN,
+  LOOK_BYTES_PER_TURN,
+  LOOK_MESSAGES_PER_TURN,
+  SWEEP_SLOTS_PER_STEP,
+} from "../base/limits.ts";
 import { Region } from "../base/region.ts";
 import {
   clientIdOf,
@@ -39,7 +44,12 @@ export async function lookIntoQueue(command: LookCommand, queueNow: () => Queue,
   let damaged = 0;
   for (;;) {
     const wanted = limit + 1 - messages.length; // One more than the page holds says whether there is a next one.
-    const positions = queueNow().waitingBehind(after, wanted);
+    const search = queueNow().searchBehind(after, wanted);
+    while (!search.step(SWEEP_SLOTS_PER_STEP)) {
+      await setImmediate();
+      queueNow();
+    }
+    const positions = search.positions();
     for (const position of positions) {
       if (!step.takes(position)) {
         await setImmediate();

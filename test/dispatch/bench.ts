@@ -92,6 +92,13 @@ export class Bench implements ConsumerLink {
     return outcomes;
   }
 
+  /** Where messages wait, as a look into the queue finds them. */
+  waitingBehind(after: number, limit: number): number[] {
+    const search = this.dispatcher.queue.searchBehind(after, limit);
+    while (!search.step(3));
+    return search.positions();
+  }
+
   pump(): void {
     this.reader.refresh();
     while (this.queues.workSome(1_000));

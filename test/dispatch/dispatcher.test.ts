@@ -330,7 +330,7 @@ test("a look consumes nothing and pages by position", () => {
   bench.detach(consumer);
   const look = (after: number, limit: number) => {
     const { queue } = bench.dispatcher;
-    return queue.waitingBehind(after, limit).map((position) => {
+    return bench.waitingBehind(after, limit).map((position) => {
       const seen: LookedAt = { attempts: 0, key: undefined, region: Region.allocate(0), offset: 0 };
       expect(queue.lookAt(position, 0, seen)).toBe("found");
       return [seen.key, seen.attempts, position] as const;
@@ -354,12 +354,11 @@ test("a look at many messages aside finds the oldest of them, page by page", () 
   bench.pump();
   bench.detach(consumer);
   while (bench.queues.workSome(1_000));
-  const { queue } = bench.dispatcher;
-  const all = queue.waitingBehind(0, 2_000);
+  const all = bench.waitingBehind(0, 2_000);
   expect(all.length).toBe(1_000);
   expect(all).toEqual([...all].sort((one, other) => one - other));
   const paged: number[] = [];
-  for (let page = queue.waitingBehind(0, 7); page.length > 0; page = queue.waitingBehind(page.at(-1)!, 7)) {
+  for (let page = bench.waitingBehind(0, 7); page.length > 0; page = bench.waitingBehind(page.at(-1)!, 7)) {
     paged.push(...page);
   }
   expect(paged).toEqual(all);

@@ -27,7 +27,7 @@ const textsOf = ({ messages }: Awaited<ReturnType<typeof look>>): string[] =>
 function filled(texts: readonly string[]): { bench: Bench; positions: number[] } {
   const bench = new Bench({});
   for (const payload of texts) bench.publish(1, { payload });
-  return { bench, positions: bench.dispatcher.queue.waitingBehind(0, texts.length) };
+  return { bench, positions: bench.waitingBehind(0, texts.length) };
 }
 
 function damage(bench: Bench, damaged: readonly number[]): void {
@@ -74,4 +74,26 @@ test("what goes while the look is under way is passed over; what is expired is n
   for (const position of positions.slice(5)) bench.dispatcher.queue.handOut(position, 0, bench.nowMs);
   expect(textsOf(await looking)).toEqual(["0", "1", "2", "3", "4"].slice(0, 5));
   expect((await look(bench)).hasNext).toBe(false);
+});
+
+test("messages aside are searched in steps, between which others are served", async () => {
+  const bench = new Bench({});
+  const small = bench.attach({ packetBytesMax: 5 });
+  for (let each = 0; each < 5; each += 1) bench.publish(4_000);
+  bench.pump();
+  bench.detach(small);
+  expect(bench.dispatcher.queue.parkedCount).toBe(20_000);
+  let turns = 0;
+  let isDone = false;
+  const looking = look(bench, { limit: 5, withPayload: false }).finally(() => {
+    isDone = true;
+  });
+  while (!isDone) {
+    turns += 1;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  const { messages, hasNext } = await looking;
+  expect(messages.map(({ position }) => position)).toEqual(bench.waitingBehind(0, 5));
+  expect(hasNext).toBe(true);
+  expect(turns).toBeGreaterThanOrEqual(3);
 });
