@@ -301,7 +301,7 @@ export const WANTED_QUEUES_MAX = 16_384;
 export const LOOK_MESSAGES_PER_TURN = 256;
 export const LOOK_BYTES_PER_TURN = 1024 * 1024;
 export const LOOK_BATCHES_PER_TURN = 4;
-/** Slots of messages that stand aside of a queue's line in one page of their slab: 280 KiB; none is ever copied as a whole. */
+/** Slots of messages that stand aside of a queue's line in one page of their slab: 304 KiB; none is ever copied as a whole. */
 export const ASIDE_PAGE_SLOTS = 4_096;
 /** Places in one table of an index by position or by key: 96 KiB, divided in two when it is full. */
 export const INDEX_TABLE_PLACES_MAX = 8_192;

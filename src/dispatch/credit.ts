@@ -129,8 +129,12 @@ export class CreditTable {
     return (Atomics.load(this.#dispatched, slot) - Atomics.load(this.#settled, slot)) & 0xffff;
   }
 
-  /** The bit first, then the summary: the owner takes them the other way round, so no bit is left behind unseen. */
+  /**
+   * The bit first, then the summary: the owner takes them the other way round, so no bit is left behind unseen. A bit that is there still
+   * is one that the owner will take, and reads the words after it.
+   */
   #mark(slot: number): void {
+    if ((Atomics.load(this.#dirty, slot >>> 5) & (1 << (slot & 31))) !== 0) return;
     Atomics.or(this.#dirty, slot >>> 5, 1 << (slot & 31));
     Atomics.or(this.#summary, slot >>> 10, 1 << ((slot >>> 5) & 31));
   }

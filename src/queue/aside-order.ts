@@ -7,9 +7,13 @@
  *   HELD           a heap by when its rejecter may have it again
  * ```
  */
-import { type AsidePage, PAGE_MASK, PAGE_SHIFT } from "./aside-page.ts";
-import { HELD, NO_SLOT, RETURNED, STATES } from "./aside-state.ts";
-import { SlotHeap } from "./slot-heap.ts";
+import type { AsidePage } from "./aside-page.ts";
+import * as page from "./aside-page.ts";
+import * as states from "./aside-state.ts";
+import { SlotHeap, type SlotKeys } from "./slot-heap.ts";
+
+const { DUE, DUE_PLACE, NEXT, NUMBERS, PAGE_MASK, PAGE_SHIFT, PLACE, POSITION, PREVIOUS, WORDS } = page; // Folded, as in aside.ts.
+const { HELD, NO_SLOT, RETURNED, STATES } = states;
 
 export class AsideOrder {
   readonly #pages: readonly AsidePage[];
@@ -23,26 +27,29 @@ export class AsideOrder {
   /** `pages` of the slab; more may be added to them. */
   constructor(pages: readonly AsidePage[]) {
     this.#pages = pages;
-    const byPosition = {
-      keyOf: (slot: number): number => this.#pageOf(slot).positions[slot & PAGE_MASK]!,
-      placeOf: (slot: number): number => this.#pageOf(slot).places[slot & PAGE_MASK]!,
-      setPlace: (slot: number, place: number): void => {
-        this.#pageOf(slot).places[slot & PAGE_MASK] = place;
-      },
-    };
-    this.#returned = new SlotHeap(byPosition);
-    this.#putOff = new SlotHeap(byPosition);
-    this.#dues = new SlotHeap({
-      keyOf: (slot) => this.#pageOf(slot).dues[slot & PAGE_MASK]!,
-      placeOf: (slot) => this.#pageOf(slot).duePlaces[slot & PAGE_MASK]!,
-      setPlace: (slot, place) => {
-        this.#pageOf(slot).duePlaces[slot & PAGE_MASK] = place;
-      },
-    });
+    this.#returned = new SlotHeap(this.#keysOf(POSITION, PLACE));
+    this.#putOff = new SlotHeap(this.#keysOf(POSITION, PLACE));
+    this.#dues = new SlotHeap(this.#keysOf(DUE, DUE_PLACE));
   }
 
-  #pageOf(slot: number): AsidePage {
-    return this.#pages[slot >> PAGE_SHIFT]!;
+  #keysOf(key: number, placeColumn: number): SlotKeys {
+    return {
+      keyOf: (slot) => this.#numberOf(slot, key),
+      placeOf: (slot) => this.#wordOf(slot, placeColumn),
+      setPlace: (slot, place) => this.#setWord(slot, placeColumn, place),
+    };
+  }
+
+  #numberOf(slot: number, column: number): number {
+    return this.#pages[slot >> PAGE_SHIFT]!.numbers[(slot & PAGE_MASK) * NUMBERS + column]!;
+  }
+
+  #wordOf(slot: number, column: number): number {
+    return this.#pages[slot >> PAGE_SHIFT]!.words[(slot & PAGE_MASK) * WORDS + column]!;
+  }
+
+  #setWord(slot: number, column: number, word: number): void {
+    this.#pages[slot >> PAGE_SHIFT]!.words[(slot & PAGE_MASK) * WORDS + column] = word;
   }
 
   firstOf(state: number): number {
@@ -57,7 +64,9 @@ export class AsideOrder {
     const returned = this.firstReturned;
     if (this.#putOff.count === 0) return returned;
     const putOff = this.#putOff.peek();
-    return returned !== NO_SLOT && this.#positionOf(returned) < this.#positionOf(putOff) ? returned : putOff;
+    return returned !== NO_SLOT && this.#numberOf(returned, POSITION) < this.#numberOf(putOff, POSITION)
+      ? returned
+      : putOff;
   }
 
   get firstDue(): number {
@@ -89,27 +98,21 @@ export class AsideOrder {
     this.#append(slot, state);
   }
 
-  #positionOf(slot: number): number {
-    return this.#pageOf(slot).positions[slot & PAGE_MASK]!;
-  }
-
   #append(slot: number, state: number): void {
-    const page = this.#pageOf(slot);
     const last = this.#lasts[state]!;
-    page.previous[slot & PAGE_MASK] = last;
-    page.nexts[slot & PAGE_MASK] = NO_SLOT;
+    this.#setWord(slot, PREVIOUS, last);
+    this.#setWord(slot, NEXT, NO_SLOT);
     if (last === NO_SLOT) this.#firsts[state] = slot;
-    else this.#pageOf(last).nexts[last & PAGE_MASK] = slot;
+    else this.#setWord(last, NEXT, slot);
     this.#lasts[state] = slot;
   }
 
   #unlink(slot: number, state: number): void {
-    const page = this.#pageOf(slot);
-    const next = page.nexts[slot & PAGE_MASK]!;
-    const previous = page.previous[slot & PAGE_MASK]!;
+    const next = this.#wordOf(slot, NEXT);
+    const previous = this.#wordOf(slot, PREVIOUS);
     if (next === NO_SLOT) this.#lasts[state] = previous;
-    else this.#pageOf(next).previous[next & PAGE_MASK] = previous;
+    else this.#setWord(next, PREVIOUS, previous);
     if (previous === NO_SLOT) this.#firsts[state] = next;
-    else this.#pageOf(previous).nexts[previous & PAGE_MASK] = next;
+    else this.#setWord(previous, NEXT, next);
   }
 }

@@ -16,20 +16,31 @@
 import { ASIDE_PAGE_SLOTS } from "../base/limits.ts";
 import { batchOf, RECORDS_PER_BATCH_MAX } from "../log/contract.ts";
 import { AsideOrder } from "./aside-order.ts";
-import { AsidePage, PAGE_MASK, PAGE_SHIFT } from "./aside-page.ts";
-import {
-  FREE,
-  HELD,
-  IN_FLIGHT,
-  isWaitingState,
-  LEAVING,
-  NO_HOLDER,
-  NO_SLOT,
-  type PARKED,
-  RETURNED,
-  STATES,
-} from "./aside-state.ts";
+import * as page from "./aside-page.ts";
+import * as states from "./aside-state.ts";
 import { PositionIndex } from "./position-index.ts";
+
+// Constants of this module are folded into its code; an imported one is loaded at every use, which is 10 % of queue and dispatch.
+const {
+  ATTEMPTS,
+  BYTES,
+  DUE,
+  EXPIRY,
+  HANDED_AT_MS,
+  HIGH,
+  HOLDER,
+  LOW,
+  NEXT,
+  NUMBERS,
+  OVERWRITTEN,
+  PAGE_MASK,
+  PAGE_SHIFT,
+  POSITION,
+  PREVIOUS,
+  STATE,
+  WORDS,
+} = page;
+const { FREE, HELD, IN_FLIGHT, LEAVING, NO_HOLDER, NO_SLOT, RETURNED, STATES, isWaitingState } = states;
 
 const CAPACITY_MIN = 16;
 
@@ -37,7 +48,7 @@ const CAPACITY_MIN = 16;
 const NO_SLOTS = new Int32Array(0);
 
 export class Aside {
-  readonly #pages: AsidePage[] = [];
+  readonly #pages: page.AsidePage[] = [];
   #capacity = 0;
   /** What all expiries are noted too late by: every message expires so much earlier. */
   #advancedMs = 0;
@@ -53,8 +64,24 @@ export class Aside {
   readonly counts = new Float64Array(STATES);
   readonly byteCounts = new Float64Array(STATES);
 
-  #pageOf(slot: number): AsidePage {
+  #pageOf(slot: number): page.AsidePage {
     return this.#pages[slot >> PAGE_SHIFT]!;
+  }
+
+  #numberOf(slot: number, column: number): number {
+    return this.#pageOf(slot).numbers[(slot & PAGE_MASK) * NUMBERS + column]!;
+  }
+
+  #setNumber(slot: number, column: number, number: number): void {
+    this.#pageOf(slot).numbers[(slot & PAGE_MASK) * NUMBERS + column] = number;
+  }
+
+  #wordOf(slot: number, column: number): number {
+    return this.#pageOf(slot).words[(slot & PAGE_MASK) * WORDS + column]!;
+  }
+
+  #setWord(slot: number, column: number, word: number): void {
+    this.#pageOf(slot).words[(slot & PAGE_MASK) * WORDS + column] = word;
   }
 
   /** Slots run from 0 to here; the free ones among them are FREE. */
@@ -65,20 +92,20 @@ export class Aside {
   // What is known of a message.
 
   positionOf(slot: number): number {
-    return this.#pageOf(slot).positions[slot & PAGE_MASK]!;
+    return this.#numberOf(slot, POSITION);
   }
 
   stateOf(slot: number): number {
-    return this.#pageOf(slot).states[slot & PAGE_MASK]!;
+    return this.#wordOf(slot, STATE);
   }
 
   /** A lower bound, as in the line. */
   expiryOf(slot: number): number {
-    return this.#pageOf(slot).expiries[slot & PAGE_MASK]! - this.#advancedMs;
+    return this.#numberOf(slot, EXPIRY) - this.#advancedMs;
   }
 
   setExpiry(slot: number, expiresAtMs: number): void {
-    this.#pageOf(slot).expiries[slot & PAGE_MASK] = expiresAtMs + this.#advancedMs;
+    this.#setNumber(slot, EXPIRY, expiresAtMs + this.#advancedMs);
   }
 
   /** Every message expires `byMs` earlier. */
@@ -87,30 +114,30 @@ export class Aside {
   }
 
   bytesOf(slot: number): number {
-    return this.#pageOf(slot).bytes[slot & PAGE_MASK]!;
+    return this.#wordOf(slot, BYTES) >>> 0;
   }
 
   highOf(slot: number): number {
-    return this.#pageOf(slot).highs[slot & PAGE_MASK]!;
+    return this.#wordOf(slot, HIGH) >>> 0;
   }
 
   lowOf(slot: number): number {
-    return this.#pageOf(slot).lows[slot & PAGE_MASK]!;
+    return this.#wordOf(slot, LOW) >>> 0;
   }
 
   /** Hand-outs so far. */
   attemptsOf(slot: number): number {
-    return this.#pageOf(slot).attempts[slot & PAGE_MASK]!;
+    return this.#wordOf(slot, ATTEMPTS) >>> 0;
   }
 
   /** IN_FLIGHT: who has it, NO_HOLDER when nobody yet. */
   holderOf(slot: number): number {
-    return this.#pageOf(slot).holders[slot & PAGE_MASK]!;
+    return this.#wordOf(slot, HOLDER);
   }
 
   /** IN_FLIGHT: since when. */
   handedAtMsOf(slot: number): number {
-    return this.#pageOf(slot).handedAtMs[slot & PAGE_MASK]!;
+    return this.#numberOf(slot, HANDED_AT_MS);
   }
 
   /** HELD: who rejected it and is still there, or NO_HOLDER. */
@@ -121,7 +148,7 @@ export class Aside {
 
   /** LEAVING: for which message. */
   successorOf(slot: number): number {
-    return this.#pageOf(slot).dues[slot & PAGE_MASK]!;
+    return this.#numberOf(slot, DUE);
   }
 
   /** LEAVING: why, a `LeavingReason`. */
@@ -131,11 +158,11 @@ export class Aside {
 
   /** IN_FLIGHT: a newer value of the same key is on disk; what comes back is not handed out again. */
   isOverwritten(slot: number): boolean {
-    return this.#pageOf(slot).overwritten[slot & PAGE_MASK] === 1;
+    return this.#wordOf(slot, OVERWRITTEN) === 1;
   }
 
   overwrite(slot: number): void {
-    this.#pageOf(slot).overwritten[slot & PAGE_MASK] = 1;
+    this.#setWord(slot, OVERWRITTEN, 1);
   }
 
   // Which there are.
@@ -151,8 +178,14 @@ export class Aside {
     return slot !== NO_SLOT && this.stateOf(slot) === state ? slot : NO_SLOT;
   }
 
+  /** The message's slot if this holder has it in flight. */
+  findHeldBy(holder: number, position: number): number {
+    const slot = this.find(position);
+    return slot !== NO_SLOT && this.stateOf(slot) === IN_FLIGHT && this.holderOf(slot) === holder ? slot : NO_SLOT;
+  }
+
   /** HELD or PARKED: the one longest there or put back there, NO_SLOT when there is none. */
-  firstOf(state: typeof HELD | typeof PARKED): number {
+  firstOf(state: typeof HELD | typeof states.PARKED): number {
     return this.#order?.firstOf(state) ?? NO_SLOT;
   }
 
@@ -174,7 +207,7 @@ export class Aside {
   /** HELD: when the first may go to its rejecter again, infinite when there is none. */
   get earliestDueMs(): number {
     const slot = this.firstDue;
-    return slot === NO_SLOT ? Number.POSITIVE_INFINITY : this.#pageOf(slot).dues[slot & PAGE_MASK]!;
+    return slot === NO_SLOT ? Number.POSITIVE_INFINITY : this.#numberOf(slot, DUE);
   }
 
   /** The newest message of a holder, NO_SLOT when it has none. */
@@ -202,77 +235,76 @@ export class Aside {
   add(position: number, expiresAtMs: number, bytes: number, high: number, low: number, state: number): number {
     if (this.#free === NO_SLOT) this.#grow();
     const slot = this.#free;
-    const page = this.#pageOf(slot);
-    const at = slot & PAGE_MASK;
-    this.#free = page.nexts[at]!;
-    page.positions[at] = position;
-    page.expiries[at] = expiresAtMs + this.#advancedMs;
-    page.bytes[at] = bytes;
-    page.highs[at] = high;
-    page.lows[at] = low;
-    page.overwritten[at] = 0;
-    page.attempts[at] = 0;
-    page.holders[at] = NO_HOLDER;
+    const { numbers, words } = this.#pageOf(slot);
+    const number = (slot & PAGE_MASK) * NUMBERS;
+    const word = (slot & PAGE_MASK) * WORDS;
+    this.#free = words[word + NEXT]!;
+    numbers[number + POSITION] = position;
+    numbers[number + EXPIRY] = expiresAtMs + this.#advancedMs;
+    words[word + BYTES] = bytes;
+    words[word + HIGH] = high;
+    words[word + LOW] = low;
+    words[word + OVERWRITTEN] = 0;
+    words[word + ATTEMPTS] = 0;
+    words[word + HOLDER] = NO_HOLDER;
     this.#index.add(position, slot);
-    this.#enter(slot, page, at, state);
+    this.#enter(slot, words, word, state);
     return slot;
   }
 
   /** Changes a message's state; leaving IN_FLIGHT takes it from its holder. */
   move(slot: number, state: number): void {
-    const page = this.#pageOf(slot);
-    const at = slot & PAGE_MASK;
-    this.#leave(slot, page, at);
-    this.#enter(slot, page, at, state);
+    const { words } = this.#pageOf(slot);
+    const word = (slot & PAGE_MASK) * WORDS;
+    this.#leave(slot, words, word);
+    this.#enter(slot, words, word, state);
   }
 
   /** Gives a message that is IN_FLIGHT and nobody's yet to a holder. */
   give(slot: number, holder: number, nowMs: number): void {
     if (holder >= this.#heads.length) this.#growHolders(holder);
-    const page = this.#pageOf(slot);
-    const at = slot & PAGE_MASK;
+    const { numbers, words } = this.#pageOf(slot);
+    const word = (slot & PAGE_MASK) * WORDS;
     const head = this.#heads[holder]!;
-    page.nexts[at] = head;
-    page.previous[at] = NO_SLOT;
-    if (head !== NO_SLOT) this.#pageOf(head).previous[head & PAGE_MASK] = slot;
+    words[word + NEXT] = head;
+    words[word + PREVIOUS] = NO_SLOT;
+    if (head !== NO_SLOT) this.#setWord(head, PREVIOUS, slot);
     this.#heads[holder] = slot;
-    page.holders[at] = holder;
-    page.handedAtMs[at] = nowMs;
-    page.attempts[at]! += 1;
+    words[word + HOLDER] = holder;
+    words[word + ATTEMPTS]! += 1;
+    numbers[(slot & PAGE_MASK) * NUMBERS + HANDED_AT_MS] = nowMs;
   }
 
   /** A message in flight was not delivered after all: RETURNED, or HELD again as it was for who rejected it. */
   takeBack(slot: number, rejecter: number): void {
-    this.#pageOf(slot).attempts[slot & PAGE_MASK]! -= 1;
+    this.#setWord(slot, ATTEMPTS, this.#wordOf(slot, ATTEMPTS) - 1);
     if (rejecter === NO_HOLDER) this.release(slot);
     else this.#hold(slot, rejecter);
   }
 
   /** A message in flight was rejected by its holder, which may not have it again before `dueMs`. */
   hold(slot: number, dueMs: number): void {
-    this.#pageOf(slot).dues[slot & PAGE_MASK] = dueMs;
+    this.#setNumber(slot, DUE, dueMs);
     this.#hold(slot, this.holderOf(slot));
   }
 
   #hold(slot: number, rejecter: number): void {
-    const page = this.#pageOf(slot);
     this.move(slot, HELD);
-    page.holders[slot & PAGE_MASK] = rejecter;
-    page.handedAtMs[slot & PAGE_MASK] = this.#epochs[rejecter]!;
+    this.#setWord(slot, HOLDER, rejecter);
+    this.#setNumber(slot, HANDED_AT_MS, this.#epochs[rejecter]!);
   }
 
   /** A message is RETURNED, anybody's. */
   release(slot: number): void {
     this.move(slot, RETURNED);
-    this.#pageOf(slot).holders[slot & PAGE_MASK] = NO_HOLDER;
+    this.#setWord(slot, HOLDER, NO_HOLDER);
   }
 
   /** A message goes as soon as its successor is on disk. */
   leaveFor(slot: number, successor: number, reason: number): void {
-    const page = this.#pageOf(slot);
-    if (page.states[slot & PAGE_MASK] !== LEAVING) this.move(slot, LEAVING);
-    page.dues[slot & PAGE_MASK] = successor;
-    page.holders[slot & PAGE_MASK] = reason;
+    if (this.stateOf(slot) !== LEAVING) this.move(slot, LEAVING);
+    this.#setNumber(slot, DUE, successor);
+    this.#setWord(slot, HOLDER, reason);
   }
 
   /** HELD or PARKED: behind all others. */
@@ -286,39 +318,40 @@ export class Aside {
   }
 
   remove(slot: number): void {
-    const page = this.#pageOf(slot);
-    const at = slot & PAGE_MASK;
-    this.#leave(slot, page, at);
-    page.states[at] = FREE;
-    this.#index.remove(page.positions[at]!);
-    page.nexts[at] = this.#free;
+    const { numbers, words } = this.#pageOf(slot);
+    const word = (slot & PAGE_MASK) * WORDS;
+    this.#leave(slot, words, word);
+    words[word + STATE] = FREE;
+    this.#index.remove(numbers[(slot & PAGE_MASK) * NUMBERS + POSITION]!);
+    words[word + NEXT] = this.#free;
     this.#free = slot;
   }
 
-  #enter(slot: number, page: AsidePage, at: number, state: number): void {
+  /** `word`: where its words begin. */
+  #enter(slot: number, words: Int32Array, word: number, state: number): void {
     this.counts[state]! += 1;
-    this.byteCounts[state]! += page.bytes[at]!;
-    page.states[at] = state;
+    this.byteCounts[state]! += words[word + BYTES]! >>> 0;
+    words[word + STATE] = state;
     if (!isWaitingState(state)) return;
     this.#order ??= new AsideOrder(this.#pages);
     this.#order.add(slot, state);
   }
 
-  #leave(slot: number, page: AsidePage, at: number): void {
-    const state = page.states[at]!;
+  #leave(slot: number, words: Int32Array, word: number): void {
+    const state = words[word + STATE]!;
     this.counts[state]! -= 1;
-    this.byteCounts[state]! -= page.bytes[at]!;
-    if (state === IN_FLIGHT) this.#takeFromHolder(page, at);
+    this.byteCounts[state]! -= words[word + BYTES]! >>> 0;
+    if (state === IN_FLIGHT) this.#takeFromHolder(words, word);
     else if (isWaitingState(state)) this.#order!.remove(slot, state);
   }
 
-  #takeFromHolder(page: AsidePage, at: number): void {
-    const holder = page.holders[at]!;
+  #takeFromHolder(words: Int32Array, word: number): void {
+    const holder = words[word + HOLDER]!;
     if (holder === NO_HOLDER) return;
-    const next = page.nexts[at]!;
-    const previous = page.previous[at]!;
-    if (next !== NO_SLOT) this.#pageOf(next).previous[next & PAGE_MASK] = previous;
-    if (previous !== NO_SLOT) this.#pageOf(previous).nexts[previous & PAGE_MASK] = next;
+    const next = words[word + NEXT]!;
+    const previous = words[word + PREVIOUS]!;
+    if (next !== NO_SLOT) this.#setWord(next, PREVIOUS, previous);
+    if (previous !== NO_SLOT) this.#setWord(previous, NEXT, next);
     else this.#heads[holder] = next;
   }
 
@@ -336,10 +369,10 @@ export class Aside {
   #grow(): void {
     const old = this.#capacity;
     const capacity = Math.max(CAPACITY_MIN, old < ASIDE_PAGE_SLOTS ? old * 4 : old + ASIDE_PAGE_SLOTS);
-    if (old < ASIDE_PAGE_SLOTS) this.#pages[0] = new AsidePage(capacity, this.#pages[0]);
-    else this.#pages.push(new AsidePage(ASIDE_PAGE_SLOTS));
+    if (old < ASIDE_PAGE_SLOTS) this.#pages[0] = new page.AsidePage(capacity, this.#pages[0]);
+    else this.#pages.push(new page.AsidePage(ASIDE_PAGE_SLOTS));
     for (let slot = capacity - 1; slot >= old; slot -= 1) {
-      this.#pageOf(slot).nexts[slot & PAGE_MASK] = this.#free;
+      this.#setWord(slot, NEXT, this.#free);
       this.#free = slot;
     }
     this.#capacity = capacity;

@@ -3,10 +3,12 @@
  */
 
 import { batchOf } from "../log/contract.ts";
-import { IN_FLIGHT, LEAVING, NO_SLOT } from "./aside-state.ts";
+import * as states from "./aside-state.ts";
 import { DROPPED_REASON, type LeavingReason } from "./leaving.ts";
 import { DROPPED, EXPIRED, SUPERSEDED } from "./ledger.ts";
 import type { QueueState } from "./queue-state.ts";
+
+const { IN_FLIGHT, LEAVING, NO_SLOT } = states; // Folded, as in aside.ts.
 
 export const counterOf = (reason: LeavingReason): number => (reason === DROPPED_REASON ? DROPPED : SUPERSEDED);
 

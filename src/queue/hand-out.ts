@@ -5,12 +5,14 @@
 import { EXPIRED_PER_PEEK, HAND_OUTS_AT_ONCE_MAX } from "../base/limits.ts";
 import type { Region } from "../base/region.ts";
 import { expiresAtMsOf, publishedAtMsOf } from "../frame/message.ts";
-import { HELD, IN_FLIGHT, NO_HOLDER, NO_SLOT, PARKED, RETURNED } from "./aside-state.ts";
+import * as states from "./aside-state.ts";
 import { removeWaiting } from "./depart.ts";
 import { expiryOf, noteAsideExpiry } from "./expire.ts";
 import { DROPPED, EXPIRED } from "./ledger.ts";
 import type { QueueState } from "./queue-state.ts";
 import { isUnsettled } from "./work.ts";
+
+const { HELD, IN_FLIGHT, NO_HOLDER, NO_SLOT, PARKED, RETURNED } = states; // Folded, as in aside.ts.
 
 /** The message shown; its bytes are valid until the next call into the queue or the log. */
 export interface Offer {
@@ -60,8 +62,8 @@ export const hasAvailable = (state: QueueState): boolean =>
 
 /** Gives the message that was shown to a holder. */
 export function handOut(state: QueueState, position: number, holder: number, nowMs: number): void {
-  const { aside } = state;
-  let slot = aside.find(position);
+  const { aside, line } = state;
+  let slot = line.isFirst(position) ? NO_SLOT : aside.find(position); // Mostly the first of the line.
   if (slot !== NO_SLOT) aside.move(slot, IN_FLIGHT);
   else slot = takeFromLine(state, position, IN_FLIGHT);
   aside.give(slot, holder, nowMs);

@@ -1,12 +1,14 @@
 /**
  * Settle: the end of a hand-out. Its holder acknowledges it, rejects it, or is gone.
  */
-import { IN_FLIGHT, NO_SLOT } from "./aside-state.ts";
+import * as states from "./aside-state.ts";
 import { departBefore } from "./depart.ts";
 import { noteAsideExpiry } from "./expire.ts";
 import { ACKNOWLEDGED, SUPERSEDED } from "./ledger.ts";
 import type { QueueState } from "./queue-state.ts";
 import { enforceLimits } from "./trim.ts";
+
+const { NO_SLOT } = states; // Folded, as in aside.ts.
 
 /** `"unknown"`: settled before, given back, or never with this holder: a late PUBACK settles nothing. */
 export type SettleResult = "acknowledged" | "rejected" | "unknown";
@@ -19,8 +21,8 @@ export function settle(
   nowMs: number,
 ): SettleResult {
   const { aside } = state;
-  const slot = aside.findIn(IN_FLIGHT, position);
-  if (slot === NO_SLOT || aside.holderOf(slot) !== holder) {
+  const slot = aside.findHeldBy(holder, position);
+  if (slot === NO_SLOT) {
     state.unknownSettles += 1;
     return "unknown";
   }

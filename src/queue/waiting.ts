@@ -74,12 +74,17 @@ export class WaitingLine {
     return true;
   }
 
+  /** Whether the message at `position` is the first one. */
+  isFirst(position: number): boolean {
+    const chunk = this.#chunks[0];
+    return chunk !== undefined && chunk.live > 0 && chunk.positions[chunk.start] === position;
+  }
+
   /** Sets the cursor on the message at `position`; at once if it is the first one. */
   find(position: number): boolean {
-    const chunk = this.#chunks[0];
-    if (chunk !== undefined && chunk.live > 0 && chunk.positions[chunk.start] === position) {
+    if (this.isFirst(position)) {
       this.#cursorChunk = 0;
-      this.#cursorIndex = chunk.start;
+      this.#cursorIndex = this.#chunks[0]!.start;
       return true;
     }
     return this.from(position) && this.position === position;
