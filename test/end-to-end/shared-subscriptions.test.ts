@@ -175,11 +175,16 @@ describeServers("shared subscriptions", (subject) => {
     const deliveries = members.map(collect);
     for (const member of members) await member.subscribeAsync(`$share/g/${topic}`, { qos: 1 });
     const sender = await connectMqttJs(subject.port, { protocolVersion: 5 });
+    const haveCome = (count: number) => (): boolean =>
+      new Set(deliveries.flat().map(({ text }) => text)).size === count;
     for (const at of numbers(80)) {
       await sender.publishAsync(topic, `${at}`, { qos: 1 });
-      if (at % 20 === 19 && at < 79) await members[(at - 19) / 20]!.endAsync();
+      if (at % 20 !== 19 || at === 79) continue;
+      // mosquitto drops what a member that leaves has been given and has not acknowledged.
+      if (!subject.isRestante) await eventually("all so far have come", haveCome(at + 1));
+      await members[(at - 19) / 20]!.endAsync();
     }
-    await eventually("all have come", () => new Set(deliveries.flat().map(({ text }) => text)).size === 80);
+    await eventually("all have come", haveCome(80));
     await members[3]!.endAsync();
     await sender.endAsync();
   });
