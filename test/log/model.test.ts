@@ -346,4 +346,4 @@ it(`holds what was committed, through failures, restarts and crashes: ${runs} li
   );
   console.log(`log model: ${JSON.stringify(counts)}`);
   expect(Math.min(...Object.values(counts))).toBeGreaterThan(runs / 10);
-}, 600_000);
+}, 1_800_000);
