@@ -8,7 +8,7 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     setupFiles: ["test/setup.ts"],
     pool: "forks",
-    maxWorkers: 2,
+    maxWorkers: 3, // A third waits for its disk and its clients.
     testTimeout: isFull ? 600_000 : 60_000,
     hookTimeout: 60_000,
     retry: 0,
