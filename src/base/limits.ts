@@ -1,6 +1,4 @@
-/**
- * Every bound of the broker, in one place, by room. A bound says its unit last; a comment says why it has this value.
- */
+/** Every bound of the broker, in one place, by room. A bound says its unit last; a comment says why it has this value. */
 
 // Memory
 /** What lives as long as a thread and is copied between: buffers, arenas, output. Virtual until it is touched. */
@@ -278,12 +276,15 @@ export const SUBSCRIPTIONS_PER_SESSION_MAX = 100_000;
 export const ENDED_IDENTIFIERS_MAX = 64;
 /** Queue messages that a consumer holds while ordinary ones wait for the same window: its share of a read's worth of PUBACKs. */
 export const HELD_AHEAD_MAX = 16;
-/** How long the last packet identifier of a client without a lasting session is remembered. */
+/** How long the last packet identifier of a client without a lasting session is remembered, and of how many: 3,000 new clients a second. */
 export const PACKET_ID_MEMORY_MS = 5 * 60_000;
+export const PACKET_ID_MEMORIES_MAX = 1_000_000;
 
 // Worker
 /** Frames taken from one ring in one turn, before the other rings and the sockets get theirs. */
 export const FRAMES_PER_TURN = 2_048;
+/** Turns in which a question about a queue waits for what other workers had sent before it: 131,072 frames. */
+export const CATCH_UP_TURNS_MAX = 64;
 /** Messages handed out by one queue in one turn, and by all; those that were not reached come first in the next. */
 export const HAND_OUTS_OF_QUEUE_PER_TURN = 1_024;
 export const HAND_OUTS_PER_TURN = 8_192;
@@ -293,9 +294,8 @@ export const PUMP_COST_HAND_OUTS = 4;
 export const SESSIONS_PUMPED_PER_TURN = 2_048;
 /** Stored messages of sessions that have ended, removed in one turn: a full inbox takes 50. */
 export const ENDED_MESSAGES_PER_TURN = 2_048;
-/** SUBACK waits no longer for a queue that subscribing creates: far above a commit, below the patience of clients. */
+/** SUBACK waits no longer for a queue that subscribing creates, far above a commit; a worker asks for so many at a time, twice a SUBSCRIBE's. */
 export const WANTED_QUEUE_DEADLINE_MS = 5_000;
-/** Queues that one worker asks control for at a time; one client may want 8,192 in a SUBSCRIBE. */
 export const WANTED_QUEUES_MAX = 16_384;
 /** A look into a queue goes on in the next turn after so many messages, bytes of them, and batches, each of them up to 8 MiB to read. */
 export const LOOK_MESSAGES_PER_TURN = 256;
@@ -382,8 +382,6 @@ export const ENVELOPE_BYTES_MAX = 256 * 1024;
 /** How often queues look at their deadlines, redispatch and expiry: while one is near, and else. */
 export const QUEUE_TICK_MS = 50;
 export const QUEUE_IDLE_TICK_MS = 1_000;
-/** Packet identifiers kept of clients that are gone: 5 minutes of 3,000 new clients a second. */
-export const PACKET_ID_MEMORIES_MAX = 1_000_000;
 /** Publishers that found no room again in one turn; the next turn goes on with the others. Each try lays its message out. */
 export const PARKED_REFUSALS_PER_TURN = 64;
 /** Timers of one turn: a hundred thousand sessions may expire together. */

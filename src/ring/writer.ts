@@ -121,7 +121,7 @@ export class RingWriter {
 
   /**
    * Shows the reader everything committed. True when the reader sleeps and has not been rung since it fell asleep:
-   * ring its doorbell now. Once per turn.
+   * ring its doorbell, by the end of the turn. Once per turn, and for what must be seen earlier.
    */
   publish(): boolean {
     if (this.#committed === this.#published) return false;

@@ -4,6 +4,7 @@
 import { setImmediate } from "node:timers/promises";
 import type { MessagePort } from "node:worker_threads";
 import { CodedError } from "../base/errors.ts";
+import { CATCH_UP_TURNS_MAX } from "../base/limits.ts";
 import { encodeStructured } from "../base/structured.ts";
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import type { QueueRecord } from "../queue/definition.ts";
@@ -14,6 +15,7 @@ import { countsOf, tellSystem } from "./counts.ts";
 import type { Partition } from "./partition.ts";
 import { lookIntoQueue } from "./queue-look.ts";
 import { purgeQueue } from "./queue-purge.ts";
+import { Shown } from "./shown.ts";
 import type { BrokerWorker } from "./worker.ts";
 
 export class CommandServer {
@@ -133,8 +135,16 @@ export class CommandServer {
     return dispatcher;
   }
 
-  /** The counts of a queue are exact when nothing that has expired is left in it: a million go in steps, with turns in between. */
+  /**
+   * The counts of a queue are exact when what other workers had sent before is taken, as the consumers whose SUBACK is out, and nothing that has
+   * expired is left in it: a million go in steps, with turns in between.
+   */
   async #swept(record: QueueRecord): Promise<Dispatcher> {
+    const shown = new Shown(this.#worker.partners);
+    for (let turns = 0; turns < CATCH_UP_TURNS_MAX && !shown.isTaken; turns += 1) {
+      this.#worker.wake();
+      await setImmediate();
+    }
     while (this.#dispatcherOf(record).queue.tidyStep(this.#worker.nowMs())) {
       this.#worker.wake();
       await setImmediate();

@@ -32,14 +32,15 @@ import type { Subscription } from "../session/subscription.ts";
 import { OpenRecall } from "./open-recall.ts";
 import type { Partition } from "./partition.ts";
 import type { Partner } from "./partner.ts";
+import { Shown } from "./shown.ts";
 
 /** What another worker asked for and has not been given in full. */
 interface Answering {
   readonly to: Partner;
   readonly token: number;
   readonly filter: string;
-  /** What each partner had sent when this was asked: it is taken first. */
-  readonly marks: readonly number[];
+  /** When this was asked: it is taken first. */
+  readonly shown: Shown;
   /** Undefined before that. */
   scan: RetainedScan<Region> | undefined;
   /** It was said that this worker has looked. */
@@ -150,9 +151,9 @@ export class RetainedMessages {
     const answering = this.#answering.get(key);
     if (filter !== undefined) {
       const to = this.#partners[from]!;
-      const marks = this.#partners.map(({ shown }) => shown);
+      const shown = new Shown(this.#partners);
       const opened = { scan: undefined, isOpen: false, next: undefined };
-      this.#answering.set(key, { to, token: body.token, filter, marks, window, ...opened });
+      this.#answering.set(key, { to, token: body.token, filter, shown, window, ...opened });
     } else if (answering === undefined) {
       return; // It has been given all.
     } else if (window > 0) {
@@ -192,8 +193,7 @@ export class RetainedMessages {
 
   #mayLook(answering: Answering): boolean {
     if (answering.scan !== undefined) return true;
-    const { marks } = answering;
-    if (!this.#partners.every((partner, index) => partner.hasTaken(marks[index]!))) return false;
+    if (!answering.shown.isTaken) return false;
     answering.scan = this.#index.scan(answering.filter);
     return true;
   }

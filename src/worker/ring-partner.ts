@@ -166,6 +166,8 @@ export class RingPartner implements Partner {
   control(kind: number, body: object): void {
     this.#backlog.push({ kind, body: Region.over(Buffer.from(encodeStructured(body))) });
     this.#sendBacklog();
+    // It is there before a client is told what follows from it; the bell can wait for the end of the turn.
+    if (this.#writer.publish()) this.#isNudged = true;
   }
 
   /** Reserved room, unless frames that came before still wait for theirs. */

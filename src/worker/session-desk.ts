@@ -2,7 +2,6 @@
  * The sessions of this worker, and what they need of it: the one implementation of `SessionHost`.
  */
 import { homePartitionOf } from "../base/hash.ts";
-import { PACKET_ID_MEMORIES_MAX, PACKET_ID_MEMORY_MS } from "../base/limits.ts";
 import type { Region } from "../base/region.ts";
 import type { TimerWheel } from "../base/timer-wheel.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
@@ -21,6 +20,7 @@ import type { CommitOutcome } from "./batch-company.ts";
 import { EndedSessions } from "./ended-sessions.ts";
 import { InboundReleases } from "./inbound-releases.ts";
 import type { Origins } from "./origins.ts";
+import { PacketIdMemory } from "./packet-id-memory.ts";
 import { ParkedSessions } from "./parked-sessions.ts";
 import { nextPositionOf, type Partition } from "./partition.ts";
 import type { Partner } from "./partner.ts";
@@ -67,8 +67,7 @@ export class SessionDesk implements SessionHost {
   readonly #timers: SessionTimers;
   readonly #stored: StoredSessions;
   readonly #ended = new EndedSessions();
-  /** The last packet identifier of clients without a lasting session, and until when it is kept. */
-  readonly #packetIds = new Map<string, { readonly last: number; readonly untilMs: number }>();
+  readonly #packetIds = new PacketIdMemory();
 
   constructor(parts: SessionDeskParts) {
     this.#parts = parts;
@@ -262,8 +261,7 @@ export class SessionDesk implements SessionHost {
   }
 
   begin(clientId: string): Session {
-    const last = this.#packetIds.get(clientId)?.last ?? 1 + Math.floor(this.random() * 65_535);
-    this.#packetIds.delete(clientId);
+    const last = this.#packetIds.take(clientId) ?? 1 + Math.floor(this.random() * 65_535);
     return this.restore(clientId, last);
   }
 
@@ -330,9 +328,7 @@ export class SessionDesk implements SessionHost {
       if (subscription.attachment === undefined) this.unsubscribe(subscription);
       else if (subscription.attachment.isShared) this.#parts.members.leave(subscription);
     }
-    const untilMs = this.nowMs() + PACKET_ID_MEMORY_MS;
-    this.#packetIds.set(session.clientId, { last: session.outgoing.lastPacketId, untilMs });
-    if (this.#packetIds.size > PACKET_ID_MEMORIES_MAX) this.#packetIds.delete(this.#packetIds.keys().next().value!);
+    this.#packetIds.keep(session.clientId, session.outgoing.lastPacketId, this.nowMs());
     if (session.isDurable) this.#forgetStored(session);
     else session.inbox.clear();
     this.wake();
@@ -394,10 +390,7 @@ export class SessionDesk implements SessionHost {
 
   /** Forgets what is only kept for a while. */
   keepHouse(nowMs: number): void {
-    for (const [clientId, { untilMs }] of this.#packetIds) {
-      if (untilMs > nowMs) break; // Oldest first.
-      this.#packetIds.delete(clientId);
-    }
+    this.#packetIds.keepHouse(nowMs);
     this.#timers.keepHouse(nowMs);
   }
 }

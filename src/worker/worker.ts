@@ -64,10 +64,10 @@ export class BrokerWorker implements PartnerHandler {
   readonly access: AccessDesk;
   readonly wanted: WantedQueues;
   readonly partitions = new Map<number, Partition>();
+  readonly partners: Partner[] = [];
   readonly publishing: Publishing;
   readonly origins = new Origins();
   readonly #options: WorkerOptions;
-  readonly #partners: Partner[] = [];
   readonly #rings: RingPartner[] = [];
   readonly #index: FilterIndex<Subscription, RoutedQueue>;
   readonly #announcer: RouteAnnouncer;
@@ -115,25 +115,25 @@ export class BrokerWorker implements PartnerHandler {
     }
     for (let other = 0; other < workers; other += 1) {
       if (other === worker) {
-        this.#partners.push(new LocalPartner(worker, this));
+        this.partners.push(new LocalPartner(worker, this));
         continue;
       }
       const partner = options.connect(other, this);
-      this.#partners.push(partner);
+      this.partners.push(partner);
       this.#rings.push(partner);
     }
     const seed = (): number => Math.floor(options.random() * 2 ** 32);
     this.#index = new FilterIndex((subscription) => subscription.session, seed());
     this.#announcer = new RouteAnnouncer(this.#rings);
-    this.#members = new ShareMembers(this.#partners, options.partitions);
-    this.#attachments = new Attachments(this.registry, this.#partners, options.creditOut, this.#members, (owner) =>
+    this.#members = new ShareMembers(this.partners, options.partitions);
+    this.#attachments = new Attachments(this.registry, this.partners, options.creditOut, this.#members, (owner) =>
       options.onFault(
         { owner },
         "all places for consumers of that worker's queues are taken; further ones wait for one to go",
       ),
     );
-    this.#retained = new RetainedMessages(worker, options.partitions, this.#partners, seed(), nowMs);
-    this.owner = new QueueOwner(this.partitions, this.#partners, options.creditIn);
+    this.#retained = new RetainedMessages(worker, options.partitions, this.partners, seed(), nowMs);
+    this.owner = new QueueOwner(this.partitions, this.partners, options.creditIn);
     this.#shares = new ShareGroups({
       partitions: this.partitions,
       owner: this.owner,
@@ -158,7 +158,7 @@ export class BrokerWorker implements PartnerHandler {
       worker,
       partitionCount: options.partitions,
       partitions: this.partitions,
-      partners: this.#partners,
+      partners: this.partners,
       index: this.#index,
       retained: this.#retained,
       joins: this.#joins,
@@ -166,7 +166,7 @@ export class BrokerWorker implements PartnerHandler {
       expect: (origin, sequence) => this.origins.find(origin)?.expect(sequence),
     });
     this.#controlFrames = new ControlFrames({
-      partners: this.#partners,
+      partners: this.partners,
       index: this.#index,
       announcer: this.#announcer,
       owner: this.owner,
@@ -187,7 +187,7 @@ export class BrokerWorker implements PartnerHandler {
       access: this.access,
       partitionCount: options.partitions,
       partitions: this.partitions,
-      partners: this.#partners,
+      partners: this.partners,
       index: this.#index,
       announcer: this.#announcer,
       attachments: this.#attachments,
@@ -222,7 +222,7 @@ export class BrokerWorker implements PartnerHandler {
 
   #answer(worker: number, origin: number, sequence: number, reason: number): void {
     if (worker === this.#options.worker) this.onStored(origin, sequence, reason);
-    else this.#partners[worker]!.stored(origin, sequence, reason);
+    else this.partners[worker]!.stored(origin, sequence, reason);
   }
 
   /** Reads everything back; returns its queues, and what to tell the other workers: its routes, and the QoS 2 identifiers it has. */
@@ -335,7 +335,7 @@ export class BrokerWorker implements PartnerHandler {
     }
     this.#turns.beginOutput();
     this.#options.flushOutput();
-    for (const partner of this.#partners) partner.endTurn();
+    for (const partner of this.partners) partner.endTurn();
     this.#turns.end(isBusy);
   }
 

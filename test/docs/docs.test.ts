@@ -186,6 +186,14 @@ describe("docs/ARCHITECTURE.md", () => {
     );
   });
 
+  it("has files of a length that one can read", () => {
+    const lengths = readdirSync("src", { recursive: true, encoding: "utf8" })
+      .filter((path) => path.endsWith(".ts"))
+      .map((path) => [path, read(`src/${path}`).split("\n").length - 1] as const);
+    expect(lengths.length).toBeGreaterThan(100);
+    expect(lengths.filter(([, lines]) => lines > 400)).toEqual([]);
+  });
+
   const border = sectionOf(architecture, "The border between threads");
 
   it("has every frame, and no other", () => {

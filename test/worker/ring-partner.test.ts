@@ -86,6 +86,26 @@ const step = fc.oneof(
 );
 
 describe("a partner by ring", () => {
+  it("shows what it announces at once, and rings at the end of the turn", () => {
+    const mesh = createMesh(2, 0);
+    const heard = new Listener();
+    const nobody = { ring: () => expect.unreachable("nobody has sent to this one") };
+    let rung = 0;
+    const bell = { ring: () => (rung += 1) };
+    const speaker = new RingPartner(1, new Listener(), ringOf(mesh, 0, 1), ringOf(mesh, 1, 0), bell, 1_000);
+    const hearer = new RingPartner(0, heard, ringOf(mesh, 1, 0), ringOf(mesh, 0, 1), nobody, 1_000);
+    expect(hearer.armSleep()).toBe(true);
+    const before = hearer.shown;
+    speaker.control(DETACH, { slot: 7 });
+    expect([hearer.shown > before, hearer.hasTaken(hearer.shown), rung]).toEqual([true, false, 0]);
+    speaker.endTurn();
+    expect(rung).toBe(1);
+    hearer.wake();
+    hearer.drain(10);
+    expect(heard.reserved).toEqual([["control", 0, DETACH, JSON.stringify({ slot: 7 })]]);
+    expect(hearer.hasTaken(hearer.shown)).toBe(true);
+  });
+
   it("hears what was said, in order", () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
