@@ -108,16 +108,12 @@ export class CommitCycle {
 
   /** The value that a row of the table, here named by its batch, is in: from memory or disk; undefined when it is damaged. */
   imageOf(batch: number): BatchImage | undefined {
-    if (this.#commit?.batch === batch) return this.#commit.image;
-    return this.#mergedImageOf(batch) ?? this.#parts.images.load(batch);
-  }
-
-  /** While a commit is under way its merges may be on the disk or not: what they are made of is not looked for there. */
-  #mergedImageOf(batch: number): BatchImage | undefined {
-    for (const { batches, image } of this.#commit?.merges ?? []) {
-      if (batch >= batches[0]! && batch <= batches.at(-1)!) return image;
+    const commit = this.#commit;
+    if (commit !== undefined) {
+      if (commit.batch === batch) return commit.image;
+      if (commit.merges.length > 0) return mergedImageOf(commit.merges, batch) ?? this.#parts.images.load(batch);
     }
-    return undefined;
+    return this.#parts.images.load(batch);
   }
 
   /** Of the batch whose owner is just told that it failed: it may still read there. */
@@ -318,4 +314,12 @@ export class CommitCycle {
     this.#whenIdle?.();
     this.#whenIdle = undefined;
   }
+}
+
+/** While a commit is under way its merges may be on the disk or not: what they are made of is not looked for there. */
+function mergedImageOf(merges: readonly Merge[], batch: number): BatchImage | undefined {
+  for (const { batches, image } of merges) {
+    if (batch >= batches[0]! && batch <= batches.at(-1)!) return image;
+  }
+  return undefined;
 }
