@@ -80,8 +80,7 @@ export function encodePasswordHash({ cost, salt, hash }: PasswordHash): string {
   return `$scrypt$ln=${cost.ln},r=${cost.r},p=${cost.p}$${base64Of(salt)}$${base64Of(hash)}`;
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what it looks for.
-const UNFIT = /[:\u0000-\u001f\u007f-\u009f]|\p{Surrogate}/u;
+const UNFIT = /[:\p{Control}\p{Surrogate}]/u;
 const HASH_FORM = /^\$scrypt\$ln=(\d{1,2}),r=(\d{1,2}),p=(\d{1,2})\$([A-Za-z0-9+/]+)\$([A-Za-z0-9+/]+)$/;
 const FORM = "expected user:$scrypt$ln=…,r=…,p=…$salt$hash, as restante passwd writes it";
 

@@ -5,6 +5,7 @@
  * by test/worker/ordeal.test.ts.
  */
 import { beforeEach, describe, expect, it } from "vitest";
+import { ORDERS_OF_THREE } from "../orders.ts";
 import { MemoryDisk } from "../queue/memory-log.ts";
 import type { MemoryClient } from "../worker/memory-client.ts";
 import { Rig } from "../worker/rig.ts";
@@ -186,15 +187,6 @@ it("an identifier that is being forgotten for the second time and kept for anoth
   rig.kill();
 });
 
-const ORDERS = [
-  [0, 1, 2],
-  [0, 2, 1],
-  [1, 0, 2],
-  [1, 2, 0],
-  [2, 0, 1],
-  [2, 1, 0],
-] as const;
-
 /** Commits end partition by partition, those in `failing` fail once before; CONNACK may come when nothing is known any more. */
 async function expectForgottenBeforeConnack(
   rig: Rig,
@@ -212,7 +204,7 @@ async function expectForgottenBeforeConnack(
   expect(publisher.take("connack")).toMatchObject([{ sessionPresent: false, reasonCode: 0 }]);
 }
 
-describe.each(ORDERS)("with commits that end in partition %i, %i, %i", (...order) => {
+describe.each(ORDERS_OF_THREE)("with commits that end in partition %i, %i, %i", (...order) => {
   it.each([
     ["lasting", 3_600],
     ["passing", 0],

@@ -5,6 +5,7 @@
 import { expect, it } from "vitest";
 import { homePartitionOf } from "../../src/base/hash.ts";
 import { FRAMES_PER_TURN } from "../../src/base/limits.ts";
+import { ORDERS_OF_THREE } from "../orders.ts";
 import { MemoryDisk } from "../queue/memory-log.ts";
 import type { MemoryClient } from "./memory-client.ts";
 import { Rig } from "./rig.ts";
@@ -16,16 +17,6 @@ const RINGS_BYTES = 6 * 1024 * 1024;
 const KEPT = { retain: true };
 const textsOf = (client: MemoryClient): string[] => client.take("publish").map(({ payload }) => payload.toString());
 
-/** Who lives where: publisher, subscriber, the topic. */
-const PLACES: readonly (readonly [number, number, number])[] = [
-  [0, 1, 2],
-  [0, 2, 1],
-  [1, 0, 2],
-  [1, 2, 0],
-  [2, 0, 1],
-  [2, 1, 0],
-];
-
 interface Round {
   readonly rig: Rig;
   readonly publisher: MemoryClient;
@@ -36,7 +27,7 @@ interface Round {
 
 /** Plays a round again and again, each with a topic of its own. */
 async function play(round: (parts: Round) => Promise<void>): Promise<void> {
-  for (const [from, to, home] of PLACES) {
+  for (const [from, to, home] of ORDERS_OF_THREE) {
     const seed = Math.floor(Math.random() * 2 ** 31);
     const disks = Array.from({ length: WORKERS }, () => new MemoryDisk());
     const rig = new Rig({ workers: WORKERS, seed, disks, ringsBytes: RINGS_BYTES });
