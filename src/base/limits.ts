@@ -212,9 +212,8 @@ export const READ_HEADROOM_BYTES = 4 * 1024;
 export const CARRY_SPARE_MAX = 256;
 /** What a thread's connections may hold back (unfinished packets, pauses in mid-read): 256 packets of the default maximum. */
 export const INPUT_BUDGET_BYTES = 256 * 1024 * 1024;
-/** Output is handed out in these: ten thousand connections with one packet each take 160 MiB, four make one good write. */
+/** Output is handed out in chunks: ten thousand connections with one packet each take 160 MiB. The arena grows by a thousand of them. */
 export const OUTPUT_CHUNK_BYTES = 16 * 1024;
-/** The arena grows in these: a thousand chunks, between which messages are copied within one region. */
 export const OUTPUT_SLAB_BYTES = 16 * 1024 * 1024;
 /** All output of a thread that its kernel has not taken. */
 export const OUTPUT_BUDGET_BYTES = 256 * 1024 * 1024;
@@ -226,9 +225,8 @@ export const OUTPUT_HIGH_BYTES = 256 * 1024;
 export const OUTPUT_LOW_BYTES = 64 * 1024;
 /** A slow reader is cut off when it has this much unwritten and something is to be added. */
 export const OUTPUT_CONNECTION_BYTES_MAX = 4 * 1024 * 1024;
-/** A peer that takes nothing of its output, or sends nothing more of a packet, for so long is cut off. */
+/** A peer that takes nothing of its output, or sends nothing more of a packet, for so long is cut off; a look at it so often makes it so late. */
 export const STALLED_MS_DEFAULT = 60_000;
-/** How often connections with unfinished packets or unsent output are looked at: a stall ends so much late at most. */
 export const STALL_CHECK_MS = 1_000;
 /** Time for a peer to read the last bytes (CONNACK, DISCONNECT) and to close after our FIN. */
 export const END_DEADLINE_MS = 2_000;
@@ -242,10 +240,12 @@ export const WRAPPED_STRANGERS_MAX = 1_024;
 export const UPGRADE_HEAD_BYTES_MAX = 16 * 1024;
 /** A WebSocket message beyond the largest packet: frames of many small packets, and the ends of large ones. */
 export const WEB_SOCKET_MESSAGE_SLACK_BYTES = 64 * 1024;
-/** Frames of one WebSocket message: each is an object. */
+/** Frames of one message, each an object; reads that one unfinished frame came in, each with a buffer: 256 bytes a read make a megabyte. */
 export const WEB_SOCKET_FRAGMENTS_MAX = 4_096;
-/** Reads that one unfinished frame came in, each with a buffer of its own: 256 bytes a read make a megabyte. */
 export const WEB_SOCKET_READS_MAX = 4_096;
+/** Packets up to this are sent in one frame, whose beginning waits for its end; up to a read's, while a worker holds this much of them. */
+export const WEB_SOCKET_WHOLE_BYTES_MAX = 1024 * 1024;
+export const WEB_SOCKET_OUTPUT_BUDGET_BYTES = 32 * 1024 * 1024;
 /** Answers to pings that the client has not read; then it is closed. */
 export const WEB_SOCKET_PONG_BYTES_MAX = 64 * 1024;
 

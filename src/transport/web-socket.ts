@@ -6,19 +6,24 @@
  *   anything else ───────────────────────────────────► 400, 403, 404, 426
  * ```
  *
- * Frames and packets know nothing of each other: a packet may span frames, a frame may hold many packets [MQTT-6.0.0-2].
+ * Of what comes, frames and packets know nothing of each other: a packet may span frames, a frame may hold many packets [MQTT-6.0.0-2].
+ * What is sent is one message for each packet (`packet-frames.ts`).
  */
 import { createServer, type IncomingMessage } from "node:http";
 import { Duplex } from "node:stream";
-import { type WebSocket, WebSocketServer } from "ws";
+import { WebSocket, WebSocketServer } from "ws";
 import {
   END_DEADLINE_MS,
+  READ_BUFFER_BYTES,
   UPGRADE_HEAD_BYTES_MAX,
   WEB_SOCKET_FRAGMENTS_MAX,
   WEB_SOCKET_MESSAGE_SLACK_BYTES,
+  WEB_SOCKET_OUTPUT_BUDGET_BYTES,
   WEB_SOCKET_PONG_BYTES_MAX,
   WEB_SOCKET_READS_MAX,
+  WEB_SOCKET_WHOLE_BYTES_MAX,
 } from "../base/limits.ts";
+import { PacketFrames } from "./packet-frames.ts";
 
 export interface UpgraderOptions {
   /** Of the request, exactly; what follows a "?" does not count. */
@@ -82,7 +87,7 @@ export class Upgrader {
   #open(webSocket: WebSocket, carrier: Duplex): void {
     const { closeCode, onOpened, onHeld } = this.#options;
     let heldBytes = 0;
-    const stream = streamOf(webSocket, closeCode, () => {
+    const stream = streamOf(webSocket, carrier, closeCode, () => {
       onHeld(stream, -heldBytes);
       heldBytes = 0;
     });
@@ -97,7 +102,6 @@ export class Upgrader {
 
 const SUBPROTOCOLS = ["mqtt", "mqttv3.1"];
 const UNSUPPORTED_DATA = 1003;
-const BINARY = { binary: true, compress: false };
 
 /** The one to speak; undefined when the client offers none of ours [MQTT-6.0.0-3] [MQTT-6.0.0-4]. */
 function protocolOf(offered: ReadonlySet<string>): string | undefined {
@@ -113,17 +117,61 @@ function refuseUpgrade(carrier: Duplex, status: string): void {
   carrier.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
 }
 
+/** Of all clients of this thread: what is held for a frame, or framed and not yet written. */
+let outputBytes = 0;
+
+/** Packets on their way into frames and to a carrier, past ws: whole frames, as its own are, of which it holds none back without compression. */
+class PacketOutput {
+  readonly #carrier: Duplex;
+  readonly #packets = new PacketFrames();
+
+  constructor(carrier: Duplex) {
+    this.#carrier = carrier;
+  }
+
+  /** `done`: more may come. */
+  write(bytes: Buffer, done: (error?: Error | null) => void): void {
+    const packets = this.#packets;
+    const wholeBytesMax = outputBytes < WEB_SOCKET_OUTPUT_BUDGET_BYTES ? WEB_SOCKET_WHOLE_BYTES_MAX : READ_BUFFER_BYTES;
+    outputBytes -= packets.heldBytes;
+    const frames = packets.next(bytes, wholeBytesMax);
+    outputBytes += packets.heldBytes;
+    if (frames.length === 0) {
+      done();
+      return;
+    }
+    outputBytes += frames.length;
+    this.#carrier.write(frames, (error) => {
+      outputBytes -= frames.length;
+      done(error);
+    });
+  }
+
+  /** Lets go of what it holds; idempotent. */
+  drop(): void {
+    outputBytes -= this.#packets.drop();
+  }
+}
+
 /** The payload of a WebSocket's binary messages, both ways. `onLetGo`: nothing of what came so far is held any more. */
-function streamOf(webSocket: WebSocket, closeCode: () => number, onLetGo: () => void): Duplex {
+function streamOf(webSocket: WebSocket, carrier: Duplex, closeCode: () => number, onLetGo: () => void): Duplex {
   let isRefused = false;
+  const output = new PacketOutput(carrier);
   const stream = new Duplex({
     read: () => webSocket.resume(),
-    write: (bytes: Buffer, _encoding, done) => webSocket.send(bytes, BINARY, done),
+    write: (bytes: Buffer, _encoding, done) => {
+      if (webSocket.readyState !== WebSocket.OPEN) {
+        done(new Error("the WebSocket is closing"));
+        return;
+      }
+      output.write(bytes, done);
+    },
     final: (done) => {
       webSocket.once("close", () => done());
       webSocket.close(closeCode());
     },
     destroy: (error, done) => {
+      output.drop();
       webSocket.terminate();
       done(error);
     },

@@ -7,7 +7,7 @@ import { once } from "node:events";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { get } from "node:http";
 import { connect } from "node:net";
-import { generate, type Packet } from "mqtt-packet";
+import { generate, type Packet, parser } from "mqtt-packet";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { WebSocket } from "ws";
 import { Broker } from "../harness/broker.ts";
@@ -109,6 +109,36 @@ describeWorkers("WebSocket", (workers) => {
       const text = bytes().toString("latin1");
       return Array.from({ length: 50 }, (_, index) => `${index + 2}`).every((payload) => text.includes(payload));
     });
+    socket.close();
+  });
+
+  it("sends one message for each packet", async () => {
+    const root = unique("whole");
+    const publisher = await connectMqttJs(broker.mqttPort);
+    const sizes = [...Array.from({ length: 20 }, (_, index) => index), 70_000, 900_000];
+    for (const size of sizes) {
+      await publisher.publishAsync(`${root}/${size}`, Buffer.alloc(size + 1, "x"), { retain: true, qos: 1 });
+    }
+    await publisher.endAsync();
+    const { socket, status } = open(broker.wsPort);
+    const messages: Buffer[] = [];
+    socket.on("message", (data: Buffer) => messages.push(data));
+    await status;
+    socket.send(connectAs(unique("whole")));
+    const subscriptions = [{ topic: `${root}/+`, qos: 0 as const, nl: false, rap: false, rh: 0 as const }];
+    socket.send(packet({ cmd: "subscribe", messageId: 1, subscriptions }));
+    await eventually("all come", () => messages.length >= 2 + sizes.length, 30_000);
+    const packets = messages.map((message): Packet[] => {
+      const found: Packet[] = [];
+      const parsed = parser({ protocolVersion: 5 });
+      parsed.on("packet", (each) => found.push(each));
+      expect(parsed.parse(message)).toBe(0); // Bytes left over.
+      return found;
+    });
+    expect(packets.every(({ length }) => length === 1)).toBe(true);
+    expect(packets.slice(0, 2).map(([first]) => first!.cmd)).toEqual(["connack", "suback"]);
+    const lengths = packets.flatMap(([each]) => (each!.cmd === "publish" ? [each!.payload.length - 1] : []));
+    expect(lengths.toSorted((one, other) => one - other)).toEqual(sizes);
     socket.close();
   });
 
