@@ -8,6 +8,8 @@ export const MEMORY_CHECK_MS = 100;
 /** While it holds too much: who has stalled for so long is cut off; who publishes is read once in so long at least, far below a keep alive. */
 export const STALLED_WHEN_OVER_MS = 1_000;
 export const PUBLISHER_PAUSE_MS = 250;
+/** Who publishes no more than its equal part of this part of the budget between two checks is read as ever. */
+export const MODEST_BUDGET_PART = 0.01;
 /** Of those that waited, so many read on in a turn when the budget holds again: 4 MiB, if each brings a whole read. */
 export const PUBLISHERS_RESUMED_PER_TURN = 64;
 /** Beyond so many times the budget inboxes are shed at once, below at the next check: consumers take what they can; and to how much. */
@@ -64,9 +66,8 @@ export const KEY_VALUE_BYTES_MAX = 2 * 1024 * 1024;
 export const KEY_MADE_CHARACTERS_MAX = 4_096;
 /** Instructions times characters of all regular expressions of one evaluation, 20 ns each: some 600 ms for the very worst. */
 export const KEY_REGEX_STEPS_MAX = 32 * 1024 * 1024;
-/** Characters of a pattern: compiling what a publisher sent stays below 20 ms. */
+/** A pattern: compiling what a publisher sent stays below 20 ms; each instruction is looked at for each character in the worst case. */
 export const KEY_PATTERN_CHARACTERS_MAX = 512;
-/** Instructions of a compiled pattern: each is looked at for each character in the worst case. */
 export const KEY_PATTERN_INSTRUCTIONS_MAX = 2_048;
 /** Patterns that are computed for each message, remembered per thread. */
 export const KEY_PATTERNS_CACHED_MAX = 64;
@@ -92,9 +93,8 @@ export const EXPIRY_STEPS_PER_ACCEPT = 8;
 export const HAND_OUTS_AT_ONCE_MAX = 32;
 /** Expired messages that a look for the next one to hand out passes over before others get their turn. */
 export const EXPIRED_PER_PEEK = 1_024;
-/** Messages of a partition's memory queues that a failed commit did not store: four gathering commits. More are dropped, and counted. */
+/** Messages of a partition's memory queues that a failed commit did not store: four gathering commits. More are dropped, and counted. Each takes an entry and views, too. */
 export const KEPT_BYTES_MAX = 32 * 1024 * 1024;
-/** What keeping one takes beside its bytes: an entry of a map, a buffer with its views. */
 export const KEPT_ENTRY_BYTES = 512;
 /** How often they are tried again, which spares the log, pausing by itself, copies; and how many in one turn. */
 export const KEPT_RETRY_MS = 1_000;
@@ -184,13 +184,11 @@ export const SHARED_RETENTION_MS = 100 * 365 * 24 * 3_600_000;
 export const SHARED_RETRY_MS = 100;
 
 // Router
-/** Levels held by one trie, 60 bytes each: a full index refuses new filters. */
+/** Levels held by one trie, 60 bytes each, and bytes of their names: a full index refuses new filters. */
 export const TRIE_NODES_MAX = 16 * 1024 * 1024;
-/** Bytes of level names held by one trie. */
 export const TRIE_NAME_BYTES_MAX = 512 * 1024 * 1024;
-/** Topics whose matches are remembered, in each of two generations: a fleet of 100,000 devices with a topic each fits. */
+/** Topics whose matches are remembered, and their bytes, in each of two generations: a fleet of 100,000 devices with a topic each fits. */
 export const MATCH_CACHE_TOPICS_MAX = 128 * 1024;
-/** Bytes of those topics, in each generation; touched as they are used. */
 export const MATCH_CACHE_TOPIC_BYTES_MAX = 8 * 1024 * 1024;
 /** Subscribers, queues and workers listed in remembered matches, in each generation: 8 bytes each. */
 export const MATCH_CACHE_ENTRIES_MAX = 1024 * 1024;
@@ -204,9 +202,8 @@ export const ADMISSION_CHECK_MS = 20;
 export const STRANGERS_BUDGET_BYTES = 16 * 1024 * 1024;
 /** The kernel's queue of connections not yet accepted (it takes the smaller of this and net.core.somaxconn). */
 export const ACCEPT_BACKLOG = 4_096;
-/** One read of a socket: as much as libuv asks for by itself. */
+/** One read of a socket, as much as libuv asks for by itself; in front of it, for the beginning of a packet: a larger one gets a buffer of its own. */
 export const READ_BUFFER_BYTES = 64 * 1024;
-/** In front of it, for the beginning of a packet that came with the read before: a larger one gets a buffer of its own. */
 export const READ_HEADROOM_BYTES = 4 * 1024;
 /** Spare buffers for such beginnings, kept per thread. */
 export const CARRY_SPARE_MAX = 256;
@@ -219,12 +216,17 @@ export const OUTPUT_SLAB_BYTES = 16 * 1024 * 1024;
 export const OUTPUT_BUDGET_BYTES = 256 * 1024 * 1024;
 /** Chunks in one write: half a mebibyte, so that `bytesWritten` moves while a slow peer reads. */
 export const OUTPUT_BATCH_CHUNKS_MAX = 32;
-/** A connection that has this much unwritten takes no more deliveries; acknowledgements still go in. */
+/** With this much unwritten no more deliveries go in, only acknowledgements; below the second, half a millisecond at 1 Gbit/s, they go on. */
 export const OUTPUT_HIGH_BYTES = 256 * 1024;
-/** Deliveries go on below this: a peer that reads at 1 Gbit/s empties it in half a millisecond, time for one turn. */
 export const OUTPUT_LOW_BYTES = 64 * 1024;
 /** A slow reader is cut off when it has this much unwritten and something is to be added. */
 export const OUTPUT_CONNECTION_BYTES_MAX = 4 * 1024 * 1024;
+/** When more than the first of a part (input, output) is in use, who would take so long to move what it holds, at its pace over some time, is cut off, down to the second; when all of it is, so many are compared. */
+export const PART_TIGHT = 0.5;
+export const PART_RELIEVED = 0.375;
+export const SLOW_HOLD_MS = 10_000;
+export const PACE_MS = 2_000;
+export const HOLDERS_COMPARED_MAX = 1_024;
 /** A peer that takes nothing of its output, or sends nothing more of a packet, for so long is cut off; a look at it so often makes it so late. */
 export const STALLED_MS_DEFAULT = 60_000;
 export const STALL_CHECK_MS = 1_000;
@@ -324,9 +326,8 @@ export const HTTP_CONNECTIONS_MAX = 512;
 export const HTTP_HEADER_BYTES_MAX = 16 * 1024;
 /** From the connection, or the request before, to the end of the head. */
 export const HTTP_HEAD_DEADLINE_MS = 10_000;
-/** A whole request: the largest body in 30 s is 2 Mbit/s. */
+/** A whole request, the largest body at 2 Mbit/s; and for the client to take a response, the longest list. */
 export const HTTP_REQUEST_DEADLINE_MS = 30_000;
-/** For the client to take a response: the longest list, in 30 s. */
 export const HTTP_RESPONSE_DEADLINE_MS = 30_000;
 /** Longer than the pauses of a script, shorter than the patience of a proxy (60 s). */
 export const HTTP_KEEP_ALIVE_MS = 55_000;
@@ -346,10 +347,9 @@ export const REST_IDLE_BODY_BYTES_MAX = 16 * 1024;
 /** `POST /publish`: beside the payload, topic and properties; Base64 and JSON's escapes make a payload up to 6 times longer. */
 export const REST_PUBLISH_OVERHEAD_BYTES = 512 * 1024;
 export const REST_PUBLISH_ESCAPE_FACTOR = 2;
-/** `POST /publish/bulk`: one body. */
+/** `POST /publish/bulk`: one body, and of its messages so many are on their way to the disk together. */
 export const REST_BULK_BODY_BYTES_MAX = 8 * 1024 * 1024;
 export const REST_BULK_MESSAGES_MAX = 10_000;
-/** Messages of one bulk request that are on their way to the disk together. */
 export const REST_BULK_WINDOW = 256;
 /** A client waits this long for the workers; what was begun goes on. */
 export const REST_ANSWER_DEADLINE_MS = 15_000;

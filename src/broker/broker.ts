@@ -156,14 +156,21 @@ function rateOf({ limits }: Settings): { readonly ratePerS?: number } {
   return limits.connect_rate === "infinity" ? {} : { ratePerS: limits.connect_rate };
 }
 
-/** Says when publishers are slowed down and connections have to wait for memory, and when no more. */
+/** What has held for so long holds again. */
+const PRESSURE_QUIET_MS = 2_000;
+
+/** Says when publishers are slowed down and connections have to wait for memory, and when they did not for a while: it may come and go many times a second. */
 function watchPressure(pressure: MemoryPressure, logger: Logger): NodeJS.Timeout {
   let wasOver = false;
+  let lastOverMs = 0;
   return setInterval(() => {
-    if (pressure.isOver === wasOver) return;
-    wasOver = !wasOver;
+    const nowMs = performance.now();
+    const { isOver } = pressure;
+    if (isOver) lastOverMs = nowMs;
+    if (isOver === wasOver || (!isOver && nowMs - lastOverMs < PRESSURE_QUIET_MS)) return;
+    wasOver = isOver;
     const fields = { heldBytes: pressure.heldBytes };
-    if (wasOver) logger.warn(fields, "the memory budget is used up: publishers and new connections wait");
+    if (isOver) logger.warn(fields, "the memory budget is used up: publishers and new connections wait");
     else logger.info(fields, "the memory budget holds again: publishers and new connections go on");
   }, MEMORY_CHECK_MS).unref();
 }

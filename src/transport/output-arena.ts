@@ -10,7 +10,13 @@
  * The chunk given back last is handed out first: its memory is still in the cache, and messages that go to many
  * connections are copied within one slab.
  */
-import { OUTPUT_BUDGET_BYTES, OUTPUT_CHUNK_BYTES, OUTPUT_SLAB_BYTES } from "../base/limits.ts";
+import {
+  OUTPUT_BUDGET_BYTES,
+  OUTPUT_CHUNK_BYTES,
+  OUTPUT_SLAB_BYTES,
+  PART_RELIEVED,
+  PART_TIGHT,
+} from "../base/limits.ts";
 import { Region } from "../base/region.ts";
 
 /** A stretch [start, end) of a region; [start, tail) is written. Chunks of one connection form a line by `next`. */
@@ -50,9 +56,14 @@ export class OutputArena {
     return this.#usedBytes;
   }
 
-  /** More than half of the budget is handed out: connections should queue less. */
+  /** More than a part of the budget is handed out: connections should queue less. */
   get isTight(): boolean {
-    return this.#usedBytes > this.#budgetBytes / 2;
+    return this.#usedBytes > this.#budgetBytes * PART_TIGHT;
+  }
+
+  /** Whether, with `leavingBytes` less, there is room again. */
+  isRelievedOf(leavingBytes: number): boolean {
+    return this.#usedBytes - leavingBytes <= this.#budgetBytes * PART_RELIEVED;
   }
 
   /** Whether a chunk for `byteLength` bytes still fits into the budget. */

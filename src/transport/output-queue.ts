@@ -20,6 +20,7 @@ import {
 import type { Region } from "../base/region.ts";
 import type { OutputChunk } from "./output-arena.ts";
 import type { Outputs } from "./outputs.ts";
+import { Pace } from "./pace.ts";
 
 /** The connection that an output queue belongs to. */
 export interface OutputOwner {
@@ -61,6 +62,8 @@ export class OutputQueue {
   /** While a batch is with the socket: how far it was when it was seen to move, and when. */
   #progressBytes = -1;
   #progressMs = 0;
+  /** How fast batches leave that the kernel did not take at once; made for the first that is looked at. */
+  #pace: Pace | null = null;
   /** Kept by Outputs: whether this queue is on the list of those to flush. */
   isListed = false;
 
@@ -147,9 +150,29 @@ export class OutputQueue {
     this.#isEnded = true;
   }
 
+  /** Memory that it keeps from others. */
+  get heldBytes(): number {
+    return Math.max(OUTPUT_CHUNK_BYTES, this.queuedBytes);
+  }
+
+  /** How long the peer would take to read what is held for it, as of the last look. */
+  get holdMs(): number {
+    return this.#pace?.msFor(this.heldBytes) ?? 0;
+  }
+
+  /** Of a queue whose batch the kernel did not take at once: measures how fast it leaves. */
+  look(nowMs: number): void {
+    this.#pace ??= new Pace();
+    this.#pace.look(this.#progress, nowMs);
+  }
+
+  get #progress(): number {
+    return this.#writtenBytes + this.#sentBytes - this.#owner.unsentBytes;
+  }
+
   /** Of a queue whose batch the kernel did not take at once: whether nothing of it has left for so long. */
   isStalled(nowMs: number, stalledMs: number): boolean {
-    const progressBytes = this.#writtenBytes + this.#sentBytes - this.#owner.unsentBytes;
+    const progressBytes = this.#progress;
     if (progressBytes === this.#progressBytes) return nowMs - this.#progressMs >= stalledMs;
     this.#progressBytes = progressBytes;
     this.#progressMs = nowMs;
@@ -230,6 +253,7 @@ export class OutputQueue {
     this.#sentBytes = bytes;
     if (this.#owner.send(first, count)) return true;
     this.#progressBytes = -1;
+    this.#pace?.restart();
     this.#outputs.onSlow(this);
     return false;
   }

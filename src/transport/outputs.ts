@@ -6,6 +6,7 @@ import { OUTPUT_CHUNK_BYTES } from "../base/limits.ts";
 import { Region } from "../base/region.ts";
 import { OutputArena } from "./output-arena.ts";
 import type { OutputQueue } from "./output-queue.ts";
+import { costOf, slowOf } from "./pace.ts";
 
 export class Outputs {
   readonly arena: OutputArena;
@@ -80,6 +81,20 @@ export class Outputs {
     for (const queue of this.#slow) if (queue.isStalled(nowMs, stalledMs)) queue.cutOff("slowReader");
   }
 
+  /** Now and then, by the same clock: measures, and, while memory is tight, cuts off who would take long to read what is held for it. Returns how many. */
+  cutOffSlow(nowMs: number): number {
+    for (const queue of this.#slow) queue.look(nowMs);
+    if (!this.arena.isTight) return 0;
+    let count = 0;
+    for (const queue of slowOf(this.#slow)) {
+      // What the sockets of those cut off still have counts as given back already.
+      if (this.arena.isRelievedOf(this.#closingBytes)) break;
+      queue.cutOff("memory");
+      count += 1;
+    }
+    return count;
+  }
+
   /** `sentBytes` of a closed queue stay in use until its socket is gone. */
   onClosing(queue: OutputQueue, sentBytes: number): void {
     this.#queues.delete(queue);
@@ -92,15 +107,28 @@ export class Outputs {
   }
 
   /**
-   * The budget is used up: cuts off the connection that has the most unsent. Only one at a time: while the last one's
-   * socket is closing, chunks are taken over the budget.
+   * The budget is used up: cuts off the connection that costs the most, or while none is slow, the one that has the most unsent. Only one
+   * at a time: while the last one's socket is closing, chunks are taken over the budget.
    */
   relieve(): void {
     if (this.#closingBytes > 0) return;
-    let largest: OutputQueue | null = null;
-    for (const queue of this.#queues) {
-      if (largest === null || queue.queuedBytes > largest.queuedBytes) largest = queue;
-    }
+    let largest = this.#dearestSlow();
+    if (largest === null)
+      for (const queue of this.#queues) {
+        if (largest === null || queue.queuedBytes > largest.queuedBytes) largest = queue;
+      }
     largest?.cutOff("memory");
+  }
+
+  #dearestSlow(): OutputQueue | null {
+    let dearest: OutputQueue | null = null;
+    let most = 0;
+    for (const queue of this.#slow) {
+      const cost = costOf(queue);
+      if (cost <= most) continue;
+      dearest = queue;
+      most = cost;
+    }
+    return dearest;
   }
 }

@@ -17,6 +17,7 @@ import { copyBytes, Region } from "../base/region.ts";
 import { PacketType, packetTypeOf } from "../mqtt/packet-type.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
 import { NEED_MORE, PACKET_TOO_LARGE, packetBytes } from "../mqtt/scanner.ts";
+import { Pace } from "./pace.ts";
 import type { InputHolder, ReadBuffer } from "./read-buffer.ts";
 
 /** Takes the packets; see ConnectionHandler. */
@@ -38,9 +39,14 @@ export class PacketInput implements InputHolder {
   #bytesRead = 0;
   /** While the process is over its memory budget: the last read brought a whole PUBLISH. */
   #hasPublished = false;
+  /** While over: what has come since the last check, by its number. */
+  #period = -1;
+  #periodBytes = 0;
   /** While a packet is unfinished: how much had come when it was looked at, and when. */
   #progressBytes = -1;
   #progressMs = 0;
+  /** How fast unfinished packets grow; made for the first that is looked at. */
+  #pace: Pace | null = null;
 
   constructor(readBuffer: ReadBuffer, packetBytesMax: number) {
     this.#readBuffer = readBuffer;
@@ -70,9 +76,26 @@ export class PacketInput implements InputHolder {
     return this.#held !== null && !this.#isPaused && !this.#isStopped;
   }
 
-  /** While the process is over its memory budget: whether the last read brought some of a PUBLISH. */
+  /** While the process is over its memory budget: whether the last read brought some of a PUBLISH, and not little has come since the last check. */
   get isPublishing(): boolean {
+    if (this.#periodBytes <= this.#readBuffer.publisherPause.modestBytes) return false;
     return this.#hasPublished || (this.#held !== null && isPublish(this.#held, this.#heldStart));
+  }
+
+  get heldBytes(): number {
+    return this.#held?.bytes.length ?? 0;
+  }
+
+  /** How long the peer would take to send again what is held of its unfinished packet. */
+  get holdMs(): number {
+    return this.hasPartialPacket ? (this.#pace?.msFor(this.heldBytes) ?? 0) : 0;
+  }
+
+  look(nowMs: number): void {
+    if (this.hasPartialPacket && !this.#isSplitting) {
+      this.#pace ??= new Pace();
+      this.#pace.look(this.#bytesRead, nowMs);
+    } else this.#pace?.restart();
   }
 
   /** Gives up when the peer has sent nothing more of a packet for so long. */
@@ -105,7 +128,8 @@ export class PacketInput implements InputHolder {
     if (this.#isStopped) return;
     this.#bytesRead += byteLength;
     this.#hasPublished = false;
-    const { region } = this.#readBuffer;
+    const { region, publisherPause } = this.#readBuffer;
+    if (publisherPause.isOver) this.#count(byteLength, publisherPause.period);
     const end = READ_HEADROOM_BYTES + byteLength;
     let start = READ_HEADROOM_BYTES;
     const waiting = this.#heldEnd - this.#heldStart;
@@ -117,6 +141,14 @@ export class PacketInput implements InputHolder {
       this.#drop();
     }
     if (start < end) this.#accept(region, start, end);
+  }
+
+  #count(byteLength: number, period: number): void {
+    if (period !== this.#period) {
+      this.#period = period;
+      this.#periodBytes = 0;
+    }
+    this.#periodBytes += byteLength;
   }
 
   pause(): void {

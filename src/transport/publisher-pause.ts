@@ -1,10 +1,11 @@
 /**
- * While the process is over its memory budget, connections that publish are read a little at a time: after each read that brought some of a
- * PUBLISH, a connection rests. Who only acknowledges, subscribes or pings is read as ever: that is what gives memory back.
+ * While the process is over its memory budget, connections that publish much are read a little at a time: after each read that brought some of a
+ * PUBLISH, a connection rests. Who only acknowledges, subscribes or pings is read as ever: that is what gives memory back; and who has sent
+ * little since the last check is not who fills it.
  *
  * ```
- *   read ── brought some of a PUBLISH, and over ──► rests ── not over any more, some per turn ──────┬─► read on
- *                                                     └───── over or not, after PUBLISHER_PAUSE_MS ─┘
+ *   read ── a PUBLISH, not little, and over ──► rests ── not over any more, some per turn ──────┬─► read on
+ *                                                └───── over or not, after PUBLISHER_PAUSE_MS ─┘
  * ```
  *
  * Nobody has to be woken: `isOver` is a level that is set at the end of every turn and at every check of a timer that always runs, and no
@@ -18,6 +19,9 @@ export class PublisherPause {
   readonly #resting = new Map<() => void, number>();
   #isOver = false;
   #nowMs = 0;
+  /** Counts checks: what a connection has sent since the last one is little up to so many bytes. */
+  period = 0;
+  modestBytes = 0;
 
   /** `wake`: more may read on, the thread must come to `look`. */
   constructor(wake: () => void) {
@@ -53,9 +57,11 @@ export class PublisherPause {
     }
   }
 
-  /** Now and then (MEMORY_CHECK_MS), by a monotonic clock: who has rested for long enough reads on. */
-  check(nowMs: number): void {
+  /** Now and then (MEMORY_CHECK_MS), by a monotonic clock: who has rested for long enough reads on. `modestBytes` from one connection until the next are little. */
+  check(nowMs: number, modestBytes: number): void {
     this.#nowMs = nowMs;
+    this.period += 1;
+    this.modestBytes = modestBytes;
     for (const [resume, dueMs] of this.#resting) {
       if (dueMs > nowMs) return;
       this.#readOn(resume);

@@ -8,13 +8,24 @@
  *   │            carried ─►│ what one read brought                                │
  * ```
  */
-import { CARRY_SPARE_MAX, INPUT_BUDGET_BYTES, READ_BUFFER_BYTES, READ_HEADROOM_BYTES } from "../base/limits.ts";
+import {
+  CARRY_SPARE_MAX,
+  HOLDERS_COMPARED_MAX,
+  INPUT_BUDGET_BYTES,
+  PART_RELIEVED,
+  PART_TIGHT,
+  READ_BUFFER_BYTES,
+  READ_HEADROOM_BYTES,
+} from "../base/limits.ts";
 import { Region } from "../base/region.ts";
+import { costOf, type Holder, slowOf } from "./pace.ts";
 import { PublisherPause } from "./publisher-pause.ts";
 
 /** Who holds memory for what came and is not delivered yet. */
-export interface InputHolder {
+export interface InputHolder extends Holder {
   readonly hasPartialPacket: boolean;
+  /** Measures how fast its unfinished packet grows. */
+  look(nowMs: number): void;
   giveUp(): void;
   endStalled(nowMs: number, stalledMs: number): void;
 }
@@ -62,16 +73,16 @@ export class ReadBuffer {
   }
 
   /**
-   * A region of at least `byteLength` for a connection to hold, or null when the budget is used up. First whoever has let us wait for the
-   * end of a packet for longer than `asker` makes room.
+   * A region of at least `byteLength` for a connection to hold, or null when the budget is used up. First whoever costs more by an
+   * unfinished packet than `asker` makes room.
    */
   tryHold(byteLength: number, asker: InputHolder): Region | null {
     const regionBytes = Math.max(byteLength, READ_HEADROOM_BYTES);
     if (regionBytes > this.#budgetBytes) return null;
     while (this.#heldBytes + regionBytes > this.#budgetBytes) {
-      const oldest = this.#oldestPartial();
-      if (oldest === undefined || oldest === asker) return null;
-      oldest.giveUp();
+      const dearest = this.#dearestPartial();
+      if (dearest === undefined || dearest === asker) return null;
+      dearest.giveUp();
     }
     this.#heldBytes += regionBytes;
     if (regionBytes > READ_HEADROOM_BYTES) return Region.allocate(regionBytes);
@@ -91,9 +102,34 @@ export class ReadBuffer {
     for (const holder of this.#holders) holder.endStalled(nowMs, stalledMs);
   }
 
-  #oldestPartial(): InputHolder | undefined {
-    for (const holder of this.#holders) if (holder.hasPartialPacket) return holder;
-    return undefined;
+  /** Now and then, by the same clock: measures, and, when more than a part of the budget is in use, gives up who holds much for long. Returns how many. */
+  endSlow(nowMs: number): number {
+    for (const holder of this.#holders) holder.look(nowMs);
+    if (this.#heldBytes <= this.#budgetBytes * PART_TIGHT) return 0;
+    let count = 0;
+    for (const holder of slowOf(this.#holders)) {
+      if (this.#heldBytes <= this.#budgetBytes * PART_RELIEVED) break;
+      holder.giveUp();
+      count += 1;
+    }
+    return count;
+  }
+
+  /** Whose unfinished packet costs the most, of those who hold something for longest; of equals, who has held it for longest. */
+  #dearestPartial(): InputHolder | undefined {
+    let dearest: InputHolder | undefined;
+    let most = -1;
+    let left = HOLDERS_COMPARED_MAX;
+    for (const holder of this.#holders) {
+      if (left === 0) break;
+      left -= 1;
+      if (!holder.hasPartialPacket) continue;
+      const cost = costOf(holder);
+      if (cost <= most) continue;
+      dearest = holder;
+      most = cost;
+    }
+    return dearest;
   }
 
   /** Gives back what `tryHold` gave. */

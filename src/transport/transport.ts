@@ -1,7 +1,7 @@
 /**
  * What the connections of one thread share: the read buffer, the output and its list of connections to flush.
  */
-import { PACKET_BYTES_MAX_DEFAULT, STALLED_MS_DEFAULT } from "../base/limits.ts";
+import { MODEST_BUDGET_PART, PACKET_BYTES_MAX_DEFAULT, STALLED_MS_DEFAULT } from "../base/limits.ts";
 import type { HandOver } from "./hand-over.ts";
 import { Outputs } from "./outputs.ts";
 import { ReadBuffer } from "./read-buffer.ts";
@@ -23,12 +23,14 @@ export class Transport {
   readonly outputs: Outputs;
   readonly #packetBytesMax: number;
   readonly #stalledMs: number;
+  readonly #memoryBudgetBytes: number;
   readonly #connections = new Set<TcpConnection>();
 
   constructor(options: TransportOptions) {
     this.readBuffer = new ReadBuffer(options.wake, options.inputBudgetBytes);
     this.outputs = new Outputs(options.wake, options.outputBudgetBytes);
     this.#packetBytesMax = options.packetBytesMax ?? PACKET_BYTES_MAX_DEFAULT;
+    this.#memoryBudgetBytes = (options.inputBudgetBytes ?? 0) + (options.outputBudgetBytes ?? 0);
     this.#stalledMs = options.stalledMs ?? STALLED_MS_DEFAULT;
   }
 
@@ -66,6 +68,11 @@ export class Transport {
     this.outputs.cutOffStalled(nowMs, stalledMs);
   }
 
+  /** Now and then (MEMORY_CHECK_MS), by the same clock: when memory is tight, cuts off who holds much of it and moves little. Returns how many. */
+  endSlow(nowMs: number): number {
+    return this.readBuffer.endSlow(nowMs) + this.outputs.cutOffSlow(nowMs);
+  }
+
   /** The process is over its memory budget, or is not any more: at the end of every turn. */
   pausePublishers(isOver: boolean): void {
     this.readBuffer.publisherPause.look(isOver);
@@ -73,7 +80,8 @@ export class Transport {
 
   /** Now and then (MEMORY_CHECK_MS), by a monotonic clock: nobody is paused for longer than PUBLISHER_PAUSE_MS. */
   endPauses(nowMs: number): void {
-    this.readBuffer.publisherPause.check(nowMs);
+    const modestBytes = (this.#memoryBudgetBytes * MODEST_BUDGET_PART) / Math.max(1, this.#connections.size);
+    this.readBuffer.publisherPause.check(nowMs, modestBytes);
   }
 
   /** Closes every connection at once. */

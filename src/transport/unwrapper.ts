@@ -12,12 +12,16 @@ import type { Duplex } from "node:stream";
 import {
   CONNECT_PACKET_BYTES_MAX,
   INPUT_BUDGET_BYTES,
+  PART_RELIEVED,
+  PART_TIGHT,
   READ_BUFFER_BYTES,
   WRAPPED_STRANGERS_MAX,
 } from "../base/limits.ts";
 import { newSocketPair } from "../base/posix.ts";
+import { Guest } from "./guest.ts";
 import type { HandOver, WrappedConnection } from "./hand-over.ts";
 import { isTls, isWebSocket, type Listener } from "./listener.ts";
+import { costOf, slowOf } from "./pace.ts";
 import { Stranger } from "./stranger.ts";
 import { Strangers } from "./strangers.ts";
 import { type TlsMaterial, TlsTerminator } from "./tls.ts";
@@ -51,9 +55,9 @@ export class Unwrapper {
   #terminators: readonly (TlsTerminator | null)[] = [];
   readonly #budgetBytes: number;
   /** By the stream that a handshake is read from. */
-  readonly #guests = new WeakMap<Duplex, Guest>();
+  readonly #guestsByStream = new WeakMap<Duplex, Guest>();
   readonly #tunnels = new Map<number, Tunnel>();
-  readonly #open = new Set<Socket>();
+  readonly #open = new Map<Socket, Guest>();
   #lastId = 0;
   #heldBytes = 0;
   #isEnding = false;
@@ -75,6 +79,11 @@ export class Unwrapper {
     return Math.max(this.#open.size, this.#tunnels.size);
   }
 
+  /** Of WebSocket messages that are not whole. */
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
   get strangerCount(): number {
     return this.#strangers.count;
   }
@@ -89,13 +98,9 @@ export class Unwrapper {
     const listener = this.#options.listeners[index]!;
     const socket = new Socket({ fd, readable: true, writable: true, allowHalfOpen: true });
     socket.setNoDelay(true);
-    const guest: Guest = {
-      listener,
-      upgrader: this.#upgraders[index]!,
-      stranger: new Stranger<Duplex>(socket, address, peer, this.#strangers.newDeadlineMs()),
-      certificateCommonName: null,
-    };
-    this.#open.add(socket);
+    const stranger = new Stranger<Duplex>(socket, address, peer, this.#strangers.newDeadlineMs());
+    const guest = new Guest(listener, this.#upgraders[index]!, stranger);
+    this.#open.set(socket, guest);
     socket.on("error", () => {}); // A reset: the close that follows is all there is to do.
     socket.on("close", () => {
       this.#open.delete(socket);
@@ -120,6 +125,25 @@ export class Unwrapper {
     this.#tunnels.get(id)?.sever();
   }
 
+  /** Now and then (STALL_CHECK_MS), by a monotonic clock: cuts off who has sent nothing more of a message for so long. */
+  endStalled(nowMs: number, stalledMs: number): void {
+    for (const guest of this.#open.values()) if (guest.isStalled(nowMs, stalledMs)) this.#drop(guest.stranger);
+  }
+
+  /** Now and then (MEMORY_CHECK_MS), by the same clock: when memory is tight, cuts off who holds much of it for long. Returns how many. */
+  endSlow(nowMs: number): number {
+    if (this.#heldBytes === 0) return 0;
+    for (const guest of this.#open.values()) guest.look(nowMs);
+    if (this.#heldBytes <= this.#budgetBytes * PART_TIGHT) return 0;
+    let count = 0;
+    for (const guest of slowOf(this.#open.values())) {
+      if (this.#heldBytes <= this.#budgetBytes * PART_RELIEVED) break;
+      this.#drop(guest.stranger);
+      count += 1;
+    }
+    return count;
+  }
+
   /** From now on clients are told that the broker goes away. */
   end(): void {
     this.#isEnding = true;
@@ -130,7 +154,7 @@ export class Unwrapper {
   destroy(): void {
     this.end();
     for (const tunnel of this.#tunnels.values()) tunnel.destroy();
-    for (const socket of this.#open) socket.destroy();
+    for (const socket of this.#open.keys()) socket.destroy();
   }
 
   #newUpgrader(listener: Listener): Upgrader {
@@ -140,17 +164,17 @@ export class Unwrapper {
       packetBytesMax: this.#options.packetBytesMax,
       closeCode: () => (this.#isEnding ? GOING_AWAY : NORMAL_CLOSURE),
       onOpened: (carrier, stream) => {
-        const guest = this.#guests.get(carrier);
+        const guest = this.#guestsByStream.get(carrier);
         if (guest === undefined) stream.destroy();
         else this.#readConnect(guest, stream);
       },
-      onHeld: (stream, bytes) => this.#onHeld(stream, bytes),
+      onRead: (stream, readBytes, heldBytes) => this.#onRead(stream, readBytes, heldBytes),
     });
   }
 
   #readRequest(guest: Guest, stream: Duplex): void {
     guest.stranger.stream = stream;
-    this.#guests.set(stream, guest);
+    this.#guestsByStream.set(stream, guest);
     if (guest.upgrader === null) this.#readConnect(guest, stream);
     else guest.upgrader.receive(stream);
   }
@@ -158,7 +182,7 @@ export class Unwrapper {
   #readConnect(guest: Guest, stream: Duplex): void {
     const { stranger } = guest;
     stranger.stream = stream;
-    this.#guests.set(stream, guest);
+    this.#guestsByStream.set(stream, guest);
     const onData = (bytes: Buffer) => {
       if (stranger.isSettled) return;
       const before = stranger.receivedBytes;
@@ -211,17 +235,33 @@ export class Unwrapper {
   }
 
   /** Of a stranger they count as what it has sent: it gets no more memory by frames than by packets. */
-  #onHeld(stream: Duplex, bytes: number): void {
+  #onRead(stream: Duplex, readBytes: number, bytes: number): void {
+    const guest = this.#guestsByStream.get(stream);
+    if (guest === undefined) return;
+    const { stranger } = guest;
+    guest.readBytes += readBytes;
     this.#heldBytes += bytes;
-    const stranger = this.#guests.get(stream)?.stranger;
-    if (stranger === undefined) return;
     stranger.framedBytes += bytes;
-    let isTooMuch = this.#heldBytes > this.#budgetBytes;
+    let isTooMuch = false;
     if (!stranger.isSettled) {
       this.#strangers.charge(bytes);
-      isTooMuch ||= this.#strangers.isOverBudget || stranger.framedBytes > STRANGER_MESSAGE_BYTES_MAX;
+      isTooMuch = this.#strangers.isOverBudget || stranger.framedBytes > STRANGER_MESSAGE_BYTES_MAX;
     }
-    if (bytes <= 0 || !isTooMuch) return;
+    if (bytes <= 0) return;
+    if (isTooMuch) this.#refuse(stranger);
+    else if (this.#heldBytes > this.#budgetBytes) this.#refuse(this.#dearest().stranger);
+  }
+
+  /** Whose unfinished message costs the most; of equals, who came first. */
+  #dearest(): Guest {
+    let dearest: Guest | undefined;
+    for (const guest of this.#open.values()) {
+      if (guest.heldBytes > 0 && (dearest === undefined || costOf(guest) > costOf(dearest))) dearest = guest;
+    }
+    return dearest!; // Somebody holds the bytes.
+  }
+
+  #refuse(stranger: Stranger<Duplex>): void {
     this.#strangers.refusals.memory += 1;
     this.#drop(stranger);
   }
@@ -230,14 +270,6 @@ export class Unwrapper {
     this.#strangers.forget(stranger);
     stranger.drop();
   }
-}
-
-/** A connection whose session is not known yet, with what its listener has found out. */
-interface Guest {
-  readonly listener: Listener;
-  readonly upgrader: Upgrader | null;
-  readonly stranger: Stranger<Duplex>;
-  certificateCommonName: string | null;
 }
 
 /** A whole CONNECT and, in the same read, what comes behind it. */

@@ -35,8 +35,8 @@ export interface UpgraderOptions {
   readonly closeCode: () => number;
   /** `carrier` is a WebSocket now, and `stream` the bytes in its frames. */
   readonly onOpened: (carrier: Duplex, stream: Duplex) => void;
-  /** So many bytes more, or less, of unfinished messages are held for this stream. */
-  readonly onHeld: (stream: Duplex, bytes: number) => void;
+  /** `readBytes` have come for this stream, and of its unfinished message so many bytes more, or less, are held. */
+  readonly onRead: (stream: Duplex, readBytes: number, heldBytes: number) => void;
 }
 
 /** Opens WebSockets on streams that come from elsewhere. */
@@ -85,17 +85,17 @@ export class Upgrader {
   }
 
   #open(webSocket: WebSocket, carrier: Duplex): void {
-    const { closeCode, onOpened, onHeld } = this.#options;
+    const { closeCode, onOpened, onRead } = this.#options;
     let heldBytes = 0;
-    const stream = streamOf(webSocket, carrier, closeCode, () => {
-      onHeld(stream, -heldBytes);
-      heldBytes = 0;
-    });
-    // Before ws looks at it: what completes a message is let go with it.
-    carrier.prependListener("data", (bytes: Buffer) => {
-      heldBytes += bytes.length;
-      onHeld(stream, bytes.length);
-    });
+    const hold = (readBytes: number, nowBytes: number): void => {
+      const before = heldBytes;
+      heldBytes = nowBytes;
+      onRead(stream, readBytes, nowBytes - before);
+    };
+    const stream = streamOf(webSocket, carrier, closeCode);
+    // ws has looked at it by then: it listens since before the request was answered.
+    carrier.on("data", (bytes: Buffer) => hold(bytes.length, unfinishedBytesOf(webSocket)));
+    webSocket.on("close", () => hold(0, 0));
     onOpened(carrier, stream);
   }
 }
@@ -115,6 +115,19 @@ function pathOf(request: IncomingMessage): string {
 function refuseUpgrade(carrier: Duplex, status: string): void {
   carrier.on("error", () => {});
   carrier.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+}
+
+/** ws's parser under a WebSocket: the members that have no public door. */
+interface Receiver {
+  /** Bytes behind the last whole frame, or piece of one that went on to its message; and of the message that is not whole. */
+  readonly _bufferedBytes: number;
+  readonly _messageLength: number;
+}
+
+/** What has come of a message whose end has not. */
+function unfinishedBytesOf(webSocket: WebSocket): number {
+  const receiver = (webSocket as unknown as { readonly _receiver: Receiver })._receiver;
+  return receiver._bufferedBytes + receiver._messageLength;
 }
 
 /** Of all clients of this thread: what is held for a frame, or framed and not yet written. */
@@ -153,8 +166,8 @@ class PacketOutput {
   }
 }
 
-/** The payload of a WebSocket's binary messages, both ways. `onLetGo`: nothing of what came so far is held any more. */
-function streamOf(webSocket: WebSocket, carrier: Duplex, closeCode: () => number, onLetGo: () => void): Duplex {
+/** The payload of a WebSocket's binary messages, both ways. */
+function streamOf(webSocket: WebSocket, carrier: Duplex, closeCode: () => number): Duplex {
   let isRefused = false;
   const output = new PacketOutput(carrier);
   const stream = new Duplex({
@@ -177,7 +190,6 @@ function streamOf(webSocket: WebSocket, carrier: Duplex, closeCode: () => number
     },
   });
   webSocket.on("message", (data: Buffer, isBinary: boolean) => {
-    onLetGo();
     if (isRefused) return;
     if (!isBinary) {
       isRefused = true;
@@ -192,7 +204,6 @@ function streamOf(webSocket: WebSocket, carrier: Duplex, closeCode: () => number
   });
   webSocket.on("error", () => {}); // Malformed, or too large: ws closes it with the code for that.
   webSocket.on("close", () => {
-    onLetGo();
     stream.push(null);
     if (stream.writableEnded) stream.once("finish", () => stream.destroy());
     else stream.destroy();

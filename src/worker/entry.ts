@@ -43,9 +43,6 @@ const transport = new Transport({
   stalledMs: data.stalledMs,
 });
 const pressure = new MemoryPressure(data.pressure, data.memoryBudgetBytes);
-const watch = new MemoryWatch(data.worker, pressure, transport);
-const memoryCheck = setInterval(() => watch.check(performance.now(), worker), MEMORY_CHECK_MS);
-const stallCheck = setInterval(() => transport.endStalled(performance.now()), STALL_CHECK_MS);
 const passwords = new PasswordDesk((request) => tell({ kind: "verify", request }));
 const unwrapper = new LateUnwrapper({
   worker: data.worker,
@@ -59,6 +56,13 @@ const unwrapper = new LateUnwrapper({
   onClosed: (listener, address) => closed.add(listener, address),
   onFault: (error) => log.warn({ err: error }, "a connection could not be carried to its session"),
 });
+const onNotice = (fields: object, message: string): void => log.info(fields, message);
+const watch = new MemoryWatch({ worker: data.worker, pressure, transport, unwrapper, onNotice });
+const memoryCheck = setInterval(() => watch.check(performance.now(), worker), MEMORY_CHECK_MS);
+const stallCheck = setInterval(() => {
+  transport.endStalled(performance.now());
+  unwrapper.endStalled(performance.now(), data.stalledMs);
+}, STALL_CHECK_MS);
 const worker = new BrokerWorker({
   worker: data.worker,
   workers: data.workers,
@@ -86,7 +90,7 @@ const worker = new BrokerWorker({
   sent: transport.outputs,
   ask: (queue) => data.commands.postMessage(queue),
   onFault: (fields, message) => log.error(fields, message),
-  onNotice: (fields, message) => log.info(fields, message),
+  onNotice,
 });
 
 /** Credit tables by the other worker; one memory of its own for consumers and queues that are both here. */

@@ -3,6 +3,7 @@
  *
  * ```
  *   each turn:   what is held here: output not taken, input not whole, inboxes in memory ─► reported
+ *   each check:  half of what output or input may take is in use: who holds much of it and moves little is cut off, the dearest first
  *   over:        who publishes is read a little at a time; new connections wait, on main
  *   each check:  still over: the largest inbox here is halved until 90 % of the budget hold, this worker has no more than its part of them, or
  *                none is left; who has stalled for a second is cut off; nobody's reading rests for longer than its time
@@ -11,21 +12,37 @@
  *
  * Everything is decided from levels, at the end of each turn and at each check of a timer that always runs.
  */
-import { STALLED_WHEN_OVER_MS } from "../base/limits.ts";
+import { MEMORY_CHECK_MS, STALLED_WHEN_OVER_MS } from "../base/limits.ts";
 import type { MemoryPressure } from "../base/memory-pressure.ts";
 import { inboxesBytes } from "../session/inbox.ts";
 import type { Transport } from "../transport/transport.ts";
+import type { LateUnwrapper } from "./late-unwrapper.ts";
 import type { BrokerWorker } from "./worker.ts";
 
+export interface MemoryWatchOptions {
+  readonly worker: number;
+  readonly pressure: MemoryPressure;
+  readonly transport: Transport;
+  /** Holds WebSocket messages that are not whole. */
+  readonly unwrapper: Pick<LateUnwrapper, "heldBytes" | "endStalled" | "endSlow">;
+  readonly onNotice: (fields: object, message: string) => void;
+}
+
 export class MemoryWatch {
+  readonly #options: MemoryWatchOptions;
   readonly #worker: number;
   readonly #pressure: MemoryPressure;
   readonly #transport: Transport;
+  #checkedMs = 0;
+  #cutOffCount = 0;
+  #noticedCount = 0;
+  #noticedMs = Number.NEGATIVE_INFINITY;
 
-  constructor(worker: number, pressure: MemoryPressure, transport: Transport) {
-    this.#worker = worker;
-    this.#pressure = pressure;
-    this.#transport = transport;
+  constructor(options: MemoryWatchOptions) {
+    this.#options = options;
+    this.#worker = options.worker;
+    this.#pressure = options.pressure;
+    this.#transport = options.transport;
   }
 
   /** At the end of a turn. */
@@ -38,12 +55,25 @@ export class MemoryWatch {
   /** Now and then (MEMORY_CHECK_MS), by a monotonic clock. */
   check(nowMs: number, worker: BrokerWorker): void {
     this.#report();
-    if (this.#pressure.isOver) {
-      this.#transport.endStalled(nowMs, STALLED_WHEN_OVER_MS);
-      this.#shed(worker);
-    }
+    if (nowMs - this.#checkedMs < LATE_CHECK_MS) this.#endSlow(nowMs); // Late, nobody has been read meanwhile: that is ours.
+    this.#checkedMs = nowMs;
+    if (this.#pressure.isOver) this.#shed(worker);
     this.#transport.pausePublishers(this.#pressure.isOver);
     this.#transport.endPauses(nowMs);
+  }
+
+  #endSlow(nowMs: number): void {
+    const { unwrapper, onNotice } = this.#options;
+    this.#cutOffCount += this.#transport.endSlow(nowMs) + unwrapper.endSlow(nowMs);
+    if (this.#pressure.isOver) {
+      this.#transport.endStalled(nowMs, STALLED_WHEN_OVER_MS);
+      unwrapper.endStalled(nowMs, STALLED_WHEN_OVER_MS);
+    }
+    const count = this.#cutOffCount - this.#noticedCount;
+    if (count === 0 || nowMs - this.#noticedMs < SLOW_NOTICE_MS) return;
+    this.#noticedCount = this.#cutOffCount;
+    this.#noticedMs = nowMs;
+    onNotice({ count, total: this.#cutOffCount }, "clients that send or read too slowly were cut off: memory is tight");
   }
 
   #shed(worker: BrokerWorker): void {
@@ -51,6 +81,10 @@ export class MemoryWatch {
   }
 
   #report(): void {
-    this.#pressure.report(this.#worker, this.#transport.heldBytes + inboxesBytes());
+    this.#pressure.report(this.#worker, this.#transport.heldBytes + this.#options.unwrapper.heldBytes + inboxesBytes());
   }
 }
+
+/** A line of the log for those cut off, once in so long. */
+const SLOW_NOTICE_MS = 10_000;
+const LATE_CHECK_MS = 5 * MEMORY_CHECK_MS;

@@ -178,6 +178,46 @@ describe("packet input", () => {
     expect(reader.faults).toEqual([0x97]);
   });
 
+  test("with room, a packet may come as slowly as it likes: 100 kB at 1 kB a second", () => {
+    const { readBuffer, input, reader, read } = inputOf();
+    input.start(reader, new Uint8Array(0));
+    const packet = numberedPacket(0, 100_000);
+    for (let at = 0, nowMs = 0; at < packet.length; at += 100, nowMs += 100) {
+      read(packet.subarray(at, at + 100));
+      readBuffer.endSlow(nowMs);
+      readBuffer.endStalled(nowMs, 60_000);
+    }
+    expect([reader.faults, reader.packets.length]).toEqual([[], 1]);
+  });
+
+  test("when more than half of the budget is in use, who holds much and sends little is given up, the dearest first", () => {
+    const budget = new ReadBuffer(() => {}, 3 * 1024 * 1024);
+    const inputs = Array.from({ length: 6 }, () => inputOn(budget, 1024 * 1024));
+    const [paused, fast, little, ...tricklers] = inputs;
+    const packet = numberedPacket(0, 1_000_000);
+    for (const { input, reader } of inputs) input.start(reader, new Uint8Array(0));
+    paused!.reader.onEach = () => paused!.input.pause();
+    paused!.read(Buffer.concat([numberedPacket(1, 8), packet.subarray(0, 60_000)]));
+    little!.read(packet.subarray(0, 3_000));
+    for (const { read } of tricklers) {
+      for (let at = 0; at < 500_000; at += 50_000) read(packet.subarray(at, at + 50_000));
+    }
+    expect(budget.heldBytes).toBeGreaterThan(1.5 * 1024 * 1024);
+    let cutOff = 0;
+    let fastBytes = 0;
+    for (let nowMs = 0; nowMs <= 6_000; nowMs += 100) {
+      const each = Math.min(nowMs < 2_000 ? 5_000 : 10_000, packet.length - fastBytes);
+      fast!.read(packet.subarray(fastBytes, fastBytes + each));
+      fastBytes += each;
+      for (const { input, read } of tricklers) if (!input.isStopped) read(Buffer.of(0));
+      if (nowMs % 1_000 === 0) little!.read(Buffer.alloc(500));
+      cutOff += budget.endSlow(nowMs);
+      if (nowMs < 2_000) expect(cutOff).toBe(0); // Too early to say how fast they are.
+    }
+    expect(tricklers.map(({ reader }) => reader.faults)).toEqual([[0x97], [0x97], []]);
+    expect([cutOff, fast!.reader.faults, little!.reader.faults, paused!.reader.faults]).toEqual([2, [], [], []]);
+  });
+
   test("stopping in the middle of a read delivers nothing more", () => {
     const { readBuffer, input, reader, read } = inputOf();
     input.start(reader, new Uint8Array(0));

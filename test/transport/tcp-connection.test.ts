@@ -251,6 +251,43 @@ describe("writing", () => {
     for (const { connection } of others) expect(connection.isOpen).toBe(true);
   });
 
+  test("when more than half of the budget is in use, who reads nothing of much is cut off, who reads and who holds little is not", async () => {
+    await bench.stop();
+    bench = await Bench.start({ transport: { outputBudgetBytes: 8 * 1024 * 1024 } });
+    const [stuck, sipping, little, reading] = [
+      await bench.pair(),
+      await bench.pair(),
+      await bench.pair(),
+      await bench.pair(),
+    ];
+    const { transport } = bench;
+    const seen = collect(reading.client);
+    for (const { client, connection, recorder } of [stuck, sipping, little]) {
+      client.pause();
+      fillKernel(connection, recorder);
+    }
+    const packet = numberedPacket(1, 1_000_000);
+    write(little.connection, numberedPacket(1, 1_000));
+    transport.flush();
+    for (const nowMs of [0, 2_000, 4_000, 8_000, 16_000]) transport.endSlow(nowMs);
+    expect([stuck, sipping, little].every(({ connection }) => connection.isOpen)).toBe(true); // There is room.
+
+    for (const { connection } of [stuck, sipping]) write(connection, packet);
+    write(reading.connection, packet);
+    transport.flush();
+    await until(() => seen.byteLength() >= packet.length);
+    // Time passes for the test alone: in two seconds `sipping` takes more than a fifth of what it holds, `stuck` nothing.
+    const before = sipping.connection.bytesWritten;
+    sipping.client.resume();
+    await until(() => sipping.connection.bytesWritten > before || sipping.connection.queuedBytes === 0);
+    sipping.client.pause();
+    while (!transport.outputs.arena.isTight) write(stuck.connection, numberedPacket(1, 100_000));
+    expect(transport.endSlow(18_000)).toBe(1);
+    await until(() => stuck.recorder.closed.length > 0);
+    expect(stuck.recorder.closed).toEqual(["memory"]);
+    expect([sipping, little, reading].map(({ recorder }) => recorder.closed)).toEqual([[], [], []]);
+  });
+
   test("sessions that write only while writable never use the budget up, however many peers are stuck", async () => {
     await bench.stop();
     const outputBudgetBytes = 4 * 1024 * 1024;

@@ -245,7 +245,7 @@ describe("unwrapper", () => {
     greedy.write(frameOf(junk, 1_000_000));
     for (let count = 0; count < 8; count += 1) greedy.write(junk);
     await until(() => greedy.destroyed);
-    // Connected clients with unfinished frames: the one that goes over the budget goes.
+    // Connected clients with unfinished frames: when they go over the budget, one of them goes.
     const known = [await started.connected(), await started.connected(), await started.connected()];
     for (const { client } of known) {
       client.write(frameOf(junk, 1_100_000));
@@ -255,6 +255,47 @@ describe("unwrapper", () => {
     last.write(frameOf(junk, 1_100_000));
     for (let count = 0; count < 9; count += 1) last.write(junk);
     await until(() => [...known.map((one) => one.recorder), recorder].some(({ closed }) => closed.length === 1));
+  });
+
+  test("knows what it holds of unfinished messages: nothing behind whole ones, pings and fragments", async () => {
+    const started = await start();
+    const { client, connection } = await started.connected();
+    const ping = Buffer.concat([Buffer.of(0x89, 0x83, 0, 0, 0, 0), Buffer.from("you")]);
+    const packet = Buffer.concat([Buffer.of(0x30, 4, 0, 1), Buffer.from("ttt")]).subarray(0, 6);
+    const pieces = [...packet].map((byte, at) =>
+      Buffer.of(at === 0 ? 0x02 : at === packet.length - 1 ? 0x80 : 0, 0x81, 0, 0, 0, 0, byte),
+    );
+    client.write(Buffer.concat([ping, ...pieces.slice(0, 2), ping]));
+    await until(() => started.unwrapper.heldBytes === 2);
+    client.write(Buffer.concat([...pieces.slice(2), ping, frameOf(packet), ping]));
+    await until(() => connection.bytesRead >= 2 * packet.length && started.unwrapper.heldBytes === 0);
+    for (const nowMs of [0, 30_000, 60_000, 90_000]) {
+      started.unwrapper.endStalled(nowMs, 10_000);
+      started.unwrapper.endSlow(nowMs);
+    }
+    // A whole message and the beginning of the next in one write.
+    client.write(Buffer.concat([frameOf(packet), frameOf(Buffer.alloc(20_000), 30_000)]));
+    await until(() => started.unwrapper.heldBytes >= 20_000);
+    started.unwrapper.endStalled(100_000, 10_000);
+    expect(client.destroyed).toBe(false);
+    started.unwrapper.endStalled(110_000, 10_000);
+    await until(() => client.destroyed && started.unwrapper.heldBytes === 0);
+  });
+
+  test("when more than half of its budget is in use, cuts off who holds much and sends little", async () => {
+    const started = await start({ budgetBytes: 3_000_000 });
+    const [slow, fast] = [await started.connected(), await started.connected()];
+    const { unwrapper } = started;
+    for (const { client } of [slow, fast]) client.write(frameOf(Buffer.alloc(800_000), 1_100_000));
+    await until(() => unwrapper.heldBytes >= 1_600_000);
+    unwrapper.endSlow(0);
+    fast.client.write(Buffer.alloc(290_000));
+    slow.client.write(Buffer.of(0));
+    await until(() => unwrapper.heldBytes >= 1_890_001);
+    expect(unwrapper.endSlow(1_900)).toBe(0);
+    expect(unwrapper.endSlow(2_000)).toBe(1);
+    await until(() => slow.recorder.closed.length === 1);
+    expect(fast.recorder.closed).toEqual([]);
   });
 
   test("a foreign origin is refused, ours and none are not", async () => {
