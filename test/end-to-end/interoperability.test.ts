@@ -5,6 +5,7 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Broker } from "../harness/broker.ts";
+import { Authority, type CertificatePaths } from "../harness/certificates.ts";
 import { isMissing } from "../harness/needs.ts";
 import { run } from "../harness/process.ts";
 import { RawClient } from "../harness/raw-mqtt.ts";
@@ -13,6 +14,7 @@ import {
   compilePahoC,
   endpointOf,
   type Level,
+  listenersOf,
   type Message,
   mosquittoFlags,
   STOCK_CLIENTS,
@@ -21,48 +23,76 @@ import {
   type TransportName,
 } from "../harness/stock.ts";
 import { eventually, isFullSize } from "../harness/waiting.ts";
+import { testSeed } from "../random.ts";
 
 const LEVELS: readonly Level[] = [4, 5];
 const QUALITIES = [0, 1, 2] as const;
 const EACH = 10;
 
-/** Every client with every version that it has. */
-const pairsOf = (clients: readonly StockClient[]) =>
-  clients.flatMap((client) => LEVELS.map((level) => ({ client, level, title: `${client.name}, version ${level}` })));
+interface Case {
+  readonly client: StockClient;
+  readonly transport: TransportName;
+  readonly level: Level;
+  readonly title: string;
+}
 
-const here = STOCK_CLIENTS.filter(({ peers }) => !isMissing(...peers));
+/**
+ * What to run with so many workers. In full all; else, for the others carry the same bytes, TCP, WebSocket with several workers, and what is
+ * encrypted once for each client, in a version and with workers that the seed draws.
+ */
+function casesOf(workers: number): Case[] {
+  const isDrawn = (client: number, transport: number, level: Level): boolean =>
+    ((testSeed + client + transport) & 3) === (workers > 1 ? 2 : 0) + (level - 4);
+  return STOCK_CLIENTS.flatMap((client, clientAt) =>
+    client.transports.flatMap((transport, transportAt) =>
+      LEVELS.filter((level) => {
+        if (isFullSize || transport === "tcp") return true;
+        return TRANSPORTS[transport].isEncrypted ? isDrawn(clientAt, transportAt, level) : workers > 1;
+      }).map((level) => {
+        const title = `${client.name} over ${TRANSPORTS[transport].title}, version ${level}`;
+        return { client, transport, level, title };
+      }),
+    ),
+  ).filter(({ client: { peers } }) => !isMissing(...peers));
+}
 
-describeWorkers("stock clients", (workers) => {
-  // The others carry the same bytes: one number of workers is enough for every run.
-  const transports = (Object.keys(TRANSPORTS) as TransportName[]).filter(
-    (transport) => transport === "tcp" || workers > 1 || isFullSize,
-  );
-  describe.each(transports)("over %s", (transport) => {
-    const clients = here.filter(({ transports }) => transports.includes(transport));
+describe.skipIf(isMissing("openssl"))("with certificates", () => {
+  let authority: Authority;
+  let certificate: CertificatePaths;
+  let removePahoC: (() => Promise<void>) | undefined;
+  beforeAll(async () => {
+    authority = new Authority();
+    certificate = authority.issue("the broker");
+    if (!isMissing("pahoC", "compiler")) removePahoC = await compilePahoC();
+  });
+  afterAll(async () => {
+    authority.remove();
+    await removePahoC?.();
+  });
+
+  describeWorkers("stock clients", (workers) => {
+    const cases = casesOf(workers);
     let broker: Broker;
-    let removePahoC: (() => Promise<void>) | undefined;
     beforeAll(async () => {
-      if (clients.some(({ peers }) => peers.includes("pahoC"))) removePahoC = await compilePahoC();
-      broker = await Broker.start({ workers, settings: TRANSPORTS[transport].settings });
+      broker = await Broker.start({ workers, settings: listenersOf(certificate) });
     });
     afterAll(async () => {
       await broker.stop();
       await broker.remove();
-      await removePahoC?.();
     });
-    const endpoint = () => endpointOf(broker, transport);
+    const endpoint = (transport: TransportName) => endpointOf(broker, transport, authority.ca);
 
-    it.concurrent.each(pairsOf(clients))(
+    it.concurrent.each(cases)(
       "$title: every quality of service, retained, will",
-      async ({ client, level }) => {
+      async ({ client, transport, level }) => {
         const root = unique("interop");
         const kept: Message = { topic: `${root}/kept`, text: "kept", qos: 1, retain: true };
-        await client.publish(endpoint(), level, [kept]);
+        await client.publish(endpoint(transport), level, [kept]);
         const witness = await RawClient.connected(broker.mqttPort, unique("witness"));
         await witness.subscribe(`${root}-will`, { qos: 1 });
 
         const how = { clientId: unique("subscriber"), filter: `${root}/#`, will: `${root}-will` };
-        const subscriber = client.subscribe(endpoint(), level, how);
+        const subscriber = client.subscribe(endpoint(transport), level, how);
         expect(await subscriber.subscribed).not.toBe(true);
         await eventually("the retained message comes", () => subscriber.received.length > 0, 30_000);
         expect(subscriber.received).toEqual([kept]);
@@ -73,7 +103,7 @@ describeWorkers("stock clients", (workers) => {
             (_, at): Message => ({ topic: `${root}/${qos}`, text: `${qos}-${at}`, qos, retain: false }),
           ),
         );
-        await client.publish(endpoint(), level, messages);
+        await client.publish(endpoint(transport), level, messages);
         const expected = [kept, ...messages];
         const saying = (): string => `${expected.length} messages come, not ${JSON.stringify(subscriber.received)}`;
         await eventually(saying, () => subscriber.received.length >= expected.length, 30_000);
@@ -89,13 +119,13 @@ describeWorkers("stock clients", (workers) => {
     );
 
     it("keep their sessions across a kill of the broker", async () => {
-      const sleepers = pairsOf(clients).map((pair) => ({
-        ...pair,
+      const sleepers = cases.map((each) => ({
+        ...each,
         clientId: unique("sleeper"),
         root: unique("slept"),
       }));
-      const subscribe = ({ client, level, clientId, root }: (typeof sleepers)[number]) =>
-        client.subscribe(endpoint(), level, { clientId, filter: `${root}/#`, isLasting: true });
+      const subscribe = ({ client, transport, level, clientId, root }: (typeof sleepers)[number]) =>
+        client.subscribe(endpoint(transport), level, { clientId, filter: `${root}/#`, isLasting: true });
       const missed = (root: string): Message[] =>
         ([1, 2] as const).map((qos) => ({ topic: `${root}/${qos}`, text: `missed ${qos}`, qos, retain: false }));
 
@@ -104,7 +134,7 @@ describeWorkers("stock clients", (workers) => {
           const subscriber = subscribe(sleeper);
           expect([sleeper.title, await subscriber.subscribed]).not.toEqual([sleeper.title, true]);
           await subscriber.end();
-          await sleeper.client.publish(endpoint(), sleeper.level, missed(sleeper.root));
+          await sleeper.client.publish(endpoint(sleeper.transport), sleeper.level, missed(sleeper.root));
         }),
       );
       await broker.kill();
@@ -114,7 +144,7 @@ describeWorkers("stock clients", (workers) => {
           const subscriber = subscribe(sleeper);
           expect([sleeper.title, await subscriber.subscribed]).not.toEqual([sleeper.title, false]);
           const awake: Message = { topic: `${sleeper.root}/3`, text: "awake", qos: 2, retain: false };
-          await sleeper.client.publish(endpoint(), sleeper.level, [awake]);
+          await sleeper.client.publish(endpoint(sleeper.transport), sleeper.level, [awake]);
           const expected = [...missed(sleeper.root), awake];
           const saying = (): string => `${sleeper.title}: ${JSON.stringify(subscriber.received)}`;
           await eventually(saying, () => subscriber.received.length >= expected.length, 30_000);
@@ -124,15 +154,15 @@ describeWorkers("stock clients", (workers) => {
       );
     });
 
-    const responders = isMissing("mosquittoClients") ? [] : clients.filter(({ canRespond }) => canRespond);
-    it.concurrent.each(pairsOf(responders))("$title: answers what mosquitto_rr asks", async ({ client, level }) => {
+    const responders = isMissing("mosquittoClients") ? [] : cases.filter(({ client }) => client.canRespond);
+    it.concurrent.each(responders)("$title: answers what mosquitto_rr asks", async ({ client, transport, level }) => {
       const topic = unique("request");
       const how = { clientId: unique("responder"), filter: topic, responds: true };
-      const responder = client.subscribe(endpoint(), level, how);
+      const responder = client.subscribe(endpoint(transport), level, how);
       await responder.subscribed;
       const properties = level === 5 ? ["-D", "publish", "correlation-data", "17"] : [];
       const ask = ["-t", topic, "-e", `${topic}/response`, "-m", "what", "-q", "1", "-W", "30", ...properties];
-      const asker = endpointOf(broker, transport === "tcp" ? transport : "tcp");
+      const asker = endpoint(TRANSPORTS[transport].isEncrypted ? "tls" : "tcp"); // It has no WebSocket.
       const { code, stdout, stderr } = await run("mosquitto_rr", [...mosquittoFlags(asker, level), ...ask]);
       expect([code, stdout.trim(), stderr]).toEqual([0, "WHAT", ""]);
       await responder.end();

@@ -4,11 +4,13 @@
  *
  * A transport is a row of `TRANSPORTS`; a client names those that it has. docs/clients.md is compared with both.
  */
+import { readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { connectAsync, type IClientOptions, type MqttClient } from "mqtt";
 import type { Broker } from "./broker.ts";
+import type { CertificatePaths } from "./certificates.ts";
 import { type Peer, PYTHON } from "./needs.ts";
 import { Child, run } from "./process.ts";
 
@@ -28,20 +30,34 @@ export interface Transport {
   readonly title: string;
   readonly scheme: string;
   readonly path: string;
-  /** Settings that open its listener. */
-  readonly settings: string;
-  portOf(broker: Broker): number;
+  readonly isEncrypted: boolean;
+  /** The listener's name. */
+  readonly listener: string;
 }
 
 export const TRANSPORTS = {
-  tcp: { title: "TCP", scheme: "mqtt", path: "", settings: "", portOf: (broker) => broker.mqttPort },
-  ws: { title: "WebSocket", scheme: "ws", path: "/mqtt", settings: "", portOf: (broker) => broker.wsPort },
+  tcp: { title: "TCP", scheme: "mqtt", path: "", isEncrypted: false, listener: "mqtt" },
+  tls: { title: "TLS", scheme: "mqtts", path: "", isEncrypted: true, listener: "tls" },
+  ws: { title: "WebSocket", scheme: "ws", path: "/mqtt", isEncrypted: false, listener: "ws" },
+  wss: { title: "secure WebSocket", scheme: "wss", path: "/mqtt", isEncrypted: true, listener: "wss" },
 } satisfies Record<string, Transport>;
 
-export const endpointOf = (broker: Broker, transport: TransportName, ca?: string): Endpoint => ({
+export const TRANSPORT_NAMES = Object.keys(TRANSPORTS) as TransportName[];
+
+/** Settings that open a listener for each transport. */
+export function listenersOf({ cert, key }: CertificatePaths): string {
+  const each = TRANSPORT_NAMES.map((name) => {
+    const tls = TRANSPORTS[name].isEncrypted ? `, tls: {cert: ${cert}, key: ${key}}` : "";
+    return `  - {type: ${name}, port: 0${tls}}`;
+  });
+  return `listeners:\n${each.join("\n")}\n`;
+}
+
+/** `ca`: the file of the certificate to trust. */
+export const endpointOf = (broker: Broker, transport: TransportName, ca: string): Endpoint => ({
   transport,
-  port: TRANSPORTS[transport].portOf(broker),
-  ca,
+  port: broker.ports[TRANSPORTS[transport].listener]!,
+  ca: TRANSPORTS[transport].isEncrypted ? ca : undefined,
 });
 
 export interface Message {
@@ -137,7 +153,7 @@ function programClient(
   return {
     name,
     peers,
-    transports: ["tcp", "ws"],
+    transports: TRANSPORT_NAMES,
     isOrdered: true,
     canRespond: true,
     publish: async (to, level, messages) => {
@@ -182,7 +198,7 @@ function compiledProgram(): readonly [string] {
 const mosquitto: StockClient = {
   name: "mosquitto_pub, mosquitto_sub",
   peers: ["mosquittoClients"],
-  transports: ["tcp"],
+  transports: ["tcp", "tls"],
   isOrdered: false,
   canRespond: false,
   publish: async (to, level, messages) => {
@@ -216,14 +232,14 @@ export const mosquittoFlags = ({ port, ca }: Endpoint, level: Level): string[] =
 ];
 
 function mqttJsOptions(to: Endpoint, level: Level, options: IClientOptions): IClientOptions {
-  const trust = to.ca === undefined ? {} : { ca: to.ca };
+  const trust = to.ca === undefined ? {} : { ca: readFileSync(to.ca) };
   return { protocolVersion: level, reconnectPeriod: 0, connectTimeout: SUBSCRIBED_MS_MAX, ...trust, ...options };
 }
 
 const mqttJs: StockClient = {
   name: "MQTT.js",
   peers: [],
-  transports: ["tcp", "ws"],
+  transports: TRANSPORT_NAMES,
   isOrdered: true,
   canRespond: true,
   publish: async (to, level, messages) => {
@@ -276,7 +292,7 @@ async function openMqttJs(to: Endpoint, level: Level, how: Subscribing, received
   return { client, isPresent };
 }
 
-const PAHO_SCHEMES: Readonly<Record<TransportName, string>> = { tcp: "tcp", ws: "ws" };
+const PAHO_SCHEMES: Readonly<Record<TransportName, string>> = { tcp: "tcp", tls: "ssl", ws: "ws", wss: "wss" };
 
 export const STOCK_CLIENTS: readonly StockClient[] = [
   programClient("Paho C", ["pahoC", "compiler"], compiledProgram, (to) => urlOf(to, PAHO_SCHEMES[to.transport])),
