@@ -160,6 +160,7 @@ class CountingLog implements PartitionLog {
   gatheringBytes = 0;
   gatheringRecords = 0;
   isCommitting = false;
+  readonly isGathering = false;
   message!: Region;
   #index = 0;
 

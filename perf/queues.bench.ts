@@ -194,6 +194,7 @@ class CountingLog implements PartitionLog {
   readonly gatheringBytes = 0;
   gatheringRecords = 0;
   readonly isCommitting = false;
+  readonly isGathering = false;
   #events: LogEvents | undefined;
 
   tellTo(events: LogEvents): this {

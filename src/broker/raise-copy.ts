@@ -202,7 +202,9 @@ class Departure {
     const staged = this.#staged.get(to) ?? log.stage(region, offset, totalBytes(region, offset));
     if (staged === NO_ROOM) return NO_ROOM;
     this.#staged.set(to, staged);
-    return log.add(target, staged, records.flagsAt(index), records.expiresAtMsAt(index), 0, 0);
+    const high = records.keyHashHighAt(index); // Of an adopted record: where it comes from, see worker/provenance.ts.
+    const low = records.keyHashLowAt(index);
+    return log.add(target, staged, records.flagsAt(index), records.expiresAtMsAt(index), high, low);
   }
 
   /** What is in flight without a message (PUBREL is owed) stands for no position; see `Outgoing`. */

@@ -21,7 +21,7 @@
  * - A QoS 2 identifier says who has its message in a form that is true under either number (worker/inbound-record.ts): it is
  *   copied to wherever that may be asked and never swept; its end removes it from every partition.
  *
- * Memory: the records of the sessions that move, and 22 bytes for each of their messages: less than the workers take for them
+ * Memory: the records of the sessions that move, and 30 bytes for each of their messages: less than the workers take for them
  * afterwards. Messages pass through batch by batch.
  */
 import { RAISE_BATCH_BYTES, RAISE_RETAINED_BYTES, RAISE_SETTLED_RECORDS } from "../base/limits.ts";

@@ -18,6 +18,8 @@
  * | JOIN | member's worker → shared subscription's worker | a session has this shared subscription |
  * | JOINED | that worker → member's worker | it is routed to |
  * | LEAVE | member's worker → shared subscription's worker | the session has it no more |
+ * | ADOPTED | member's worker → shared subscription's worker | its sessions have taken over what it settled before this: say when that is on disk |
+ * | FORGOTTEN | that worker → member's worker | it is |
  * | CHUNK | any | a part of a frame too large for one record |
  */
 import type { Region } from "../base/region.ts";
@@ -36,7 +38,9 @@ export const RELEASE = 11;
 export const JOIN = 12;
 export const JOINED = 13;
 export const LEAVE = 14;
-export const CHUNK = 15;
+export const ADOPTED = 15;
+export const FORGOTTEN = 16;
+export const CHUNK = 17;
 
 /**
  * PUBLISH: `origin u32 · sequence u32 · flags u32 · packet identifier u32 · message`.
@@ -163,6 +167,16 @@ export interface JoinedBody {
 export interface LeaveBody {
   readonly filter: string;
   readonly clientId: string;
+}
+
+/** ADOPTED: of shared subscriptions in this partition. Answered by FORGOTTEN with the same token. */
+export interface AdoptedBody {
+  readonly partition: number;
+  readonly token: number;
+}
+
+export interface ForgottenBody {
+  readonly token: number;
 }
 
 /** What a worker has for a filter: nothing, only what dies with its connection, something that is stored. */

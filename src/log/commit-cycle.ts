@@ -102,7 +102,7 @@ export class CommitCycle {
       return;
     }
     if (settlements === "mayWait" && this.#hasOnlySettlements) this.#wait();
-    else if (this.#hasWork || this.#parts.rewriter.isDue) this.#begin();
+    else if (this.hasWork || this.#parts.rewriter.isDue) this.#begin();
     else if (this.#arena.records === 0) this.#arena.reset(this.#arena.batch); // Staged for nobody.
   }
 
@@ -126,7 +126,7 @@ export class CommitCycle {
     this.#isClosed = true;
     if (this.#commit !== undefined) await this.#ended();
     const failedBefore = this.counters.failedCommits;
-    while (this.#commit !== undefined || (this.#hasWork && this.counters.failedCommits === failedBefore)) {
+    while (this.#commit !== undefined || (this.hasWork && this.counters.failedCommits === failedBefore)) {
       if (this.#commit === undefined) this.#begin();
       await this.#ended();
     }
@@ -140,7 +140,7 @@ export class CommitCycle {
   }
 
   /** Whether a commit has anything to say; rewrites alone are no reason. */
-  get #hasWork(): boolean {
+  get hasWork(): boolean {
     return this.#arena.records > 0 || !this.#parts.pending.isEmpty || this.#parts.damage.hasAside;
   }
 
@@ -158,7 +158,7 @@ export class CommitCycle {
 
   readonly #onWaited = (): void => {
     this.#isWaiting = false;
-    if (!this.#isClosed && this.#commit === undefined && !this.#isPausing && this.#hasWork) this.#begin();
+    if (!this.#isClosed && this.#commit === undefined && !this.#isPausing && this.hasWork) this.#begin();
   };
 
   /** Seals the gathering batch and starts its commit; that of a probe may be empty. */
@@ -286,7 +286,7 @@ export class CommitCycle {
     }
     // What makes room goes alone, without waiting for records that may not fit either.
     const isAlone = commit.image !== undefined && this.#commit === undefined && this.#arena.records === 0;
-    if (isAlone && fault.kind === "disk_full" && this.#hasWork) this.#begin();
+    if (isAlone && fault.kind === "disk_full" && this.hasWork) this.#begin();
     this.#rest();
   }
 
@@ -294,7 +294,7 @@ export class CommitCycle {
   #next(): void {
     if (this.#isClosed || this.#isPausing) return;
     const isRetry = this.#retryMs > 0;
-    if (!this.#hasWork ? !this.#parts.rewriter.isDue : this.#wanted === undefined && !isRetry) return;
+    if (!this.hasWork ? !this.#parts.rewriter.isDue : this.#wanted === undefined && !isRetry) return;
     if (this.#wanted === "mayWait" && !isRetry && this.#hasOnlySettlements) this.#wait();
     else this.#begin();
   }

@@ -138,6 +138,8 @@ export interface PartitionLog {
   readonly gatheringBytes: number;
   readonly gatheringRecords: number;
   readonly isCommitting: boolean;
+  /** Whether there is anything that the next commit would carry: records, settlements, keyed values. */
+  readonly isGathering: boolean;
   /** Records on disk that are not settled, and the bytes of the values that hold them; settled ones beside them still count there. */
   readonly storedRecords: number;
   readonly storedBytes: number;

@@ -120,6 +120,10 @@ class LmdbPartitionLog implements PartitionLog {
     return this.#cycle.isCommitting;
   }
 
+  get isGathering(): boolean {
+    return this.#cycle.hasWork;
+  }
+
   get hasDamage(): boolean {
     return this.#damage.isKnown;
   }

@@ -13,7 +13,7 @@ import { type AcceptOutcome, accept } from "./accept.ts";
 import { HELD, IN_FLIGHT, LEAVING, NO_SLOT, PARKED } from "./aside-state.ts";
 import { committed, failed, seal } from "./commit.ts";
 import type { QueueRecord } from "./definition.ts";
-import { oldestWaiting } from "./depart.ts";
+import { oldestWaiting, removeWaiting } from "./depart.ts";
 import { earliestExpiryMs, sweepAll, sweepStep } from "./expire.ts";
 import {
   handOut,
@@ -170,6 +170,11 @@ export class Queue {
 
   settle(holder: number, position: Position, isAccepted: boolean, nowMs: number): SettleResult {
     return settle(this.#state, holder, position, isAccepted, nowMs);
+  }
+
+  /** A message that waits is done with: somebody has it since before the start. */
+  forget(position: Position): void {
+    removeWaiting(this.#state, position, ACKNOWLEDGED);
   }
 
   /** Everything a holder has is available again, before what is newer; its number is free as soon as it is idle. */

@@ -44,6 +44,13 @@ export function onPubrec(session: Session, attendance: Attendance, packetId: num
   }
   const owner = outgoing.ownerOf(packetId);
   const position = outgoing.positionOf(packetId);
+  if (owner === FROM_INBOX && position !== IN_MEMORY) {
+    const again = (): void => {
+      const isSame = session.attendance === attendance && outgoing.stateOf(packetId) === SENT_QOS2;
+      if (isSame && outgoing.positionOf(packetId) === position) onPubrec(session, attendance, packetId, reasonCode);
+    };
+    if (session.store?.whenForgotten(position, again) === true) return; // After a crash it must be known who has it.
+  }
   if (owner !== FROM_INBOX)
     host.settle(owner, position, true); // [MQTT-4.8.2-6]: also when it refuses it.
   else if (position !== IN_MEMORY) session.store?.settle(position); // The client has it: from here on it is never sent again.

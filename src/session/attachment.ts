@@ -34,6 +34,10 @@ export class Attachment {
   unsettled = 0;
   /** Unsubscribed: it takes nothing more and ends with its last delivery. */
   isDraining = false;
+  /** Of a shared subscription: messages that its session is taking over. */
+  adopting = 0;
+  /** Gone, and ends when it is known what became of those. */
+  isLeaving = false;
   readonly held: Held[] = [];
   /** QoS 0: positions written, with the connection's mark behind which each is taken. */
   readonly written: { position: number; mark: number }[] = [];

@@ -64,8 +64,7 @@ export function sendClaimed(session: Session, attendance: Attendance, packetId: 
   }
   if (session.rights !== undefined && !mayBeGiven(session, found.region, found.offset)) {
     host.counters.deniedDeliveries += 1;
-    if (position !== IN_MEMORY) session.store?.settle(position);
-    giveUp(session, packetId);
+    drop(session, packetId, position);
     return;
   }
   const state = outgoing.stateOf(packetId);
@@ -74,13 +73,26 @@ export function sendClaimed(session: Session, attendance: Attendance, packetId: 
   const identifiers = identifiersOf(session, found.region, found.offset, flags, position, Number.POSITIVE_INFINITY);
   if (!fits(attendance, found.region, found.offset, qos, identifiers, host.nowMs())) {
     host.counters.droppedTooLarge += 1;
-    if (position !== IN_MEMORY) session.store?.settle(position);
-    giveUp(session, packetId);
+    drop(session, packetId, position);
     return;
   }
   const withRetain = (flags & DELIVERY_RETAIN) !== 0;
   send(session, attendance, found.region, found.offset, qos, withRetain, isDup, packetId, identifiers);
   if (state === CLAIMED) outgoing.advance(packetId, SENT_QOS2);
+}
+
+/** A delivery that its client is not given, or not again: message and identifier go together. */
+function drop(session: Session, packetId: number, position: number): void {
+  const { outgoing, store } = session;
+  const again = (): void => {
+    const isSame = session.isDurable && outgoing.isExactlyOnce(packetId) && outgoing.positionOf(packetId) === position;
+    if (isSame) drop(session, packetId, position);
+  };
+  if (position !== IN_MEMORY) {
+    if (store?.whenForgotten(position, again) === true) return;
+    store?.settle(position);
+  }
+  giveUp(session, packetId);
 }
 
 /** PUBREC came: the message is the client's. PUBREL is sent when that is on disk. */

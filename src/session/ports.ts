@@ -50,6 +50,11 @@ export interface StoredMessage {
 export interface SessionStore {
   settle(position: number): void;
   read(position: number, into: StoredMessage): "found" | "gone" | "damaged";
+  /**
+   * A record that a shared subscription may still have on disk, too, must not be completed with the client: `done` when it has not, in place of
+   * an earlier `done`. False: it is the session's alone, now.
+   */
+  whenForgotten(position: number, done: () => void): boolean;
 }
 
 export interface SessionLimits {

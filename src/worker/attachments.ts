@@ -108,6 +108,12 @@ export class Attachments {
     if (attachment.isDraining && attachment.unsettled === 0) this.detach(attachment);
   }
 
+  /** One that was being taken over is decided. */
+  endAdoption(attachment: Attachment): void {
+    attachment.adopting -= 1;
+    if (attachment.isLeaving && attachment.adopting === 0) this.#release(attachment, true);
+  }
+
   pause(attachment: Attachment, reason: "session_window_full" | "socket_full" | null): void {
     if (!attachment.isBound) return;
     const value = reason === null ? NOT_PAUSED : reason === "socket_full" ? SOCKET_FULL : SESSION_WINDOW_FULL;
@@ -197,6 +203,10 @@ export class Attachments {
   /** Gives up the slot; `tells` the queue's worker unless the queue is gone. */
   #release(attachment: Attachment, tells: boolean): void {
     if (!attachment.isBound) return;
+    if (attachment.adopting > 0) {
+      this.#leaveLater(attachment);
+      return;
+    }
     if (tells) this.#send(attachment, true);
     const { worker, slot } = attachment;
     this.#slots[worker]!.close(slot);
@@ -208,6 +218,16 @@ export class Attachments {
     if (next === undefined) return;
     this.#waiting[worker]!.delete(next);
     this.#attachWaiting(next);
+  }
+
+  /** What its session is taking over must not go to others before that is off the disk again; its successor does not wait. */
+  #leaveLater(attachment: Attachment): void {
+    const { subscription } = attachment;
+    attachment.isLeaving = true;
+    if (subscription.attachment === attachment) subscription.attachment = new Attachment(subscription, attachment.qos);
+    if (!attachment.isDraining) this.#send(attachment, false);
+    attachment.isDraining = true;
+    for (const { position } of attachment.held.splice(0)) this.settle(attachment, position, false, false);
   }
 
   #send(attachment: Attachment, gone: boolean): void {

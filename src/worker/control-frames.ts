@@ -1,9 +1,13 @@
 /** What a worker does with the rare frames of another, whose bodies are structured values; see frame/kinds.ts. */
 import {
+  ADOPTED,
+  type AdoptedBody,
   ATTACH,
   type AttachBody,
   DETACH,
   type DetachBody,
+  FORGOTTEN,
+  type ForgottenBody,
   JOIN,
   JOINED,
   type JoinBody,
@@ -80,6 +84,15 @@ export class ControlFrames {
         break;
       case LEAVE:
         shares.leave(body as LeaveBody);
+        break;
+      case ADOPTED: {
+        const { partition, token } = body as AdoptedBody;
+        const answer: ForgottenBody = { token };
+        shares.whenForgotten(partition, () => partners[from]!.control(FORGOTTEN, answer));
+        break;
+      }
+      case FORGOTTEN:
+        members.adoption.onForgotten((body as ForgottenBody).token);
         break;
       case RECALL:
         retained.onRecall(from, body as RecallBody);

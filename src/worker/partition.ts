@@ -17,7 +17,9 @@ import {
 } from "../log/contract.ts";
 import { openPartitionLog } from "../log/partition-log.ts";
 import { PartitionQueues } from "../queue/partition-queues.ts";
+import type { SessionStore, StoredMessage } from "../session/ports.ts";
 import type { Session } from "../session/session.ts";
+import { AdoptedRecords } from "./adopted.ts";
 import { BatchCompany, type CommitOutcome } from "./batch-company.ts";
 import type { PartitionHealth } from "./commands.ts";
 import { decodeShares, encodeShares, type Share } from "./inbound-record.ts";
@@ -50,7 +52,7 @@ export interface InboundIdentifier {
   company: BatchCompany | undefined;
 }
 
-export class Partition {
+export class Partition implements SessionStore {
   readonly number: number;
   readonly log: PartitionLog;
   readonly queues: PartitionQueues;
@@ -58,6 +60,8 @@ export class Partition {
   readonly sessions = new Map<number, Session>();
   /** What lies here now, as QoS 2 identifiers say it. */
   readonly share: Share;
+  /** Of the sessions' records. */
+  readonly adopted = new AdoptedRecords();
   /** QoS 2 identifiers received with a message and not yet released: keys of table "inbound". */
   readonly inbound = new Map<string, InboundIdentifier>();
   /** Identifiers that were released and may still be on disk, with the batch that removes them. */
@@ -125,6 +129,26 @@ export class Partition {
   get health(): PartitionHealth {
     const { number: partition } = this;
     return { partition, fault: this.#fault, damage: this.#damageCount, damagedRecords: this.#damagedRecords };
+  }
+
+  /** A session's record is done with. */
+  settle(position: number): void {
+    if (this.adopted.isEmpty || !this.adopted.end(position)) this.log.settle(position);
+  }
+
+  read(position: number, into: StoredMessage): "found" | "gone" | "damaged" {
+    return this.log.read(position, into);
+  }
+
+  whenForgotten(position: number, done: () => void): boolean {
+    return !this.adopted.isEmpty && this.adopted.whenForgotten(position, done);
+  }
+
+  /** All that this partition was given until now is on disk; `done` at once when it is. */
+  whenStored(done: () => void): void {
+    const company = this.log.isGathering ? this.#gathering : this.#sealed.at(-1);
+    if (company === undefined) done();
+    else company.afterCommit((outcome) => (outcome === "stored" ? done() : this.whenStored(done)));
   }
 
   /** A number for a new session or queue. */

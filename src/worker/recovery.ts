@@ -14,6 +14,7 @@ import { RELEASED, SENT_QOS2 } from "../session/outgoing.ts";
 import { FROM_INBOX, type Session } from "../session/session.ts";
 import { Subscription } from "../session/subscription.ts";
 import type { Partition } from "./partition.ts";
+import { provenanceOf } from "./provenance.ts";
 import type { SessionDesk } from "./session-desk.ts";
 import {
   decodeOutbound,
@@ -22,6 +23,7 @@ import {
   parsePacketKey,
   type SessionRecord,
 } from "./session-record.ts";
+import type { ShareAdoption } from "./share-adoption.ts";
 
 export interface RecoveryParts {
   readonly desk: SessionDesk;
@@ -29,6 +31,7 @@ export interface RecoveryParts {
   readonly openShare: (record: QueueRecord) => void;
   /** A session's subscription is routed again; queue subscriptions wait for the client. */
   readonly route: (subscription: Subscription) => void;
+  readonly adoption: ShareAdoption;
   readonly nowMs: number;
   readonly random: () => number;
 }
@@ -57,7 +60,7 @@ export function recoverPartition(partition: Partition, parts: RecoveryParts): Qu
 
   const inFlight = restoreInFlight(partition, records, parts.desk);
   const nobodys: number[] = [];
-  partition.queues.recover((record) => recoverRecord(partition, record, inFlight, nobodys));
+  partition.queues.recover((record) => recoverRecord(partition, record, inFlight, nobodys, parts.adoption));
   // Not while the log is being read; and not when damage may have taken the definition that says whose they are.
   if (!partition.log.hasDamage) for (const position of nobodys) partition.log.settle(position);
   return queues;
@@ -69,7 +72,7 @@ function restoreSession(partition: Partition, record: SessionRecord, parts: Reco
   const lastPacketId = isKnown ? record.lastPacketId : 1 + Math.floor(parts.random() * 65_535);
   const session = parts.desk.restore(record.clientId, lastPacketId);
   session.target = record.target;
-  session.store = partition.log;
+  session.store = partition;
   session.expiryS = record.expiryS ?? Number.POSITIVE_INFINITY;
   // Who was connected when the broker ended has been away since then at the latest.
   session.awaySinceMs = record.awaySinceMs === 0 ? parts.nowMs : record.awaySinceMs;
@@ -123,10 +126,13 @@ function recoverRecord(
   record: RecordSummary,
   inFlight: ReadonlySet<number>,
   nobodys: number[],
+  adoption: ShareAdoption,
 ): void {
   const { position, target, messageBytes, flags } = record;
   const session = partition.sessions.get(target);
   partition.noteTarget(target);
-  if (session === undefined) nobodys.push(position);
-  else if (!inFlight.has(position)) session.inbox.push(position, messageBytes, flags);
+  const from = provenanceOf(record);
+  if (from !== undefined) adoption.restore(partition, position, from, session === undefined);
+  else if (session === undefined) nobodys.push(position);
+  if (session !== undefined && !inFlight.has(position)) session.inbox.push(position, messageBytes, flags);
 }

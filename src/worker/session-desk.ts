@@ -29,7 +29,6 @@ import type { RetainedMessages } from "./retained-messages.ts";
 import type { RouteAnnouncer } from "./route-announcer.ts";
 import { parsePacketKey } from "./session-record.ts";
 import { SessionTimers } from "./session-timers.ts";
-import { tryAdopt } from "./share-adoption.ts";
 import type { ShareMembers } from "./share-members.ts";
 import { StoredSessions } from "./stored-sessions.ts";
 import type { WantedQueues } from "./wanted-queues.ts";
@@ -239,9 +238,11 @@ export class SessionDesk implements SessionHost {
   }
 
   tryAdopt(attachment: Attachment, position: number, message: Region, offset: number, isRetain: boolean): boolean {
-    const { session } = attachment.subscription;
-    const home = this.#parts.partitions.get(session.homePartition)!;
-    return tryAdopt(home, this.#parts.attachments, attachment, position, message, offset, isRetain);
+    const { partitions, attachments, members } = this.#parts;
+    const { session, filter } = attachment.subscription;
+    const from = { partition: members.partitionOf(filter), position };
+    const home = partitions.get(session.homePartition)!;
+    return members.adoption.tryAdopt(home, attachments, attachment, from, message, offset, isRetain);
   }
 
   decline(attachment: Attachment, position: number): void {

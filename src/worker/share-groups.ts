@@ -82,6 +82,23 @@ export class ShareGroups {
     this.#parts.wake();
   }
 
+  /** Messages that sessions have taken over before the start: nobody else is given them. */
+  forget(partition: number, positions: readonly number[]): void {
+    const home = this.#parts.partitions.get(partition);
+    if (home === undefined) return; // Another worker's.
+    const groups = [...this.#groups.values()].filter((group) => group.partition === home && group.hasStored);
+    for (const position of positions) {
+      for (const { queue } of groups) if (!queue.isEmpty) queue.forget(position);
+      home.log.settle(position); // Also when its queue was about to drop it.
+    }
+  }
+
+  /** `done` when everything settled in a partition before this is on disk. */
+  whenForgotten(partition: number, done: () => void): void {
+    this.#parts.partitions.get(partition)!.whenStored(done);
+    this.#parts.wake();
+  }
+
   dispatcherOf(filter: string): AnyDispatcher | undefined {
     return this.#groups.get(filter)?.dispatcher;
   }

@@ -5,8 +5,10 @@ import { homePartitionOf } from "../base/hash.ts";
 import { JOIN, type JoinBody, LEAVE, type LeaveBody, type ShareMember } from "../frame/kinds.ts";
 import type { Subscription } from "../session/subscription.ts";
 import type { Partner } from "./partner.ts";
+import { ShareAdoption } from "./share-adoption.ts";
 
 export class ShareMembers {
+  readonly adoption: ShareAdoption;
   readonly #partners: readonly Partner[];
   readonly #partitionCount: number;
   /** Where a start has found stored messages: another number of partitions would have put them elsewhere. */
@@ -16,6 +18,7 @@ export class ShareMembers {
 
   constructor(partners: readonly Partner[], partitionCount: number) {
     this.#partners = partners;
+    this.adoption = new ShareAdoption(partners);
     this.#partitionCount = partitionCount;
   }
 

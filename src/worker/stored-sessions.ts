@@ -3,7 +3,6 @@
  * ended is forgotten with one batch; the messages that waited for it are nobody's from then on, and go in steps.
  */
 import { ENDED_MESSAGES_PER_TURN } from "../base/limits.ts";
-import type { PartitionLog } from "../log/contract.ts";
 import { IN_MEMORY, type Inbox } from "../session/inbox.ts";
 import { SENT_QOS1 } from "../session/outgoing.ts";
 import { FROM_INBOX, type Session } from "../session/session.ts";
@@ -13,8 +12,8 @@ import { encodeOutbound, encodeSession, packetKeyOf } from "./session-record.ts"
 
 export class StoredSessions {
   readonly #partitions: ReadonlyMap<number, Partition>;
-  /** Of sessions that have ended, with the log they are in. */
-  readonly #inboxes: { readonly inbox: Inbox; readonly log: PartitionLog }[] = [];
+  /** Of sessions that have ended, with the partition they are in. */
+  readonly #inboxes: { readonly inbox: Inbox; readonly partition: Partition }[] = [];
 
   constructor(partitions: ReadonlyMap<number, Partition>) {
     this.#partitions = partitions;
@@ -28,7 +27,7 @@ export class StoredSessions {
   takeIn(session: Session): void {
     const partition = this.#homeOf(session);
     session.target = partition.takeTarget();
-    session.store = partition.log;
+    session.store = partition;
     partition.sessions.set(session.target, session);
   }
 
@@ -78,10 +77,10 @@ export class StoredSessions {
   remove(session: Session): Partition {
     const partition = this.#homeOf(session);
     const { outgoing } = session;
-    this.#inboxes.push({ inbox: session.inbox, log: partition.log });
+    this.#inboxes.push({ inbox: session.inbox, partition });
     for (const packetId of outgoing.inOrder()) {
       const position = outgoing.positionOf(packetId);
-      if (outgoing.ownerOf(packetId) === FROM_INBOX && position !== IN_MEMORY) partition.log.settle(position);
+      if (outgoing.ownerOf(packetId) === FROM_INBOX && position !== IN_MEMORY) partition.settle(position);
       if (outgoing.isExactlyOnce(packetId)) this.forgetOutbound(session, packetId);
     }
     partition.put("sessions", session.clientId, undefined);
@@ -94,7 +93,7 @@ export class StoredSessions {
   removeSome(): boolean {
     let left = ENDED_MESSAGES_PER_TURN;
     for (let first = this.#inboxes[0]; first !== undefined && left > 0; left -= 1) {
-      const { inbox, log } = first;
+      const { inbox, partition } = first;
       if (inbox.length === 0) {
         this.#inboxes.shift();
         first = this.#inboxes[0];
@@ -102,7 +101,7 @@ export class StoredSessions {
       }
       const position = inbox.headPosition;
       inbox.shift();
-      if (position !== IN_MEMORY) log.settle(position);
+      if (position !== IN_MEMORY) partition.settle(position);
     }
     return this.#inboxes.length > 0;
   }

@@ -30,10 +30,12 @@ export interface Recovered {
   readonly shares: FoundShares;
 }
 
-/** What one worker found of shared subscriptions: their members, and where stored messages of some lie. */
+/** What one worker found of shared subscriptions: their members, where stored messages of some lie, and which of those it has. */
 export interface FoundShares {
   readonly members: readonly ShareMember[];
   readonly homes: readonly (readonly [filter: string, partition: number])[];
+  /** What its sessions have taken over: where it lay, or lies. */
+  readonly adopted: readonly (readonly [partition: number, positions: readonly number[]])[];
 }
 
 export interface WorkerStartParts {
@@ -70,6 +72,7 @@ export class WorkerStart {
           homes.push([record.definition.name, record.partition]);
         },
         route: (subscription) => this.#restoreRoute(subscription, members),
+        adoption: this.#parts.members.adoption,
         nowMs,
         random,
       });
@@ -77,7 +80,8 @@ export class WorkerStart {
       retained.recover(partition);
     }
     const inbound = [...partitions.values()].flatMap((partition) => [...partition.inbound.keys()]);
-    return { queues, routes: announcer.start(), inbound, shares: { members, homes } };
+    const adopted = this.#parts.members.adoption.found;
+    return { queues, routes: announcer.start(), inbound, shares: { members, homes, adopted } };
   }
 
   #restoreRoute(subscription: Subscription, members: ShareMember[]): void {
@@ -117,6 +121,7 @@ export class WorkerStart {
         if (partitions.has(partition)) groups.join(member, partition, () => {});
       }
     }
+    for (const { adopted } of shares) for (const [partition, positions] of adopted) groups.forget(partition, positions);
     groups.endAbandoned();
   }
 }

@@ -245,6 +245,7 @@ export class BrokerWorker implements PartnerHandler {
   /** Every worker routes to every queue: clients may come, and wills be published. */
   serve(): void {
     this.desk.watchFound();
+    this.#members.adoption.begin();
     this.wake();
   }
 
@@ -329,6 +330,7 @@ export class BrokerWorker implements PartnerHandler {
     this.#shares.endTurn(nowMs);
     if (this.#retained.turn()) isBusy = true;
     if (this.desk.removeSome()) isBusy = true;
+    this.#members.adoption.ask();
     for (const { log, queues } of this.partitions.values()) {
       if (queues.removeSome(PURGE_MESSAGES_PER_TURN)) isBusy = true;
       log.flush("mayWait");

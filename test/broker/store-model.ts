@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { homePartitionOf } from "../../src/base/hash.ts";
 import type { Region } from "../../src/base/region.ts";
 import { decodeStructured, encodeStructured } from "../../src/base/structured.ts";
-import { NO_ROOM, type PartitionLog } from "../../src/log/contract.ts";
+import { NO_ROOM, type PartitionLog, type RecordSummary } from "../../src/log/contract.ts";
 import { openPartitionLog } from "../../src/log/partition-log.ts";
 import { openStore, partitionDirectoryOf, readStoreDescriptor } from "../../src/log/partitions.ts";
 import {
@@ -19,7 +19,7 @@ import { commit, MERGE_ALL, messageOf, Recorder, readMessage } from "../log/mess
 export interface SessionModel {
   /** The record without what belongs to a partition. */
   readonly record: string;
-  /** Waiting and in flight, in order: bytes, flags, expiry. */
+  /** Waiting and in flight, in order: bytes, flags, expiry, and where they come from. */
   readonly messages: readonly string[];
   /** Packet identifier, state, and which of `messages` it stands for; -1 = none. */
   readonly inFlight: readonly (readonly [number, number, number])[];
@@ -99,7 +99,8 @@ async function fill(
     }
     for (const target of targets) {
       const flags = Math.floor(random() * 8);
-      const position = log.add(target, staged, flags, random() < 0.5 ? 0 : 1e12 + flags, 0, 0);
+      const [high, low] = random() < 0.7 ? [0, 0] : [Math.floor(random() * 2 ** 32), Math.floor(random() * 2 ** 32)];
+      const position = log.add(target, staged, flags, random() < 0.5 ? 0 : 1e12 + flags, high, low);
       const own = positions.get(target);
       if (own === undefined) positions.set(target, [position]);
       else own.push(position);
@@ -216,13 +217,15 @@ export async function readStore(directory: string): Promise<{ partitions: number
       const { state, flags, position } = decodeOutbound(bytes);
       outbound.set(clientId, [...(outbound.get(clientId) ?? []), [packetId, state, flags, position]]);
     });
-    const live: { position: number; target: number; flags: number; expiresAtMs: number }[] = [];
-    log.recover(({ position, target, flags, expiresAtMs }) => live.push({ position, target, flags, expiresAtMs }));
-    for (const { position, target, flags, expiresAtMs } of live) {
+    const live: RecordSummary[] = [];
+    log.recover((record) => live.push({ ...record }));
+    for (const { position, target, flags, expiresAtMs, keyHashHigh, keyHashLow } of live) {
       const of = owners.get(target);
       if (of === undefined) throw new Error(`a record of nobody in partition ${number}: target ${target}`);
       of.positions.push(position);
-      of.messages.push(`${digest(readMessage(log, position) as Buffer)} ${flags} ${expiresAtMs}`);
+      of.messages.push(
+        `${digest(readMessage(log, position) as Buffer)} ${flags} ${expiresAtMs} ${keyHashHigh} ${keyHashLow}`,
+      );
     }
     const isLive = new Set(live.map(({ position }) => position));
     for (const [clientId, { target: _target, inFlight, ...record }, { positions, messages }] of found) {

@@ -52,6 +52,23 @@ export function contractSuite(name: string, open: OpenLog): void {
       expect(readMessage(log, position)).toEqual(message.bytes);
     });
 
+    it("says whether the next commit has anything to carry: records, settlements, values", async () => {
+      expect(log.isGathering).toBe(false);
+      const [position] = append(log, messageOf(1)) as [number];
+      expect(log.isGathering).toBe(true);
+      log.flush();
+      expect([log.isCommitting, log.isGathering]).toEqual([true, false]);
+      log.settle(position); // Of the batch under way: the next one carries it.
+      expect(log.isGathering).toBe(true);
+      await commit(log, events);
+      await events.outcomeOf(log.gathering - 1);
+      expect(log.isGathering).toBe(false);
+      log.put("meta", "key", Buffer.from("value"));
+      expect(log.isGathering).toBe(true);
+      await commit(log, events);
+      expect(log.isGathering).toBe(false);
+    });
+
     it("stores a message once for all its targets, and settles each by itself", async () => {
       const message = messageOf(2, 100_000);
       const before = log.gatheringBytes;

@@ -81,6 +81,10 @@ export class MemoryLog implements PartitionLog {
     return this.#committing !== undefined;
   }
 
+  get isGathering(): boolean {
+    return this.#index > 0 || this.#settled.size > 0 || this.#puts.size > 0;
+  }
+
   /** Records that a crash now would leave. */
   get durableRecords(): number {
     return this.#disk.records.size;

@@ -75,6 +75,8 @@ export class Rig {
   /** Partitions whose next commit fails. */
   readonly failing = new Set<number>();
   failedCommits = 0;
+  /** Partitions whose commits take longer than everything else. */
+  readonly stalled = new Set<number>();
   /** Whether commits of logs in memory end by themselves. */
   isCommitting = true;
   #events: Event[] = [];
@@ -278,7 +280,7 @@ export class Rig {
   /** One event, drawn from those that are due; false when there is none. */
   step(): boolean {
     if (this.#isDead) return false;
-    const commits = this.isCommitting ? this.logs.filter((log) => log.isCommitting) : [];
+    const commits = this.isCommitting ? this.logs.filter((log, at) => log.isCommitting && !this.stalled.has(at)) : [];
     const drawn = Math.floor(this.random() * (this.#events.length + commits.length));
     if (drawn < this.#events.length) {
       const [event] = this.#events.splice(drawn, 1);
