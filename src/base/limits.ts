@@ -240,14 +240,6 @@ export const PROXY_HEADER_BYTES_MAX = 4 * 1024;
 export const WRAPPED_STRANGERS_MAX = 1_024;
 /** The head of the HTTP request that opens a WebSocket: as on the REST port. */
 export const UPGRADE_HEAD_BYTES_MAX = 16 * 1024;
-/** A WebSocket message beyond the largest packet: frames of many small packets, and the ends of large ones. */
-export const WEB_SOCKET_MESSAGE_SLACK_BYTES = 64 * 1024;
-/** Frames of one message, each an object; reads that one unfinished frame came in, each with a buffer: 256 bytes a read make a megabyte. */
-export const WEB_SOCKET_FRAGMENTS_MAX = 4_096;
-export const WEB_SOCKET_READS_MAX = 4_096;
-/** Packets up to this are sent in one frame, whose beginning waits for its end; up to a read's, while a worker holds this much of them. */
-export const WEB_SOCKET_WHOLE_BYTES_MAX = 1024 * 1024;
-export const WEB_SOCKET_OUTPUT_BUDGET_BYTES = 32 * 1024 * 1024;
 /** Answers to pings that the client has not read; then it is closed. */
 export const WEB_SOCKET_PONG_BYTES_MAX = 64 * 1024;
 

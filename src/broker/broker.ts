@@ -6,8 +6,8 @@
  *   stop: accept nothing ─► control ends ─► clients are told, all is committed ─► threads end
  * ```
  */
-import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
+import { newClientId } from "../base/assigned-client-id.ts";
 import { CodedError } from "../base/errors.ts";
 import { homePartitionOf } from "../base/hash.ts";
 import { MEMORY_CHECK_MS, MEMORY_RETURN_MS } from "../base/limits.ts";
@@ -218,7 +218,7 @@ function limitsOf(settings: Settings): SessionLimits {
 
 /** Gives a connection to the worker of its client ID; one that has none gets an ID first. */
 function send(threads: WorkerThreads, handOver: HandOver, workers: number, partitions: number): void {
-  const assignedClientId = handOver.clientId === "" ? `restante-${randomBytes(12).toString("base64url")}` : "";
+  const assignedClientId = handOver.clientId === "" ? newClientId() : "";
   const clientId = handOver.clientId === "" ? assignedClientId : handOver.clientId;
   const worker = homePartitionOf(clientId, partitions) % workers;
   threads.send(worker, { handOver, assignedClientId });

@@ -170,7 +170,7 @@ export class Acceptor {
       onWrapped?.({ fd, peer, address, head });
     } else {
       const identity = { address, listener, isTls: false, certificateCommonName: null };
-      onConnect({ clientId, fd, head, peer, identity, tunnel: null });
+      onConnect({ clientId, fd, head, peer, identity, frames: null, tunnel: null });
     }
     return true;
   }
@@ -317,7 +317,7 @@ export class Acceptor {
     if (fd === null) return;
     this.#countHandedOver(address);
     const identity = { address, listener: this.#options.listener, isTls: false, certificateCommonName: null };
-    this.#options.onConnect({ clientId, fd, head, peer, identity, tunnel: null });
+    this.#options.onConnect({ clientId, fd, head, peer, identity, frames: null, tunnel: null });
   }
 
   #tryTake(socket: Socket): number | null {

@@ -71,7 +71,7 @@ export interface Connection {
   /** Where the bytes of the latest `reserve` belong. Read it after `reserve`: it changes with it. */
   readonly output: Region;
   /**
-   * Room for exactly `byteLength` bytes of whole packets; returns their offset in `output`. Write them before the next
+   * Room for a packet of exactly `byteLength` bytes; returns its offset in `output`. Write it before the next
    * `reserve` on this thread and before the turn's flush. Never refuses: beyond the bound of a slow reader the connection is destroyed and
    * the offset is one of a scratch region, as it is after `end`.
    */

@@ -10,19 +10,26 @@
 import type { Socket } from "node:net";
 import type { PeerIdentity } from "../base/peer-identity.ts";
 import { duplicateDescriptor } from "../base/posix.ts";
+import type { FrameState } from "./web-socket-frames.ts";
 
-/** A connection on its way to its worker: plain data for `postMessage`. */
-export interface HandOver {
+/** A connection whose CONNECT has come: plain data for `postMessage`. */
+export interface Arrival {
   /** As the client gave it, possibly empty; not yet checked. */
   readonly clientId: string;
-  /** The receiver owns it: it opens a connection on it or closes it. */
-  readonly fd: number;
-  /** Every byte read so far, the CONNECT packet first. Its memory is its own. */
+  /** Every MQTT byte read so far, the CONNECT packet first. Its memory is its own. */
   readonly head: Uint8Array<ArrayBuffer>;
   /** "ip:port" of the other side; "[ip]:port" for IPv6. */
   readonly peer: string;
   readonly identity: PeerIdentity;
-  /** Where what is around the MQTT bytes is taken off; null when the descriptor is the client's own socket. */
+  /** Where the frames of a WebSocket are, whose payload the MQTT bytes are from here on; null without one. */
+  readonly frames: FrameState | null;
+}
+
+/** One on its way to its worker. */
+export interface HandOver extends Arrival {
+  /** The receiver owns it: it opens a connection on it or closes it. */
+  readonly fd: number;
+  /** Where TLS is taken off; null when the descriptor is the client's own socket. */
   readonly tunnel: TunnelAddress | null;
 }
 

@@ -21,6 +21,7 @@ import type { Region } from "../base/region.ts";
 import type { OutputChunk } from "./output-arena.ts";
 import type { Outputs } from "./outputs.ts";
 import { Pace } from "./pace.ts";
+import { headerBytes, writeBinaryHeader } from "./web-socket-frames.ts";
 
 /** The connection that an output queue belongs to. */
 export interface OutputOwner {
@@ -116,6 +117,14 @@ export class OutputQueue {
       return offset;
     }
     return this.#reserveInNextChunk(byteLength);
+  }
+
+  /** The same for a packet that goes out in a frame of its own, whose header is written in front of it. */
+  reserveFramed(byteLength: number): number {
+    const header = headerBytes(byteLength);
+    const at = this.reserve(header + byteLength);
+    writeBinaryHeader(this.region.bytes, at, byteLength);
+    return at + header;
   }
 
   watchWritten(mark: number): void {

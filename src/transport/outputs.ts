@@ -15,6 +15,8 @@ export class Outputs {
   /** Packets that connections have reserved room for, and bytes that the kernel has taken; since the start. */
   packetsReserved = 0;
   bytesWritten = 0;
+  /** The broker stops: who is closed from now on is told so, where the transport has a word for it. */
+  isGoingAway = false;
   readonly #wake: () => void;
   readonly #queues = new Set<OutputQueue>();
   #listed: OutputQueue[] = [];

@@ -34,6 +34,7 @@ export class ReadBuffer {
   readonly region = Region.lasting(READ_HEADROOM_BYTES + READ_BUFFER_BYTES);
   /** The part that a socket reads into; it begins at READ_HEADROOM_BYTES of the region. */
   readonly socketBytes: Buffer = this.region.bytes.subarray(READ_HEADROOM_BYTES);
+  readonly socketView = new DataView(this.region.memory, this.region.base + READ_HEADROOM_BYTES, READ_BUFFER_BYTES);
   readonly publisherPause: PublisherPause;
   readonly #budgetBytes: number;
   readonly #wake: () => void;

@@ -28,8 +28,6 @@ export class Stranger<Stream extends Duplex = Duplex> implements Bounded {
   isSettled = false;
   /** Among the connections of its address. */
   isCounted = false;
-  /** Bytes that came and are held for it where what is around its own is taken off. */
-  framedBytes = 0;
   /** What has come, and room for more: doubled as it fills, so that a CONNECT in drops costs no more than one at once. */
   #received: Buffer = NOTHING;
   #receivedBytes = 0;
@@ -61,7 +59,7 @@ export class Stranger<Stream extends Duplex = Duplex> implements Bounded {
   }
 
   get receivedBytes(): number {
-    return this.#receivedBytes + this.framedBytes;
+    return this.#receivedBytes;
   }
 
   /** All bytes so far, in memory of their own that can be transferred; `rest` is put behind them. */
@@ -74,9 +72,10 @@ export class Stranger<Stream extends Duplex = Duplex> implements Bounded {
     return head;
   }
 
-  /** Judges what has come, with `bytes` behind it. */
+  /** Judges what has come, with `bytes` behind it, which may be none. */
   receive(bytes: Buffer): Judgement {
-    this.#append(bytes);
+    if (bytes.length > 0) this.#append(bytes);
+    if (this.#receivedBytes === 0) return INCOMPLETE;
     return judge(this.#received, this.#receivedBytes);
   }
 

@@ -1,11 +1,12 @@
 /**
  * What the connections of one thread share: the read buffer, the output and its list of connections to flush.
  */
+import type { Socket } from "node:net";
 import { MODEST_BUDGET_PART, PACKET_BYTES_MAX_DEFAULT, STALLED_MS_DEFAULT } from "../base/limits.ts";
-import type { HandOver } from "./hand-over.ts";
+import type { Arrival, HandOver } from "./hand-over.ts";
 import { Outputs } from "./outputs.ts";
 import { ReadBuffer } from "./read-buffer.ts";
-import { TcpConnection } from "./tcp-connection.ts";
+import { SocketConnection } from "./socket-connection.ts";
 
 export interface TransportOptions {
   /** Called when output was reserved and no flush is due yet: the thread must call `flush` before it sleeps. */
@@ -24,7 +25,7 @@ export class Transport {
   readonly #packetBytesMax: number;
   readonly #stalledMs: number;
   readonly #memoryBudgetBytes: number;
-  readonly #connections = new Set<TcpConnection>();
+  readonly #connections = new Set<SocketConnection>();
 
   constructor(options: TransportOptions) {
     this.readBuffer = new ReadBuffer(options.wake, options.inputBudgetBytes);
@@ -43,12 +44,28 @@ export class Transport {
    * Makes a connection of a socket that the main thread handed over; it owns the descriptor from here on. Its handler gets
    * the first packet from `start`. Throws a system error when the descriptor is not a usable socket.
    */
-  open(handOver: HandOver): TcpConnection {
-    const connection = new TcpConnection(this.readBuffer, this.outputs, handOver, this.#packetBytesMax, (gone) => {
+  open(handOver: HandOver): SocketConnection {
+    return this.#open(handOver.fd, handOver);
+  }
+
+  /** The same for one whose TLS this thread has taken off: `socket`, from which nothing but `arrival.head` was read, is its own from here on. */
+  adopt(socket: Socket, arrival: Arrival): SocketConnection {
+    return this.#open(socket, arrival);
+  }
+
+  #open(source: number | Socket, arrival: Arrival): SocketConnection {
+    const onGone = (gone: SocketConnection): void => {
       this.#connections.delete(gone);
-    });
+    };
+    const { readBuffer, outputs } = this;
+    const connection = new SocketConnection(readBuffer, outputs, source, arrival, this.#packetBytesMax, onGone);
     this.#connections.add(connection);
     return connection;
+  }
+
+  /** The broker stops: see Outputs. */
+  goAway(): void {
+    this.outputs.isGoingAway = true;
   }
 
   /** The end of a turn: sends what was reserved since the last one (see Outputs.flush), and lets connections read on. */

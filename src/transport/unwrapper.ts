@@ -1,32 +1,28 @@
 /**
- * Takes off what is around the MQTT bytes of a connection, on a worker's thread: TLS, WebSocket, or both. Reads up to
- * the whole CONNECT under the same bounds as the acceptor, then hands over one end of a tunnel.
+ * Takes off what is around the MQTT bytes of a connection, on a worker's thread, as far as that is needed to read the whole CONNECT, under
+ * the same bounds as the acceptor. Then the connection goes to its session:
  *
  * ```
- *   given away ──► stranger: handshakes, request, CONNECT ──► tunnel ──► closed
- *                     └── garbage, too large, too late, too many, gone ──►┘
+ *   given away ──► stranger: handshakes, request, CONNECT ──┬─ a WebSocket over TCP: the socket, and where its frames are
+ *                     │                                     ├─ TLS, and the session is on this thread: the stream
+ *                     │                                     └─ TLS, and it is on another: one end of a tunnel
+ *                     └── garbage, too large, too late, too many, gone ──► closed
  * ```
  */
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import {
-  CONNECT_PACKET_BYTES_MAX,
-  INPUT_BUDGET_BYTES,
-  PART_RELIEVED,
-  PART_TIGHT,
-  READ_BUFFER_BYTES,
-  WRAPPED_STRANGERS_MAX,
-} from "../base/limits.ts";
+import type { TLSSocket } from "node:tls";
+import { WRAPPED_STRANGERS_MAX } from "../base/limits.ts";
 import { newSocketPair } from "../base/posix.ts";
-import { Guest } from "./guest.ts";
-import type { HandOver, WrappedConnection } from "./hand-over.ts";
+import { type Arrival, type HandOver, stopReading, tryTakeDescriptor, type WrappedConnection } from "./hand-over.ts";
 import { isTls, isWebSocket, type Listener } from "./listener.ts";
-import { costOf, slowOf } from "./pace.ts";
 import { Stranger } from "./stranger.ts";
 import { Strangers } from "./strangers.ts";
 import { type TlsMaterial, TlsTerminator } from "./tls.ts";
 import { Tunnel } from "./tunnel.ts";
 import { Upgrader } from "./web-socket.ts";
+import { WebSocketEnd } from "./web-socket-end.ts";
+import { binaryFrame } from "./web-socket-frames.ts";
 
 export interface UnwrapperOptions {
   /** Of this thread. */
@@ -35,15 +31,16 @@ export interface UnwrapperOptions {
   readonly listeners: readonly Listener[];
   /** By the place of their listener; null for one without TLS. */
   readonly certificates: readonly (TlsMaterial | null)[];
-  readonly packetBytesMax: number;
   /** A monotonic clock. */
   readonly nowMs: () => number;
   readonly onConnect: (handOver: HandOver) => void;
-  /** A connection of this listener is gone, and the address that it came from. */
+  /** Whether the session of this client lives on this thread. */
+  readonly isHome: (clientId: string) => boolean;
+  /** The same as `onConnect` for a client whose TLS ends here and whose session is here, too: the stream is its own from then on. */
+  readonly onArrived: (arrival: Arrival, stream: TLSSocket) => void;
+  /** A connection of this listener is gone, and the address that it came from. Of one that was handed over as a socket, nothing is told. */
   readonly onClosed: (listener: string, address: string) => void;
   readonly onFault: (error: Error) => void;
-  /** For unfinished WebSocket messages, of all connections together. */
-  readonly budgetBytes?: number;
   readonly connectDeadlineMs?: number;
   readonly strangersMax?: number;
 }
@@ -53,18 +50,14 @@ export class Unwrapper {
   readonly #strangers: Strangers;
   readonly #upgraders: readonly (Upgrader | null)[];
   #terminators: readonly (TlsTerminator | null)[] = [];
-  readonly #budgetBytes: number;
   /** By the stream that a handshake is read from. */
-  readonly #guestsByStream = new WeakMap<Duplex, Guest>();
+  readonly #guests = new WeakMap<Duplex, Guest>();
   readonly #tunnels = new Map<number, Tunnel>();
-  readonly #open = new Map<Socket, Guest>();
+  readonly #open = new Set<Socket>();
   #lastId = 0;
-  #heldBytes = 0;
-  #isEnding = false;
 
   constructor(options: UnwrapperOptions) {
     this.#options = options;
-    this.#budgetBytes = options.budgetBytes ?? INPUT_BUDGET_BYTES;
     this.#strangers = new Strangers({
       nowMs: options.nowMs,
       deadlineMs: options.connectDeadlineMs,
@@ -77,11 +70,6 @@ export class Unwrapper {
   /** Connections whose socket is not yet gone, and tunnels whose session is not. */
   get connectionCount(): number {
     return Math.max(this.#open.size, this.#tunnels.size);
-  }
-
-  /** Of WebSocket messages that are not whole. */
-  get heldBytes(): number {
-    return this.#heldBytes;
   }
 
   get strangerCount(): number {
@@ -98,14 +86,20 @@ export class Unwrapper {
     const listener = this.#options.listeners[index]!;
     const socket = new Socket({ fd, readable: true, writable: true, allowHalfOpen: true });
     socket.setNoDelay(true);
-    const stranger = new Stranger<Duplex>(socket, address, peer, this.#strangers.newDeadlineMs());
-    const guest = new Guest(listener, this.#upgraders[index]!, stranger);
-    this.#open.set(socket, guest);
+    const guest: Guest = {
+      listener,
+      upgrader: this.#upgraders[index]!,
+      webSocket: null,
+      isHandedOver: false,
+      stranger: new Stranger<Duplex>(socket, address, peer, this.#strangers.newDeadlineMs()),
+      certificateCommonName: null,
+    };
+    this.#open.add(socket);
     socket.on("error", () => {}); // A reset: the close that follows is all there is to do.
     socket.on("close", () => {
       this.#open.delete(socket);
       this.#strangers.forget(guest.stranger);
-      this.#options.onClosed(listener.name, address);
+      if (!guest.isHandedOver) this.#options.onClosed(listener.name, address);
     });
     this.#strangers.add(guest.stranger);
     if (head !== null && head.length > 0) socket.unshift(Buffer.from(head));
@@ -125,28 +119,8 @@ export class Unwrapper {
     this.#tunnels.get(id)?.sever();
   }
 
-  /** Now and then (STALL_CHECK_MS), by a monotonic clock: cuts off who has sent nothing more of a message for so long. */
-  endStalled(nowMs: number, stalledMs: number): void {
-    for (const guest of this.#open.values()) if (guest.isStalled(nowMs, stalledMs)) this.#drop(guest.stranger);
-  }
-
-  /** Now and then (MEMORY_CHECK_MS), by the same clock: when memory is tight, cuts off who holds much of it for long. Returns how many. */
-  endSlow(nowMs: number): number {
-    if (this.#heldBytes === 0) return 0;
-    for (const guest of this.#open.values()) guest.look(nowMs);
-    if (this.#heldBytes <= this.#budgetBytes * PART_TIGHT) return 0;
-    let count = 0;
-    for (const guest of slowOf(this.#open.values())) {
-      if (this.#heldBytes <= this.#budgetBytes * PART_RELIEVED) break;
-      this.#drop(guest.stranger);
-      count += 1;
-    }
-    return count;
-  }
-
-  /** From now on clients are told that the broker goes away. */
+  /** Sends the strangers away. */
   end(): void {
-    this.#isEnding = true;
     this.#strangers.close();
   }
 
@@ -154,51 +128,56 @@ export class Unwrapper {
   destroy(): void {
     this.end();
     for (const tunnel of this.#tunnels.values()) tunnel.destroy();
-    for (const socket of this.#open.keys()) socket.destroy();
+    for (const socket of this.#open) socket.destroy();
   }
 
   #newUpgrader(listener: Listener): Upgrader {
     return new Upgrader({
       path: listener.path ?? "/",
       origins: listener.origins,
-      packetBytesMax: this.#options.packetBytesMax,
-      closeCode: () => (this.#isEnding ? GOING_AWAY : NORMAL_CLOSURE),
-      onOpened: (carrier, stream) => {
-        const guest = this.#guestsByStream.get(carrier);
-        if (guest === undefined) stream.destroy();
-        else this.#readConnect(guest, stream);
+      onOpened: (carrier, head) => {
+        const guest = this.#guests.get(carrier);
+        if (guest === undefined) carrier.destroy();
+        else this.#onOpened(guest, carrier, head);
       },
-      onRead: (stream, readBytes, heldBytes) => this.#onRead(stream, readBytes, heldBytes),
     });
   }
 
   #readRequest(guest: Guest, stream: Duplex): void {
     guest.stranger.stream = stream;
-    this.#guestsByStream.set(stream, guest);
-    if (guest.upgrader === null) this.#readConnect(guest, stream);
-    else guest.upgrader.receive(stream);
+    if (guest.upgrader === null) {
+      this.#readConnect(guest, stream);
+      return;
+    }
+    this.#guests.set(stream, guest);
+    guest.upgrader.receive(stream);
+  }
+
+  #onOpened(guest: Guest, carrier: Duplex, head: Buffer): void {
+    guest.webSocket = new WebSocketEnd(carrier);
+    if (head.length > 0) carrier.unshift(head);
+    this.#readConnect(guest, carrier);
   }
 
   #readConnect(guest: Guest, stream: Duplex): void {
-    const { stranger } = guest;
-    stranger.stream = stream;
-    this.#guestsByStream.set(stream, guest);
+    const { stranger, webSocket } = guest;
     const onData = (bytes: Buffer) => {
       if (stranger.isSettled) return;
       const before = stranger.receivedBytes;
-      const judgement = stranger.receive(bytes);
+      const judgement = stranger.receive(unframed(webSocket, bytes));
       this.#strangers.charge(stranger.receivedBytes - before);
       if (judgement.kind === "connect") {
-        stream.pause();
         stream.off("data", onData);
+        stream.pause();
         this.#handOver(guest, stream, judgement.clientId);
       } else if (judgement.kind === "refused") {
         this.#strangers.refusals.notMqtt += 1;
-        if (judgement.answer === null) this.#drop(stranger);
-        else stranger.answer(judgement.answer);
+        this.#refuse(guest, judgement.answer);
       } else if (this.#strangers.isOverBudget) {
         this.#strangers.refusals.memory += 1;
         this.#drop(stranger);
+      } else if (webSocket?.isOver === true) {
+        stranger.answer(webSocket.close(false));
       }
     };
     stream.on("error", () => {});
@@ -208,11 +187,45 @@ export class Unwrapper {
     });
   }
 
+  #refuse({ stranger, webSocket }: Guest, answer: Buffer | null): void {
+    if (answer === null) this.#drop(stranger);
+    else if (webSocket === null) stranger.answer(answer);
+    else stranger.answer(Buffer.concat([binaryFrame(answer), webSocket.close(false)]));
+  }
+
   #handOver(guest: Guest, stream: Duplex, clientId: string): void {
-    const { stranger, listener, certificateCommonName } = guest;
-    stranger.isSettled = true;
-    this.#strangers.forget(stranger);
-    const head = stranger.takeReceived(null);
+    if (!isTls(guest.listener)) {
+      this.#handOverSocket(guest, stream as Socket, clientId);
+      return;
+    }
+    const arrival = this.#settle(guest, clientId, null);
+    if (this.#options.isHome(clientId)) this.#options.onArrived(arrival, stream as TLSSocket);
+    else this.#dig(arrival, stream);
+  }
+
+  /** The socket itself, as soon as it has sent what was written to it. */
+  #handOverSocket(guest: Guest, socket: Socket, clientId: string): void {
+    stopReading(socket);
+    if (socket.writableLength > 0) {
+      socket.write("", () => {
+        if (!guest.stranger.isSettled && !socket.destroyed) this.#handOverSocket(guest, socket, clientId);
+      });
+      return;
+    }
+    const arrival = this.#settle(guest, clientId, socket.read());
+    let fd: number | null = null;
+    try {
+      fd = tryTakeDescriptor(socket);
+    } catch (error) {
+      this.#options.onFault(error as Error);
+    }
+    if (fd === null) return;
+    guest.isHandedOver = true;
+    this.#options.onConnect({ ...arrival, fd, tunnel: null });
+  }
+
+  /** Carries the bytes of the stream to the session's thread. */
+  #dig(arrival: Arrival, stream: Duplex): void {
     let pair: readonly [number, number];
     try {
       pair = newSocketPair();
@@ -224,46 +237,18 @@ export class Unwrapper {
     this.#lastId += 1;
     const id = this.#lastId;
     this.#tunnels.set(id, new Tunnel(stream, pair[0], () => this.#tunnels.delete(id)));
-    const identity = {
-      address: stranger.address,
-      listener: listener.name,
-      isTls: isTls(listener),
-      certificateCommonName,
-    };
-    const tunnel = { worker: this.#options.worker, id };
-    this.#options.onConnect({ clientId, fd: pair[1], head, peer: stranger.peer, identity, tunnel });
+    this.#options.onConnect({ ...arrival, fd: pair[1], tunnel: { worker: this.#options.worker, id } });
   }
 
-  /** Of a stranger they count as what it has sent: it gets no more memory by frames than by packets. */
-  #onRead(stream: Duplex, readBytes: number, bytes: number): void {
-    const guest = this.#guestsByStream.get(stream);
-    if (guest === undefined) return;
-    const { stranger } = guest;
-    guest.readBytes += readBytes;
-    this.#heldBytes += bytes;
-    stranger.framedBytes += bytes;
-    let isTooMuch = false;
-    if (!stranger.isSettled) {
-      this.#strangers.charge(bytes);
-      isTooMuch = this.#strangers.isOverBudget || stranger.framedBytes > STRANGER_MESSAGE_BYTES_MAX;
-    }
-    if (bytes <= 0) return;
-    if (isTooMuch) this.#refuse(stranger);
-    else if (this.#heldBytes > this.#budgetBytes) this.#refuse(this.#dearest().stranger);
-  }
-
-  /** Whose unfinished message costs the most; of equals, who came first. */
-  #dearest(): Guest {
-    let dearest: Guest | undefined;
-    for (const guest of this.#open.values()) {
-      if (guest.heldBytes > 0 && (dearest === undefined || costOf(guest) > costOf(dearest))) dearest = guest;
-    }
-    return dearest!; // Somebody holds the bytes.
-  }
-
-  #refuse(stranger: Stranger<Duplex>): void {
-    this.#strangers.refusals.memory += 1;
-    this.#drop(stranger);
+  /** It is no stranger any more. `rest`: what was read behind what it has received. */
+  #settle(guest: Guest, clientId: string, rest: Buffer | null): Arrival {
+    const { stranger, listener, certificateCommonName, webSocket } = guest;
+    stranger.isSettled = true;
+    this.#strangers.forget(stranger);
+    const { peer, address } = stranger;
+    const head = stranger.takeReceived(rest === null ? null : unframed(webSocket, rest));
+    const identity = { address, listener: listener.name, isTls: isTls(listener), certificateCommonName };
+    return { clientId, head, peer, identity, frames: webSocket?.state ?? null };
   }
 
   #drop(stranger: Stranger<Duplex>): void {
@@ -272,7 +257,20 @@ export class Unwrapper {
   }
 }
 
-/** A whole CONNECT and, in the same read, what comes behind it. */
-const STRANGER_MESSAGE_BYTES_MAX = CONNECT_PACKET_BYTES_MAX + READ_BUFFER_BYTES;
-const NORMAL_CLOSURE = 1000;
-const GOING_AWAY = 1001;
+/** A connection whose session is not known yet, with what its listener has found out. */
+interface Guest {
+  readonly listener: Listener;
+  readonly upgrader: Upgrader | null;
+  readonly stranger: Stranger<Duplex>;
+  /** Once it is open. */
+  webSocket: WebSocketEnd | null;
+  certificateCommonName: string | null;
+  /** Its socket is another's. */
+  isHandedOver: boolean;
+}
+
+/** The MQTT bytes in `bytes`, in the same memory. */
+function unframed(webSocket: WebSocketEnd | null, bytes: Buffer): Buffer {
+  if (webSocket === null) return bytes;
+  return bytes.subarray(0, webSocket.read(new DataView(bytes.buffer, bytes.byteOffset, bytes.length), bytes.length));
+}

@@ -1,8 +1,11 @@
 /**
  * The entry of a worker thread: makes the worker, ties it to its sockets and ports, and follows main; see thread-protocol.ts.
  */
+import type { Socket } from "node:net";
 import { parentPort, workerData } from "node:worker_threads";
 import { createAuthenticator } from "../access/authentication.ts";
+import { newClientId } from "../base/assigned-client-id.ts";
+import { homePartitionOf } from "../base/hash.ts";
 import { ENVELOPE_BYTES_MAX, MEMORY_CHECK_MS, PACKET_BYTES_MAX, STALL_CHECK_MS } from "../base/limits.ts";
 import { createLogger, type LogLevel } from "../base/logger.ts";
 import { MemoryPressure } from "../base/memory-pressure.ts";
@@ -11,7 +14,8 @@ import { newCreditMemory } from "../dispatch/credit.ts";
 import { isCommitFailedRejection } from "../log/environment.ts";
 import { Doorbell, DoorbellListener } from "../ring/doorbell.ts";
 import { ringOf } from "../ring/mesh.ts";
-import type { HandOver, WrappedConnection } from "../transport/hand-over.ts";
+import type { Connection } from "../transport/connection.ts";
+import type { Arrival, HandOver, WrappedConnection } from "../transport/hand-over.ts";
 import { Transport } from "../transport/transport.ts";
 import { ClosedConnections } from "./closed-connections.ts";
 import { CommandServer } from "./command-server.ts";
@@ -48,21 +52,20 @@ const unwrapper = new LateUnwrapper({
   worker: data.worker,
   listeners: data.listeners,
   certificates: data.certificates,
-  packetBytesMax: data.limits.packetBytesMax,
-  budgetBytes: data.inputBudgetBytes,
   nowMs: () => performance.now(),
-  onConnect: (handOver) =>
-    main.postMessage({ kind: "unwrapped", handOver } satisfies FromWorker, [handOver.head.buffer]),
+  onConnect: (handOver) => {
+    if (isHome(handOver.clientId)) onConnection(introduced(handOver));
+    else main.postMessage({ kind: "unwrapped", handOver } satisfies FromWorker, [handOver.head.buffer]);
+  },
+  isHome,
+  onArrived,
   onClosed: (listener, address) => closed.add(listener, address),
   onFault: (error) => log.warn({ err: error }, "a connection could not be carried to its session"),
 });
 const onNotice = (fields: object, message: string): void => log.info(fields, message);
-const watch = new MemoryWatch({ worker: data.worker, pressure, transport, unwrapper, onNotice });
+const watch = new MemoryWatch({ worker: data.worker, pressure, transport, onNotice });
 const memoryCheck = setInterval(() => watch.check(performance.now(), worker), MEMORY_CHECK_MS);
-const stallCheck = setInterval(() => {
-  transport.endStalled(performance.now());
-  unwrapper.endStalled(performance.now(), data.stalledMs);
-}, STALL_CHECK_MS);
+const stallCheck = setInterval(() => transport.endStalled(performance.now()), STALL_CHECK_MS);
 const worker = new BrokerWorker({
   worker: data.worker,
   workers: data.workers,
@@ -154,23 +157,43 @@ function onConnection({ handOver, assignedClientId }: Newcomer): void {
     return;
   }
   try {
-    const connection = transport.open(handOver);
-    const client = worker.newClient(connection, assignedClientId);
-    connection.start({
-      onPacket: (region, start, end) => client.onPacket(region, start, end),
-      onFault: (reasonCode) => client.onFault(reasonCode),
-      onDrained: () => client.onDrained(),
-      onWritten: () => client.onWritten(),
-      onClosed: () => {
-        client.onClosed();
-        tellClosed(handOver);
-      },
-    });
+    serve(transport.open(handOver), assignedClientId, () => tellClosed(handOver));
   } catch (error) {
     log.warn({ err: error }, "a connection could not be opened");
     closeDescriptor(handOver.fd);
     tellClosed(handOver);
   }
+}
+
+/** One whose TLS ends on this thread: when it is gone, the unwrapper tells. */
+function onArrived(arrival: Arrival, stream: Socket): void {
+  if (isStopping) stream.destroy();
+  else serve(transport.adopt(stream, arrival), introduced(arrival).assignedClientId, () => {});
+}
+
+function serve(connection: Connection, assignedClientId: string, onClosed: () => void): void {
+  const client = worker.newClient(connection, assignedClientId);
+  connection.start({
+    onPacket: (region, start, end) => client.onPacket(region, start, end),
+    onFault: (reasonCode) => client.onFault(reasonCode),
+    onDrained: () => client.onDrained(),
+    onWritten: () => client.onWritten(),
+    onClosed: () => {
+      client.onClosed();
+      onClosed();
+    },
+  });
+}
+
+/** Whether the session of this client is on this thread. One without a name gets one from main, unless there is no choice. */
+function isHome(clientId: string): boolean {
+  if (data.workers === 1) return true;
+  return clientId !== "" && homePartitionOf(clientId, data.partitions) % data.workers === data.worker;
+}
+
+/** With a name for a client that has none. */
+function introduced<Known extends Arrival>(handOver: Known): { handOver: Known; assignedClientId: string } {
+  return { handOver, assignedClientId: handOver.clientId === "" ? newClientId() : "" };
 }
 
 /** Of a tunnel only the session's end is closed: the client's own socket is elsewhere. */
@@ -201,6 +224,7 @@ function onWrapped(wrapped: WrappedConnection): void {
 /** Disconnects, and waits for the sockets to take it. */
 async function stop(graceMs: number): Promise<void> {
   isStopping = true;
+  transport.goAway();
   unwrapper.end();
   worker.disconnectAll();
   const endMs = Date.now() + graceMs;

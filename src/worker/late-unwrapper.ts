@@ -50,18 +50,6 @@ export class LateUnwrapper {
     return this.#unwrapper?.connectionCount ?? 0;
   }
 
-  get heldBytes(): number {
-    return this.#unwrapper?.heldBytes ?? 0;
-  }
-
-  endStalled(nowMs: number, stalledMs: number): void {
-    this.#unwrapper?.endStalled(nowMs, stalledMs);
-  }
-
-  endSlow(nowMs: number): number {
-    return this.#unwrapper?.endSlow(nowMs) ?? 0;
-  }
-
   end(): void {
     this.#unwrapper?.end();
   }

@@ -16,15 +16,12 @@ import { MEMORY_CHECK_MS, STALLED_WHEN_OVER_MS } from "../base/limits.ts";
 import type { MemoryPressure } from "../base/memory-pressure.ts";
 import { inboxesBytes } from "../session/inbox.ts";
 import type { Transport } from "../transport/transport.ts";
-import type { LateUnwrapper } from "./late-unwrapper.ts";
 import type { BrokerWorker } from "./worker.ts";
 
 export interface MemoryWatchOptions {
   readonly worker: number;
   readonly pressure: MemoryPressure;
   readonly transport: Transport;
-  /** Holds WebSocket messages that are not whole. */
-  readonly unwrapper: Pick<LateUnwrapper, "heldBytes" | "endStalled" | "endSlow">;
   readonly onNotice: (fields: object, message: string) => void;
 }
 
@@ -63,17 +60,16 @@ export class MemoryWatch {
   }
 
   #endSlow(nowMs: number): void {
-    const { unwrapper, onNotice } = this.#options;
-    this.#cutOffCount += this.#transport.endSlow(nowMs) + unwrapper.endSlow(nowMs);
-    if (this.#pressure.isOver) {
-      this.#transport.endStalled(nowMs, STALLED_WHEN_OVER_MS);
-      unwrapper.endStalled(nowMs, STALLED_WHEN_OVER_MS);
-    }
+    this.#cutOffCount += this.#transport.endSlow(nowMs);
+    if (this.#pressure.isOver) this.#transport.endStalled(nowMs, STALLED_WHEN_OVER_MS);
     const count = this.#cutOffCount - this.#noticedCount;
     if (count === 0 || nowMs - this.#noticedMs < SLOW_NOTICE_MS) return;
     this.#noticedCount = this.#cutOffCount;
     this.#noticedMs = nowMs;
-    onNotice({ count, total: this.#cutOffCount }, "clients that send or read too slowly were cut off: memory is tight");
+    this.#options.onNotice(
+      { count, total: this.#cutOffCount },
+      "clients that send or read too slowly were cut off: memory is tight",
+    );
   }
 
   #shed(worker: BrokerWorker): void {
@@ -81,7 +77,7 @@ export class MemoryWatch {
   }
 
   #report(): void {
-    this.#pressure.report(this.#worker, this.#transport.heldBytes + this.#options.unwrapper.heldBytes + inboxesBytes());
+    this.#pressure.report(this.#worker, this.#transport.heldBytes + inboxesBytes());
   }
 }
 

@@ -20,6 +20,10 @@ import { eventually, isFullSize } from "../harness/waiting.ts";
 const IDLE = isFullSize ? 2_000 : 200;
 const BYTES_PER_IDLE_MAX = 96 * 1024;
 
+/** Its socket, for bytes that the library would not send. */
+const rawOf = ({ socket }: Seen): NodeJS.WritableStream =>
+  (socket as unknown as { _socket: NodeJS.WritableStream })._socket;
+
 const packet = (of: Packet): Buffer => generate(of, { protocolVersion: 5 });
 const connectAs = (clientId: string): Buffer => connectBytes({ clientId });
 
@@ -104,6 +108,17 @@ describeWorkers("WebSocket", (workers) => {
     socket.send(together.subarray(0, 7), { fin: false }); // A message in fragments.
     socket.send(together.subarray(7, middle), { fin: true });
     socket.send(together.subarray(middle));
+    // A frame larger than any packet may be.
+    const large = {
+      cmd: "publish",
+      topic,
+      payload: Buffer.alloc(300_000, "y"),
+      qos: 0,
+      retain: false,
+      dup: false,
+    } as const;
+    socket.send(Buffer.concat(Array.from({ length: 5 }, () => packet(large))));
+    await eventually("five large ones", () => bytes().length > 5 * large.payload.length);
     // CONNACK, SUBACK, and for each message its PUBACK and its delivery, whose payload ends it.
     await eventually("all came back", () => {
       const text = bytes().toString("latin1");
@@ -147,9 +162,8 @@ describeWorkers("WebSocket", (workers) => {
       const answers: number[] = [];
       for (const misbehave of [
         ({ socket }: Seen) => socket.send("text"),
-        ({ socket }: Seen) => socket.send(Buffer.alloc(1024 * 1024 + 64 * 1024 + 1)),
-        ({ socket }: Seen) =>
-          (socket as unknown as { _socket: NodeJS.WritableStream })._socket.write("\x83\x00\x00\x00"),
+        (seen: Seen) => rawOf(seen).write(Buffer.of(0x82, 0xff, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)), // 2^53 bytes.
+        (seen: Seen) => rawOf(seen).write("\x83\x00\x00\x00"),
       ]) {
         const seen = open(broker.wsPort);
         await seen.status;

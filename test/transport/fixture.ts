@@ -4,7 +4,7 @@ import type { Region } from "../../src/base/region.ts";
 import { Acceptor, type AcceptorOptions } from "../../src/transport/acceptor.ts";
 import type { CloseCause, Connection, ConnectionHandler } from "../../src/transport/connection.ts";
 import type { HandOver } from "../../src/transport/hand-over.ts";
-import type { TcpConnection } from "../../src/transport/tcp-connection.ts";
+import type { SocketConnection } from "../../src/transport/socket-connection.ts";
 import { Transport, type TransportOptions } from "../../src/transport/transport.ts";
 
 export const size = process.env.RESTANTE_TEST_SIZE === "full" ? 10 : 1;
@@ -114,7 +114,7 @@ export class Bench {
   /** A client that has sent `bytes` (CONNECT unless told) and the connection that came of it, started with a recorder. */
   async pair(
     bytes: Buffer = connectPacket("c"),
-  ): Promise<{ client: Socket; connection: TcpConnection; recorder: Recorder }> {
+  ): Promise<{ client: Socket; connection: SocketConnection; recorder: Recorder }> {
     const before = this.arrived.length;
     const client = await this.dial();
     client.write(bytes);

@@ -1,24 +1,26 @@
 /**
- * Goal: who speaks WebSocket and is not known yet costs a bounded amount and ends: a request that stalls, frames that never end, a
- * CONNECT that does not come, too many at a time; and every end of a tunnel reaches the other one.
- * Method: an acceptor that gives sockets away, an unwrapper with small bounds, and a transport that opens the inner ends, on one thread;
- * clients write raw bytes.
+ * Goal: who speaks WebSocket or TLS and is not known yet costs a bounded amount and ends: a request that stalls, frames that never end, a
+ * CONNECT that does not come, too many at a time; and a connection goes to its session's thread whole: as a socket, as a stream or
+ * through a tunnel.
+ * Method: an acceptor that gives sockets away, an unwrapper with small bounds, and a transport that opens what comes of it, on one
+ * thread, which takes itself for the session's or for another; clients write raw bytes.
  */
 import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
+import { connect as connectTls, type TLSSocket } from "node:tls";
 import { afterEach, describe, expect, test } from "vitest";
 import { Acceptor } from "../../src/transport/acceptor.ts";
-import type { HandOver } from "../../src/transport/hand-over.ts";
-import type { Listener } from "../../src/transport/listener.ts";
+import type { Arrival, HandOver } from "../../src/transport/hand-over.ts";
+import { isTls, isWebSocket, type Listener } from "../../src/transport/listener.ts";
 import type { TlsMaterial } from "../../src/transport/tls.ts";
 import { Transport } from "../../src/transport/transport.ts";
 import { Unwrapper, type UnwrapperOptions } from "../../src/transport/unwrapper.ts";
 import { Authority } from "../harness/certificates.ts";
 import { isMissing } from "../harness/needs.ts";
-import { collect, connectPacket, Recorder, until, write } from "./fixture.ts";
+import { collect, connectPacket, numberedPacket, pause, Recorder, until, write } from "./fixture.ts";
 
 const TLS_LISTENER = 1;
+const PLAIN_TLS_LISTENER = 2;
 const LISTENER: Listener = {
   name: "ws",
   type: "ws",
@@ -30,8 +32,18 @@ const LISTENER: Listener = {
   trustedProxies: null,
 };
 
+const LISTENERS: readonly Listener[] = [
+  LISTENER,
+  { ...LISTENER, name: "wss", type: "wss" },
+  { ...LISTENER, name: "tls", type: "tls", path: null },
+];
+
 class Bench {
   readonly arrived: HandOver[] = [];
+  /** Those that did not have to leave the thread. */
+  readonly streams: [Arrival, TLSSocket][] = [];
+  isHome = false;
+  authority: Authority | null = null;
   readonly transport = new Transport({ wake: () => setImmediate(() => this.transport.flush()) });
   readonly acceptor: Acceptor;
   readonly unwrapper: Unwrapper;
@@ -42,11 +54,12 @@ class Bench {
   constructor(options: Partial<UnwrapperOptions>, isTrustedProxy?: (address: string) => boolean) {
     this.unwrapper = new Unwrapper({
       worker: 0,
-      listeners: [LISTENER, { ...LISTENER, name: "wss", type: "wss" }],
-      certificates: [null, null],
-      packetBytesMax: 1024 * 1024,
+      listeners: LISTENERS,
+      certificates: [null, null, null],
       nowMs: () => performance.now(),
       onConnect: (handOver) => this.arrived.push(handOver),
+      isHome: () => this.isHome,
+      onArrived: (arrival, stream) => this.streams.push([arrival, stream]),
       onClosed: () => this.acceptor.release(["127.0.0.1"]),
       onFault: (error) => {
         throw error;
@@ -75,25 +88,44 @@ class Bench {
     return client;
   }
 
+  /** A client of this listener, its TLS under way. */
+  async dialWrapped(): Promise<Socket> {
+    const socket = await this.dial();
+    if (!isTls(LISTENERS[this.listener]!)) return socket;
+    const client = connectTls({ socket, ca: this.authority!.pem, host: "localhost" });
+    client.on("error", () => {});
+    return client;
+  }
+
   /** A client whose WebSocket is open. */
   async upgraded(): Promise<{ client: Socket; seen: ReturnType<typeof collect> }> {
-    const client = await this.dial();
+    const client = await this.dialWrapped();
     const seen = collect(client);
     client.write(REQUEST);
     await until(() => seen.bytes().includes("\r\n\r\n"));
     return { client, seen };
   }
 
-  /** A client with a session's connection at the other end of its tunnel. */
+  /** A client with its session's connection; in frames where the listener wants them. */
   async connected() {
-    const { client, seen } = await this.upgraded();
-    client.write(frameOf(connectPacket("c")));
-    await until(() => this.arrived.length > 0);
-    const handOver = this.arrived.shift()!;
-    const connection = this.transport.open(handOver);
+    const isFramed = isWebSocket(LISTENERS[this.listener]!);
+    const { client, seen } = isFramed
+      ? await this.upgraded()
+      : await this.dialWrapped().then((dialed) => ({ client: dialed, seen: collect(dialed) }));
+    const wrap = (bytes: Buffer): Buffer => (isFramed ? frameOf(bytes) : bytes);
+    client.write(wrap(connectPacket("c")));
+    const { connection, arrival } = await this.arrival();
     const recorder = new Recorder();
     connection.start(recorder);
-    return { client, seen, connection, recorder, handOver };
+    return { client, seen, connection, recorder, arrival, wrap };
+  }
+
+  async arrival() {
+    await until(() => this.arrived.length + this.streams.length > 0);
+    const handOver = this.arrived.shift();
+    if (handOver !== undefined) return { connection: this.transport.open(handOver), arrival: handOver };
+    const [arrival, stream] = this.streams.shift()!;
+    return { connection: this.transport.adopt(stream, arrival), arrival };
   }
 
   async stop(): Promise<void> {
@@ -101,7 +133,8 @@ class Bench {
     this.transport.destroy();
     this.unwrapper.destroy();
     await this.acceptor.close();
-    await until(() => this.acceptor.connectionCount === 0 && this.unwrapper.connectionCount === 0);
+    await until(() => this.unwrapper.connectionCount === 0);
+    this.authority?.remove();
   }
 }
 
@@ -145,49 +178,167 @@ async function start(
 }
 
 describe("unwrapper", () => {
-  test("hands over one end of a tunnel with who is there, and carries bytes both ways, ten times what a socket holds", async () => {
-    const { connected } = await start().then((started) => ({ connected: () => started.connected() }));
-    const { client, seen, connection, recorder, handOver } = await connected();
-    expect(handOver).toMatchObject({
-      clientId: "c",
-      peer: `127.0.0.1:${client.localPort}`,
-      identity: { address: "127.0.0.1", listener: "ws", isTls: false, certificateCommonName: null },
-      tunnel: { worker: 0 },
+  describe.each([
+    ["ws", 0, false, "socket"],
+    ["wss", TLS_LISTENER, false, "tunnel"],
+    ["wss", TLS_LISTENER, true, "stream"],
+    ["tls", PLAIN_TLS_LISTENER, false, "tunnel"],
+    ["tls", PLAIN_TLS_LISTENER, true, "stream"],
+  ] as const)("%s (%i), the session is here: %s: a %s", (name, listener, isHome, kind) => {
+    async function started(): Promise<Bench> {
+      const authority = new Authority();
+      const material = materialOf(authority);
+      const own = await start({ certificates: [null, material, material] });
+      Object.assign(own, { authority, listener, isHome });
+      return own;
+    }
+    const isFramed = name !== "tls";
+
+    test("carries bytes both ways, ten times what a socket holds", async () => {
+      const own = await started();
+      const { client, seen, connection, recorder, arrival, wrap } = await own.connected();
+      const isTlsListener = name !== "ws";
+      expect(arrival).toMatchObject({
+        clientId: "c",
+        peer: expect.stringMatching(/^127\.0\.0\.1:\d+$/),
+        identity: { address: "127.0.0.1", listener: name, isTls: isTlsListener, certificateCommonName: null },
+      });
+      expect("fd" in arrival).toBe(kind !== "stream");
+      if ("tunnel" in arrival) expect(arrival.tunnel).toEqual(kind === "tunnel" ? { worker: 0, id: 1 } : null);
+      const packet = Buffer.concat([Buffer.of(0x30, 0xc0, 0x84, 0x3d), Buffer.alloc(1_000_000, 7)]);
+      for (let count = 0; count < 3; count += 1) client.write(wrap(packet));
+      await until(() => recorder.packets.length === 4);
+      expect(recorder.packets.slice(1).every((arrived) => arrived.equals(packet))).toBe(true);
+      const before = seen.byteLength();
+      for (let count = 0; count < 3; count += 1) {
+        write(connection, packet);
+        await until(() => connection.queuedBytes === 0);
+      }
+      await until(() => seen.byteLength() - before >= 3 * packet.length);
+      expect(seen.bytes().subarray(before).includes(packet.subarray(0, 30_000))).toBe(true);
     });
-    const packet = Buffer.concat([Buffer.of(0x30, 0xc0, 0x84, 0x3d), Buffer.alloc(1_000_000, 7)]);
-    for (let count = 0; count < 3; count += 1) client.write(frameOf(packet));
-    await until(() => recorder.packets.length === 4);
-    expect(recorder.packets.slice(1).every((arrived) => arrived.equals(packet))).toBe(true);
-    const before = seen.byteLength();
-    for (let count = 0; count < 3; count += 1) {
-      write(connection, packet);
-      await until(() => connection.queuedBytes === 0);
-    }
-    await until(() => seen.byteLength() - before > 3 * packet.length);
+
+    test("reads no further while it is paused, and goes on where it was", async () => {
+      const own = await started();
+      const { client, connection, recorder, wrap } = await own.connected();
+      const packets = Array.from({ length: 400 }, (_, number) => numberedPacket(number, 20_000));
+      recorder.onEach = () => connection.pauseReading();
+      let sent = 0;
+      const sendAll = async (): Promise<void> => {
+        for (const packet of packets) {
+          if (!client.write(wrap(packet))) await new Promise((resolve) => client.once("drain", resolve));
+          sent += 1;
+        }
+      };
+      const sending = sendAll();
+      await until(() => recorder.packets.length === 2);
+      await pause(200);
+      expect(sent).toBeLessThan(packets.length);
+      expect(recorder.packets.length).toBe(2);
+      while (recorder.packets.length < 1 + packets.length) {
+        connection.resumeReading();
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      await sending;
+      expect(recorder.packets.slice(1).every((packet, number) => packet.equals(packets[number]!))).toBe(true);
+    });
+
+    test("a client that is gone ends its session's connection, and that ends the client's", async () => {
+      const own = await started();
+      const first = await own.connected();
+      first.client.destroy();
+      await until(() => first.recorder.closed.length === 1);
+      expect(first.recorder.closed).toEqual(["peer"]);
+      const second = await own.connected();
+      write(second.connection, Buffer.of(0xe0, 0));
+      second.connection.end();
+      const farewell = isFramed ? Buffer.of(0x82, 2, 0xe0, 0, 0x88, 2, 0x03, 0xe8) : Buffer.of(0xe0, 0); // Close, 1000.
+      await until(() => second.seen.bytes().includes(farewell));
+      if (isFramed) second.client.write(Buffer.of(0x88, 0x80, 0, 0, 0, 0));
+      await until(() => own.unwrapper.connectionCount === 0 && second.recorder.closed.length === 1);
+      expect(second.recorder.closed).toEqual(["local"]);
+      if (kind !== "socket") expect(own.acceptor.connectionCount).toBe(0); // Of a socket, whoever has it tells.
+    });
+
+    test("a client that reads nothing is cut off when its session's connection is", async () => {
+      const own = await started();
+      const { client, connection, arrival, recorder } = await own.connected();
+      client.pause();
+      while (connection.isOpen) {
+        write(connection, Buffer.alloc(60_000, 1));
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      const { tunnel } = arrival as Partial<HandOver>;
+      if (tunnel) own.unwrapper.sever(tunnel.id);
+      await until(() => own.unwrapper.connectionCount === 0 && recorder.closed.length === 1);
+      expect(recorder.closed).toEqual(["slowReader"]);
+    });
   });
 
-  test("a client that is gone ends its session's connection, and that ends the client's", async () => {
+  test("what stands before a close in the same read is delivered first, also while reading is paused", async () => {
     const started = await start();
-    const first = await started.connected();
-    first.client.resetAndDestroy();
-    await until(() => first.recorder.closed.length === 1);
-    expect(first.recorder.closed).toEqual(["peer"]);
-    const second = await started.connected();
-    second.connection.end();
-    await until(() => second.seen.bytes().includes(Buffer.of(0x88, 2, 0x03, 0xe8)) /* Close, 1000. */);
-    await until(() => started.unwrapper.connectionCount === 0 && started.acceptor.connectionCount === 0);
+    const { client, seen, connection, recorder } = await started.connected();
+    recorder.onEach = () => connection.pauseReading();
+    const [one, two] = [numberedPacket(1, 10), numberedPacket(2, 10)];
+    client.write(Buffer.concat([frameOf(one), frameOf(two), Buffer.of(0x88, 0x82, 0, 0, 0, 0, 0x0f, 0xa1)]));
+    await until(() => recorder.packets.length === 2);
+    await pause(20);
+    expect(connection.isOpen).toBe(true);
+    recorder.onEach = () => {};
+    connection.resumeReading();
+    expect(recorder.packets.slice(1)).toEqual([one, two]);
+    expect(connection.isOpen).toBe(false);
+    await until(() => seen.bytes().includes(Buffer.of(0x88, 2, 0x0f, 0xa1)) && seen.ended); // Its own code, 4001.
+    await until(() => recorder.closed.length === 1);
+    expect(recorder.closed).toEqual(["peer"]);
   });
 
-  test("a client that reads nothing is cut off when its session's connection is", async () => {
+  test("what comes in one read with CONNECT goes along: packets, half a frame, a ping, a close", async () => {
     const started = await start();
-    const { client, connection, handOver } = await started.connected();
-    client.pause();
-    while (connection.isOpen) {
-      write(connection, Buffer.alloc(60_000, 1));
-      await new Promise((resolve) => setImmediate(resolve));
+    const [packet, second] = [numberedPacket(1, 300), numberedPacket(2, 300)];
+    const later = frameOf(second);
+    for (const cut of [1, 3, 13, 14, 20, later.length - 1]) {
+      const { client, seen } = await started.upgraded();
+      const before = seen.byteLength();
+      const ping = Buffer.of(0x89, 0x81, 0, 0, 0, 0, 0x70);
+      client.write(Buffer.concat([frameOf(connectPacket("c")), frameOf(packet), ping, later.subarray(0, cut)]));
+      const { connection } = await started.arrival();
+      const recorder = new Recorder();
+      connection.start(recorder);
+      await until(() => recorder.packets.length === 2);
+      client.write(later.subarray(cut));
+      await until(() => recorder.packets.length === 3);
+      expect(recorder.packets.slice(1)).toEqual([packet, second]);
+      await until(() => seen.byteLength() === before + 3);
+      expect(seen.bytes().subarray(before)).toEqual(Buffer.of(0x8a, 1, 0x70));
+      client.end();
+      await until(() => recorder.closed.length === 1);
     }
-    started.unwrapper.sever(handOver.tunnel!.id);
-    await until(() => started.unwrapper.connectionCount === 0 && started.acceptor.connectionCount === 0);
+    const { client, seen } = await started.upgraded();
+    client.write(Buffer.concat([frameOf(connectPacket("c")), frameOf(packet), Buffer.of(0x88, 0x80, 0, 0, 0, 0)]));
+    const { connection } = await started.arrival();
+    const recorder = new Recorder();
+    connection.start(recorder);
+    expect(recorder.packets[1]).toEqual(packet);
+    await until(() => recorder.closed.length === 1 && seen.ended);
+    expect(seen.bytes().subarray(-4)).toEqual(Buffer.of(0x88, 2, 0x03, 0xe8));
+  });
+
+  test("waits for the client's close behind its own, and for no more than a moment", async () => {
+    const started = await start();
+    started.transport.goAway();
+    const { client, seen, connection, recorder } = await started.connected();
+    connection.end();
+    await until(() => seen.bytes().includes(Buffer.of(0x88, 2, 0x03, 0xe9))); // 1001: the broker goes away.
+    client.write(frameOf(numberedPacket(1, 100)));
+    await pause(50);
+    expect([seen.ended, recorder.packets.length]).toEqual([false, 1]);
+    client.write(Buffer.of(0x88, 0x80, 0, 0, 0, 0));
+    await until(() => seen.ended && recorder.closed.length === 1);
+    const silent = await started.connected();
+    silent.connection.end();
+    await until(() => silent.recorder.closed.length === 1);
+    expect(silent.recorder.closed).toEqual(["local"]);
   });
 
   test("sends away who stalls, before the request, in it, behind it, and in the frame of a CONNECT", async () => {
@@ -208,7 +359,7 @@ describe("unwrapper", () => {
     async () => {
       const authority = new Authority();
       const material = materialOf(authority);
-      const started = await start({ connectDeadlineMs: 1_000, certificates: [null, material] });
+      const started = await start({ connectDeadlineMs: 1_000, certificates: [null, material, null] });
       started.listener = TLS_LISTENER;
       const [silent, partial, behind] = [await started.dial(), await started.dial(), await started.dial()];
       partial.write(Buffer.of(0x16, 3, 1, 2, 0, 1, 0, 1)); // A ClientHello of 512 bytes, of which no more comes.
@@ -237,65 +388,21 @@ describe("unwrapper", () => {
     await started.connected();
   });
 
-  test("a stranger gets no more memory by a frame than by a packet, and all together have a budget", async () => {
-    const started = await start({ budgetBytes: 3_000_000 });
-    const { client: greedy } = await started.upgraded();
-    greedy.resume();
-    const junk = Buffer.alloc(100_000);
-    greedy.write(frameOf(junk, 1_000_000));
-    for (let count = 0; count < 8; count += 1) greedy.write(junk);
-    await until(() => greedy.destroyed);
-    // Connected clients with unfinished frames: when they go over the budget, one of them goes.
-    const known = [await started.connected(), await started.connected(), await started.connected()];
-    for (const { client } of known) {
-      client.write(frameOf(junk, 1_100_000));
-      for (let count = 0; count < 9; count += 1) client.write(junk);
-    }
-    const { client: last, recorder } = await started.connected();
-    last.write(frameOf(junk, 1_100_000));
-    for (let count = 0; count < 9; count += 1) last.write(junk);
-    await until(() => [...known.map((one) => one.recorder), recorder].some(({ closed }) => closed.length === 1));
-  });
-
-  test("knows what it holds of unfinished messages: nothing behind whole ones, pings and fragments", async () => {
+  test("a stranger gets no more memory by a frame than by a packet, and none for a length it promises", async () => {
     const started = await start();
-    const { client, connection } = await started.connected();
-    const ping = Buffer.concat([Buffer.of(0x89, 0x83, 0, 0, 0, 0), Buffer.from("you")]);
-    const packet = Buffer.concat([Buffer.of(0x30, 4, 0, 1), Buffer.from("ttt")]).subarray(0, 6);
-    const pieces = [...packet].map((byte, at) =>
-      Buffer.of(at === 0 ? 0x02 : at === packet.length - 1 ? 0x80 : 0, 0x81, 0, 0, 0, 0, byte),
-    );
-    client.write(Buffer.concat([ping, ...pieces.slice(0, 2), ping]));
-    await until(() => started.unwrapper.heldBytes === 2);
-    client.write(Buffer.concat([...pieces.slice(2), ping, frameOf(packet), ping]));
-    await until(() => connection.bytesRead >= 2 * packet.length && started.unwrapper.heldBytes === 0);
-    for (const nowMs of [0, 30_000, 60_000, 90_000]) {
-      started.unwrapper.endStalled(nowMs, 10_000);
-      started.unwrapper.endSlow(nowMs);
-    }
-    // A whole message and the beginning of the next in one write.
-    client.write(Buffer.concat([frameOf(packet), frameOf(Buffer.alloc(20_000), 30_000)]));
-    await until(() => started.unwrapper.heldBytes >= 20_000);
-    started.unwrapper.endStalled(100_000, 10_000);
-    expect(client.destroyed).toBe(false);
-    started.unwrapper.endStalled(110_000, 10_000);
-    await until(() => client.destroyed && started.unwrapper.heldBytes === 0);
-  });
-
-  test("when more than half of its budget is in use, cuts off who holds much and sends little", async () => {
-    const started = await start({ budgetBytes: 3_000_000 });
-    const [slow, fast] = [await started.connected(), await started.connected()];
-    const { unwrapper } = started;
-    for (const { client } of [slow, fast]) client.write(frameOf(Buffer.alloc(800_000), 1_100_000));
-    await until(() => unwrapper.heldBytes >= 1_600_000);
-    unwrapper.endSlow(0);
-    fast.client.write(Buffer.alloc(290_000));
-    slow.client.write(Buffer.of(0));
-    await until(() => unwrapper.heldBytes >= 1_890_001);
-    expect(unwrapper.endSlow(1_900)).toBe(0);
-    expect(unwrapper.endSlow(2_000)).toBe(1);
-    await until(() => slow.recorder.closed.length === 1);
-    expect(fast.recorder.closed).toEqual([]);
+    const { client: greedy, seen } = await started.upgraded();
+    const connect = connectPacket("c", 60_000);
+    connect.writeUIntBE(0xffff7f, 1, 3); // Of two megabytes.
+    greedy.write(frameOf(connect.subarray(0, 4), Number.MAX_SAFE_INTEGER));
+    await until(() => seen.ended);
+    expect(started.unwrapper.strangerCount).toBe(0);
+    const { client: patient, seen: patientSeen } = await started.upgraded();
+    patient.write(frameOf(Buffer.alloc(0), Number.MAX_SAFE_INTEGER));
+    patient.write(connectPacket("c")); // As good a frame as any.
+    const { connection } = await started.arrival();
+    connection.start(new Recorder());
+    expect(patientSeen.ended).toBe(false);
+    connection.destroy();
   });
 
   test("a foreign origin is refused, ours and none are not", async () => {
@@ -318,7 +425,7 @@ describe("unwrapper", () => {
     async () => {
       const authority = new Authority();
       const started = await start(
-        { certificates: [null, materialOf(authority)] },
+        { certificates: [null, materialOf(authority), null] },
         (address) => address === "127.0.0.1",
       );
       const header = "PROXY TCP4 192.0.2.7 192.0.2.8 40000 1883\r\n";

@@ -1,11 +1,11 @@
 /**
- * A connection over TCP: a socket that the main thread handed over. Reads into the thread's read buffer, writes chunks of
- * the thread's output arena. The inner end of a tunnel (tunnel.ts) is such a socket, too, of the Unix domain: the bytes on it are those of a
- * client whose TLS or WebSocket is taken off at the other end.
+ * A connection over a socket. Reads into the thread's read buffer, writes chunks of the thread's output arena. The socket is the client's
+ * own, of TCP; or one of TLS that this thread has opened; or the inner end of a tunnel (tunnel.ts), of the Unix domain, whose other
+ * end takes TLS off. On any of them the MQTT bytes may stand in the frames of a WebSocket (web-socket-end.ts).
  *
  * ```
- *   opening ── start ──► open ── end ──► ending (writes out, FIN, reads on and discards) ──► closed
- *                         └──────── destroy, cut off, reset, deadline ─────────────────────────►┘
+ *   opening ── start ──► open ── end ──► ending (writes out, closes a WebSocket, FIN, reads on and discards) ──► closed
+ *                         └──────── destroy, cut off, reset, deadline ─────────────────────────────────────────────►┘
  * ```
  */
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from "node:net";
@@ -14,20 +14,24 @@ import { END_DEADLINE_MS } from "../base/limits.ts";
 import type { PeerIdentity } from "../base/peer-identity.ts";
 import type { Region } from "../base/region.ts";
 import type { CloseCause, Connection, ConnectionHandler } from "./connection.ts";
-import { type HandOver, unsentBytesOf } from "./hand-over.ts";
+import { type Arrival, unsentBytesOf } from "./hand-over.ts";
 import type { OutputChunk } from "./output-arena.ts";
 import { type OutputOwner, OutputQueue } from "./output-queue.ts";
 import type { Outputs } from "./outputs.ts";
 import { PacketInput } from "./packet-input.ts";
 import type { ReadBuffer } from "./read-buffer.ts";
+import { WebSocketEnd } from "./web-socket-end.ts";
 
-export class TcpConnection implements Connection, OutputOwner {
+export class SocketConnection implements Connection, OutputOwner {
   readonly peer: string;
   readonly identity: PeerIdentity;
   readonly #socket: Socket;
+  readonly #webSocket: WebSocketEnd | null;
+  readonly #readBuffer: ReadBuffer;
   readonly #input: PacketInput;
+  readonly #outputs: Outputs;
   readonly #output: OutputQueue;
-  readonly #onGone: (connection: TcpConnection) => void;
+  readonly #onGone: (connection: SocketConnection) => void;
   readonly #resume = (): void => {
     if (this.#handler !== null && !this.#input.isPaused && !this.#socket.destroyed) this.#socket.resume();
   };
@@ -36,52 +40,80 @@ export class TcpConnection implements Connection, OutputOwner {
   #cause: CloseCause | null = null;
   #isEnding = false;
   #isListeningForDrain = false;
+  /** The socket is one of TLS that came open. */
+  readonly #isAdopted: boolean;
+  #unconfirmedBatches = 0;
   #deadline: NodeJS.Timeout | null = null;
 
+  /** `source`: a descriptor, or a socket of TLS from which nothing is read and which is paused. */
   constructor(
     readBuffer: ReadBuffer,
     outputs: Outputs,
-    handOver: HandOver,
+    source: number | Socket,
+    arrival: Arrival,
     packetBytesMax: number,
-    onGone: (connection: TcpConnection) => void,
+    onGone: (connection: SocketConnection) => void,
   ) {
-    this.peer = handOver.peer;
-    this.identity = handOver.identity;
-    this.#head = handOver.head;
+    this.peer = arrival.peer;
+    this.identity = arrival.identity;
+    this.#head = arrival.head;
     this.#onGone = onGone;
+    this.#readBuffer = readBuffer;
     this.#input = new PacketInput(readBuffer, packetBytesMax);
+    this.#outputs = outputs;
     this.#output = new OutputQueue(outputs, this);
-    const options: SocketOptions = {
-      fd: handOver.fd,
-      readable: true,
-      writable: true,
-      allowHalfOpen: true, // The end of the stream is answered by `#finish`, after what was read before it.
-      onread: {
-        buffer: readBuffer.socketBytes,
-        callback: (byteLength) => {
-          this.#input.receive(byteLength);
-          if (readBuffer.publisherPause.isOver && this.#input.isPublishing && !this.#input.isPaused) {
-            readBuffer.publisherPause.rest(this.#resume);
-            return false;
-          }
-          if (byteLength < readBuffer.socketBytes.length || this.#input.isPaused) return true;
-          readBuffer.rest(this.#resume); // There is more: the others' turn first.
-          return false;
-        },
-      },
-      writableHighWaterMark: 1, // Makes the stream tell (`drain`) when any write is done that the kernel did not take at once.
-    };
-    this.#socket = new Socket(options);
+    this.#isAdopted = typeof source !== "number";
+    this.#socket = typeof source === "number" ? this.#open(source) : this.#adopt(source);
     this.#socket.pause(); // Until `start`.
-    this.#socket.on("end", () => {
-      this.#cause ??= "peer";
-      this.#finish();
-    });
+    this.#webSocket = arrival.frames === null ? null : new WebSocketEnd(this.#socket, arrival.frames);
+    this.#socket.on("end", () => this.#onPeerClose());
     this.#socket.on("error", (error: NodeJS.ErrnoException) => {
       this.#cause ??= PEER_GONE.has(error.code ?? "") ? "peer" : "fault";
     });
     this.#socket.on("close", () => this.#onClose());
     outputs.onOpened(this.#output);
+  }
+
+  #open(fd: number): Socket {
+    const options: SocketOptions = {
+      fd,
+      readable: true,
+      writable: true,
+      allowHalfOpen: true, // The end of the stream is answered by `#finish`, after what was read before it.
+      onread: { buffer: this.#readBuffer.socketBytes, callback: (byteLength) => this.#receive(byteLength) },
+      writableHighWaterMark: 1, // Makes the stream tell (`drain`) when any write is done that the kernel did not take at once.
+    };
+    return new Socket(options);
+  }
+
+  /** What TLS has taken off has a buffer of its own. */
+  #adopt(socket: Socket): Socket {
+    const { socketBytes } = this.#readBuffer;
+    socket.on("data", (bytes: Buffer) => {
+      let readsOn = true;
+      for (let at = 0; at < bytes.length; at += socketBytes.length) {
+        readsOn = this.#receive(bytes.copy(socketBytes, 0, at)) && readsOn;
+      }
+      if (!readsOn) socket.pause();
+    });
+    return socket;
+  }
+
+  /** Takes what a read has put into the read buffer; false when the socket is to read no further for now. */
+  #receive(byteLength: number): boolean {
+    const readBuffer = this.#readBuffer;
+    const input = this.#input;
+    const payloadBytes =
+      this.#webSocket === null ? byteLength : this.#webSocket.read(readBuffer.socketView, byteLength);
+    if (payloadBytes > 0) input.receive(payloadBytes);
+    this.#endIfOver();
+    if (readBuffer.publisherPause.isOver && input.isPublishing && !input.isPaused) {
+      readBuffer.publisherPause.rest(this.#resume);
+      return false;
+    }
+    if (byteLength < readBuffer.socketBytes.length || input.isPaused) return true;
+    readBuffer.rest(this.#resume); // There is more: the others' turn first.
+    return false;
   }
 
   get isOpen(): boolean {
@@ -94,6 +126,7 @@ export class TcpConnection implements Connection, OutputOwner {
     const head = this.#head;
     this.#head = null;
     this.#input.start(handler, head);
+    this.#endIfOver();
     if (!this.#input.isPaused) this.#socket.resume();
   }
 
@@ -110,6 +143,7 @@ export class TcpConnection implements Connection, OutputOwner {
   resumeReading(): void {
     if (!this.#input.isPaused) return;
     this.#input.resume();
+    this.#endIfOver();
     if (!this.#input.isPaused && this.#handler !== null) this.#socket.resume();
   }
 
@@ -134,7 +168,7 @@ export class TcpConnection implements Connection, OutputOwner {
   }
 
   reserve(byteLength: number): number {
-    return this.#output.reserve(byteLength);
+    return this.#webSocket === null ? this.#output.reserve(byteLength) : this.#output.reserveFramed(byteLength);
   }
 
   get bytesReserved(): number {
@@ -172,22 +206,37 @@ export class TcpConnection implements Connection, OutputOwner {
   /** For OutputQueue only. */
   send(first: OutputChunk, count: number): boolean {
     const socket = this.#socket;
-    if (count === 1) {
+    if (count === 1 && !this.#isAdopted) {
       socket.write(bytesOf(first));
     } else {
       socket.cork();
-      for (let chunk: OutputChunk | null = first; chunk !== null; chunk = chunk.next) socket.write(bytesOf(chunk));
+      for (let chunk: OutputChunk | null = first; chunk !== null; chunk = chunk.next) {
+        if (chunk.next !== null || !this.#isAdopted) socket.write(bytesOf(chunk));
+        else this.#writeLast(chunk);
+      }
       socket.uncork();
     }
     if (socket.writableLength === 0) return socket.errored === null; // With an error, the bytes count as unwritten until the close.
-    if (!this.#isListeningForDrain) {
+    if (!this.#isListeningForDrain && !this.#isAdopted) {
       this.#isListeningForDrain = true;
-      socket.on("drain", () => {
-        this.#output.onSent();
-        if (this.#isEnding) this.#sendFinWhenWritten();
-      });
+      socket.on("drain", () => this.#onSent());
     }
     return false;
+  }
+
+  /** A socket of TLS tells of each write, but does not say `drain` for small ones. */
+  #writeLast(chunk: OutputChunk): void {
+    this.#unconfirmedBatches += 1;
+    this.#socket.write(bytesOf(chunk), (error) => {
+      this.#unconfirmedBatches -= 1;
+      if (this.#unconfirmedBatches === 0 && !error) this.#onSent();
+    });
+  }
+
+  /** The kernel has taken the last batch. */
+  #onSent(): void {
+    this.#output.onSent();
+    if (this.#isEnding) this.#sendFinWhenWritten();
   }
 
   /** For OutputQueue only. */
@@ -211,6 +260,18 @@ export class TcpConnection implements Connection, OutputOwner {
     if (this.isOpen) this.#handler?.onWritten();
   }
 
+  /** The peer has closed its WebSocket, or speaks none, and every packet before that has been delivered. */
+  #endIfOver(): void {
+    if (this.#webSocket?.isOver === true && !this.#input.isPaused) this.#onPeerClose();
+  }
+
+  /** As above, or it has sent FIN. */
+  #onPeerClose(): void {
+    this.#cause ??= "peer";
+    if (this.#webSocket?.isClosing === true) this.#socket.end();
+    else this.#finish();
+  }
+
   /** Writes out, then FIN. What still comes is read and thrown away: unread bytes would make the close a reset. */
   #finish(): void {
     if (!this.isOpen) return;
@@ -226,6 +287,11 @@ export class TcpConnection implements Connection, OutputOwner {
   #sendFinWhenWritten(): void {
     if (this.#output.isSending || this.#socket.destroyed) return;
     this.#output.close();
+    const webSocket = this.#webSocket;
+    if (webSocket !== null) {
+      if (!webSocket.isClosing) this.#socket.write(webSocket.close(this.#outputs.isGoingAway));
+      if (!webSocket.isOver && !this.#socket.readableEnded) return; // Its answer, or its FIN, comes to `#onPeerClose`.
+    }
     this.#socket.end();
   }
 
