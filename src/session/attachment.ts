@@ -10,6 +10,7 @@
  */
 import { Region } from "../base/region.ts";
 import { isSharedFilter } from "../mqtt/subscription-filter.ts";
+import { sharedFlagsOf } from "./share-tag.ts";
 import type { Subscription } from "./subscription.ts";
 
 /** A delivery that waits for room in the session's window or socket; a copy of its own. */
@@ -25,6 +26,8 @@ export class Attachment {
   readonly qos: 0 | 1 | 2;
   /** Of a shared subscription: its messages keep their QoS, and what its client refuses is done with. */
   readonly isShared: boolean;
+  /** Of a shared one: what the flags of its deliveries say. */
+  readonly sharedFlags: number;
   /** The queue's worker and this attachment's slot there; -1 while there is no such queue, or the client is away. */
   worker = -1;
   slot = -1;
@@ -46,6 +49,7 @@ export class Attachment {
     this.subscription = subscription;
     this.qos = qos;
     this.isShared = isSharedFilter(subscription.filter);
+    this.sharedFlags = this.isShared ? sharedFlagsOf(subscription.filter) : 0;
     this.refreshIdentifiers();
   }
 

@@ -15,7 +15,7 @@ import { CLAIMED, RELEASED, RELEASING, SENT_QOS1, SENT_QOS2 } from "./outgoing.t
 import type { StoredMessage } from "./ports.ts";
 import { hasRetained, sendNextRetained } from "./recall.ts";
 import { mayBeGiven } from "./rights.ts";
-import { canSend, fits, isExpired, send } from "./send.ts";
+import { canSend, fits, hasWindow, isExpired, send } from "./send.ts";
 import { type Attendance, FROM_INBOX, type Session } from "./session.ts";
 
 const found: StoredMessage = { region: undefined as unknown as Region, offset: 0 };
@@ -102,7 +102,7 @@ export function pump(session: Session): void {
   const { audience } = session;
   if (audience === undefined) return;
   const { resend } = audience;
-  while (resend.length > 0 && canSend(session, audience)) repeat(session, audience, resend.shift()!);
+  while (resend.length > 0 && mayRepeat(session, audience, resend[0]!)) repeat(session, audience, resend.shift()!);
   if (resend.length > 0) return;
 
   // Each may end the window, or the connection's room.
@@ -191,9 +191,16 @@ function sendNext(session: Session, attendance: Attendance): void {
   send(session, attendance, found.region, found.offset, qos, isRetain, false, packetId, identifiers);
 }
 
+/** PUBREL takes no place in the window: its message has long come [MQTT-4.4.0-1]. */
+const mayRepeat = (session: Session, attendance: Attendance, packetId: number): boolean =>
+  attendance.connection.isWritable &&
+  (hasWindow(session, attendance) || isReleased(session.outgoing.stateOf(packetId)));
+
+const isReleased = (state: number): boolean => state === RELEASING || state === RELEASED;
+
 /** Sends what an earlier connection left unfinished again, with its own identifier [MQTT-4.4.0-1]. */
 function repeat(session: Session, attendance: Attendance, packetId: number): void {
   const state = session.outgoing.stateOf(packetId);
-  if (state === RELEASING || state === RELEASED) sendPubrel(session, attendance, packetId);
+  if (isReleased(state)) sendPubrel(session, attendance, packetId);
   else sendClaimed(session, attendance, packetId, state !== CLAIMED);
 }

@@ -17,6 +17,7 @@ import { sharedTopicFilterOf } from "../mqtt/subscription-filter.ts";
 import { isMatch } from "../mqtt/topics.ts";
 import { DELIVERY_SHARED, IN_MEMORY } from "./inbox.ts";
 import type { Session } from "./session.ts";
+import { cameBy } from "./share-tag.ts";
 import type { Subscription } from "./subscription.ts";
 
 /** A place in the orders of what waits for a session: what comes from now on is at it or behind it. */
@@ -68,8 +69,8 @@ export function noteIdentifiers(session: Session): void {
 }
 
 /**
- * The identifiers for a delivery that did not come straight from the router. `flags` say whether they are those of shared
- * subscriptions; `ordinal` is its number in the inbox when its position is IN_MEMORY.
+ * The identifiers for a delivery that did not come straight from the router. `flags` say whether it is that of a shared
+ * subscription, and which; `ordinal` is its number in the inbox when its position is IN_MEMORY.
  */
 export function identifiersOf(
   session: Session,
@@ -88,16 +89,17 @@ export function identifiersOf(
   for (const { options, filter, attachment, since } of session.subscriptions.values()) {
     const { identifier } = options;
     if (identifier === 0 || (attachment === undefined) === isShared || !isBehind(since)) continue;
-    if (matches(filter, isShared, topic)) identifiers.push(identifier);
+    if (matches(filter, flags, topic)) identifiers.push(identifier);
   }
   for (const ended of session.endedIdentifiers ?? []) {
     if (ended.isShared !== isShared || !isBehind(ended.since) || isBehind(ended.until)) continue;
-    if (matches(ended.filter, isShared, topic)) identifiers.push(ended.identifier);
+    if (matches(ended.filter, flags, topic)) identifiers.push(ended.identifier);
   }
   return identifiers.length === 0 ? undefined : identifiers;
 }
 
-function matches(filter: string, isShared: boolean, topic: string): boolean {
+function matches(filter: string, flags: number, topic: string): boolean {
+  const isShared = (flags & DELIVERY_SHARED) !== 0;
   const plain = isShared ? sharedTopicFilterOf(filter) : filter;
-  return plain !== undefined && isMatch(plain, topic);
+  return plain !== undefined && isMatch(plain, topic) && (!isShared || cameBy(flags, filter));
 }

@@ -10,7 +10,7 @@
 import { INBOX_PAGE_BYTES, INBOX_PAGE_BYTES_MIN, INBOX_PAGES_SPARE_MAX } from "../base/limits.ts";
 import { copyBytes, Region } from "../base/region.ts";
 
-/** Delivery flags of an entry: bits 0-1 QoS, bit 2 RETAIN of the delivery, bit 3 it came by a shared subscription. */
+/** Delivery flags of an entry, u16: bits 0-1 QoS, bit 2 RETAIN of the delivery, bit 3 it came by a shared subscription, bits 4-15 by which: see share-tag.ts. */
 export const DELIVERY_QOS_MASK = 0b11;
 export const DELIVERY_RETAIN = 0b100;
 export const DELIVERY_SHARED = 0b1000;
@@ -35,14 +35,14 @@ let usedPagesBytes = 0;
 export const inboxesBytes = (): number => usedPagesBytes;
 
 /** Shared by all that are still empty: an array of its own takes some 200 bytes. */
-const NO_U8 = new Uint8Array(0);
+const NO_U16 = new Uint16Array(0);
 const NO_U32 = new Uint32Array(0);
 const NO_F64 = new Float64Array(0);
 
 export class Inbox {
   #positions = NO_F64;
   #bytes = NO_U32;
-  #flags = NO_U8;
+  #flags = NO_U16;
   #offsets = NO_U32;
   #pages: (Page | undefined)[] = [];
   #tailPage: Page | undefined = undefined;
@@ -201,7 +201,7 @@ export class Inbox {
     const capacity = Math.max(CAPACITY_MIN, this.#positions.length * 2);
     const positions = new Float64Array(capacity);
     const bytes = new Uint32Array(capacity);
-    const flags = new Uint8Array(capacity);
+    const flags = new Uint16Array(capacity);
     const offsets = new Uint32Array(capacity);
     const pages = new Array<Page | undefined>(capacity).fill(undefined);
     for (let index = 0; index < this.#length; index += 1) {

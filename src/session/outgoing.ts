@@ -38,7 +38,7 @@ export class Outgoing<Owner> {
   #states = NO_U8;
   #positions = NO_F64;
   #orders = NO_F64;
-  #flags = NO_U8;
+  #flags = NO_U16;
   #owners: (Owner | undefined)[] = [];
   /** Only of those that lie nowhere else and outlive their connection. */
   #messages: Map<number, Region> | undefined = undefined;
@@ -186,7 +186,7 @@ export class Outgoing<Owner> {
     this.#states = new Uint8Array(this.#capacity);
     this.#positions = new Float64Array(this.#capacity);
     this.#orders = new Float64Array(this.#capacity);
-    this.#flags = new Uint8Array(this.#capacity);
+    this.#flags = new Uint16Array(this.#capacity);
     this.#owners = new Array(this.#capacity).fill(undefined);
     for (let place = 0; place < old.capacity; place += 1) {
       if (old.states[place] === FREE) continue;

@@ -67,8 +67,7 @@ export function parsePacketKey(key: string): { clientId: string; packetId: numbe
  * ```
  *   0  u8   1, the version
  *   1  u8   state          SENT_QOS2 or RELEASED, see session/outgoing.ts
- *   2  u8   flags          of the delivery, see session/inbox.ts
- *   3  u8   0
+ *   2  u16  flags          of the delivery, see session/inbox.ts
  *   4  f64  position       IN_MEMORY: the message is nowhere on disk
  * ```
  */
@@ -82,13 +81,13 @@ export function encodeOutbound(state: number, flags: number, position: number): 
   const bytes = Buffer.alloc(12);
   bytes[0] = 1;
   bytes[1] = state;
-  bytes[2] = flags;
+  bytes.writeUInt16LE(flags, 2);
   bytes.writeDoubleLE(position, 4);
   return bytes;
 }
 
 export const decodeOutbound = (bytes: Buffer): OutboundRecord => ({
   state: bytes[1]!,
-  flags: bytes[2]!,
+  flags: bytes.readUInt16LE(2), // Of u8, and a byte of 0, before there were tags.
   position: bytes.readDoubleLE(4),
 });

@@ -17,7 +17,7 @@ import { expiresAtMsOf, totalBytes } from "../frame/message.ts";
 import { NO_ROOM } from "../log/contract.ts";
 import type { Attachment } from "../session/attachment.ts";
 import { deliverStored, pump } from "../session/deliver.ts";
-import { DELIVERY_RETAIN, DELIVERY_SHARED } from "../session/inbox.ts";
+import { DELIVERY_RETAIN } from "../session/inbox.ts";
 import type { Attachments } from "./attachments.ts";
 import type { Partition } from "./partition.ts";
 import type { Partner } from "./partner.ts";
@@ -60,7 +60,7 @@ export class ShareAdoption {
     const high = isStored ? provenanceHigh(partition, position) : 0;
     const low = isStored ? provenanceLow(position) : 0;
     const bytes = totalBytes(message, offset);
-    const flags = 2 | DELIVERY_SHARED | (isRetain ? DELIVERY_RETAIN : 0);
+    const flags = 2 | attachment.sharedFlags | (isRetain ? DELIVERY_RETAIN : 0);
     const staged = home.hasRoom(bytes, 1) ? log.stage(message, offset, bytes) : NO_ROOM;
     const expiresAtMs = staged === NO_ROOM ? 0 : expiresAtMsOf(message, offset);
     const record = staged === NO_ROOM ? NO_ROOM : log.add(session.target, staged, flags, expiresAtMs, high, low);

@@ -85,6 +85,36 @@ describeTransports("flow control", (workers, transport) => {
     expect((await ledgerOf(broker, "/stored/#")).stored - stored).toBe(count);
   });
 
+  it("[MQTT-4.4.0-1] sends every PUBREL again at once, and no PUBLISH beyond the window of the new connection", async () => {
+    const name = unique("released");
+    const lasting = (receiveMaximum: number) => ({
+      clean: false,
+      properties: { sessionExpiryInterval: 600, receiveMaximum },
+    });
+    let receiver = await RawClient.connected(broker.mqttPort, name, lasting(10));
+    await receiver.subscribe(name, { qos: 2 });
+    const sender = await open();
+    for (const at of [0, 1, 2, 3]) await sender.publishSettled(name, `${at}`, { qos: 2 });
+    const sent: number[] = [];
+    while (sent.length < 4) sent.push((await receiver.take("publish")).messageId!);
+    for (const messageId of sent.slice(0, 2)) {
+      receiver.send({ cmd: "pubrec", messageId, reasonCode: 0 });
+      await receiver.take("pubrel");
+    }
+    await receiver.cut();
+    receiver = await RawClient.connected(broker.mqttPort, name, lasting(1));
+    for (const messageId of sent.slice(0, 2)) expect((await receiver.take("pubrel")).messageId).toBe(messageId);
+    await receiver.ping();
+    expect(receiver.waiting).toEqual([]);
+    for (const messageId of sent.slice(0, 2)) receiver.send({ cmd: "pubcomp", messageId, reasonCode: 0 });
+    for (const messageId of sent.slice(2)) {
+      const packet = await receiver.receive();
+      expect([packet.messageId, packet.dup]).toEqual([messageId, true]);
+    }
+    await receiver.end();
+    await sender.end();
+  });
+
   it("[MQTT-3.3.4-9] has one message in flight to a client that takes one", async () => {
     const topic = unique("one");
     const receiver = await open({ properties: { receiveMaximum: 1 } });

@@ -1,0 +1,19 @@
+/**
+ * Which shared subscription a delivery came by, in the bits 4 to 15 of its flags: a hash of the filter, for a session may have several that match one topic,
+ * each with an identifier of its own [MQTT-3.3.4-4]. It lies in the store with the flags; 0 was written before there were tags: any.
+ */
+import { hashBytes } from "../base/hash.ts";
+import { DELIVERY_SHARED } from "./inbox.ts";
+
+const TAG_BITS = 4;
+const TAGS = 4_095;
+
+/** The flags that say so, for deliveries by this filter. */
+export function sharedFlagsOf(filter: string): number {
+  const bytes = Buffer.from(filter);
+  return DELIVERY_SHARED | ((1 + (hashBytes(bytes, 0, bytes.length) % TAGS)) << TAG_BITS);
+}
+
+/** Whether a delivery with these flags came by this shared subscription. Of 4,095 others one may be taken for it. */
+export const cameBy = (flags: number, filter: string): boolean =>
+  flags >>> TAG_BITS === 0 || flags >>> TAG_BITS === sharedFlagsOf(filter) >>> TAG_BITS;
