@@ -24,11 +24,13 @@ export interface ConnectHead {
 /** The protocol, and the offset of the connect flags behind it. */
 export interface ConnectProtocol {
   readonly protocolLevel: ProtocolLevel;
+  /** The client is a broker that passes on what others publish. */
+  readonly isBridge: boolean;
   readonly flagsOffset: number;
   readonly fault?: undefined;
 }
 
-/** Bit 7 of the level is how some bridges mark themselves; they fall back when it is refused. */
+/** Bit 7 of the level is how the bridges of other brokers mark themselves before MQTT 5, which has subscription options instead. */
 const BRIDGE_BIT = 0x80;
 
 const faultOf = (fault: number, detail: string, answerLevel: ProtocolLevel | 0): Fault => ({
@@ -71,14 +73,17 @@ export function readConnectProtocol(bytes: Buffer, start: number, end: number): 
   if (nameBytes > 6) return faultOf(ReasonCode.unsupportedProtocolVersion, "unknown protocol name", 0); // [MQTT-3.1.2-1]
 
   const name = bytes.toString("latin1", at + 2, levelOffset);
-  const level = bytes[levelOffset]!;
+  const said = bytes[levelOffset]!;
+  const level = said & ~BRIDGE_BIT;
+  const isBridge = said !== level;
+  const flagsOffset = levelOffset + 1;
   if (name === "MQIsdp") {
     return level === LEVEL_3_1
-      ? { protocolLevel: LEVEL_3_1, flagsOffset: levelOffset + 1 }
+      ? { protocolLevel: level, isBridge, flagsOffset }
       : faultOf(ReasonCode.unsupportedProtocolVersion, "unknown level of MQIsdp", LEVEL_3_1_1); // [MQTT-3.1.2-2]
   }
   if (name !== "MQTT") return faultOf(ReasonCode.unsupportedProtocolVersion, "unknown protocol name", 0); // [MQTT-3.1.2-1]
-  if (level === LEVEL_3_1_1 || level === LEVEL_5) return { protocolLevel: level, flagsOffset: levelOffset + 1 };
-  const answerLevel = (level & ~BRIDGE_BIT) >= LEVEL_5 ? LEVEL_5 : LEVEL_3_1_1;
+  if (level === LEVEL_3_1_1 || (level === LEVEL_5 && !isBridge)) return { protocolLevel: level, isBridge, flagsOffset };
+  const answerLevel = level >= LEVEL_5 ? LEVEL_5 : LEVEL_3_1_1;
   return faultOf(ReasonCode.unsupportedProtocolVersion, "unknown protocol level", answerLevel); // [MQTT-3.1.2-2]
 }

@@ -29,6 +29,8 @@ export interface Will {
 export interface ConnectPacket {
   readonly kind: "connect";
   readonly protocolLevel: ProtocolLevel;
+  /** Marked as a bridge's: its subscriptions are No Local and Retain As Published. False for MQTT 5, which says so itself. */
+  readonly isBridge: boolean;
   /** Empty when the server shall assign one. */
   readonly clientId: string;
   readonly isCleanStart: boolean;

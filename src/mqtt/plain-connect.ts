@@ -38,7 +38,7 @@ const cursor = new PropertyCursor();
 export function tryReadPlainConnect(bytes: Buffer, start: number, end: number): ConnectPacket | undefined {
   const protocol = readConnectProtocol(bytes, start, end);
   if (protocol.fault !== undefined) return undefined;
-  const { protocolLevel, flagsOffset } = protocol;
+  const { protocolLevel, isBridge, flagsOffset } = protocol;
   if (end - flagsOffset < 3) return undefined;
   const flags = bytes[flagsOffset]!;
   if ((flags & UNUSUAL_BITS) !== 0) return undefined;
@@ -80,6 +80,7 @@ export function tryReadPlainConnect(bytes: Buffer, start: number, end: number): 
   return {
     kind: "connect",
     protocolLevel,
+    isBridge,
     clientId: bytes.toString("utf8", at + 2, clientIdEnd),
     isCleanStart,
     keepAliveS,

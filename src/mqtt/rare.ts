@@ -105,7 +105,7 @@ function clientPacketOf(packet: Packet, shape: Shape): ClientPacket | undefined 
   }
 }
 
-function connectOf(packet: IConnectPacket, shape: Shape): ConnectPacket {
+function connectOf(packet: IConnectPacket & { bridgeMode?: boolean }, shape: Shape): ConnectPacket {
   const { protocolLevel } = shape;
   const { properties } = packet;
   const isCleanStart = packet.clean === true;
@@ -113,6 +113,7 @@ function connectOf(packet: IConnectPacket, shape: Shape): ConnectPacket {
   return {
     kind: "connect",
     protocolLevel,
+    isBridge: packet.bridgeMode === true,
     clientId: packet.clientId,
     isCleanStart,
     keepAliveS: packet.keepalive ?? 0,

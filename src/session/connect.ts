@@ -184,6 +184,7 @@ function attend(
   const attendance: Attendance = {
     connection,
     protocolLevel: packet.protocolLevel,
+    isBridge: packet.isBridge,
     line,
     origin: host.openOrigin(line),
     window: isLevel5 ? Math.min(packet.receiveMaximum, host.limits.inFlightMax) : host.limits.inFlightMax,

@@ -31,6 +31,8 @@ export type DeliveryOwner = typeof FROM_INBOX | Attachment;
 export interface Attendance {
   readonly connection: ClientConnection;
   readonly protocolLevel: number;
+  /** See ConnectPacket. */
+  readonly isBridge: boolean;
   readonly line: AcknowledgementLine;
   readonly origin: number;
   /** QoS 1 and 2 deliveries in flight at most: the client's Receive Maximum within ours. */

@@ -34,7 +34,7 @@ export function onSubscribe(session: Session, attendance: Attendance, packet: Su
   };
 
   for (const request of packet.filters) {
-    const options = optionsOf(request, packet.subscriptionIdentifier);
+    const options = optionsOf(request, packet.subscriptionIdentifier, attendance.isBridge);
     const outcome = subscribe(session, attendance, request.filter, options, () => done());
     reasonCodes.push(outcome.reasonCode);
     if (outcome.subscription === undefined) continue;
@@ -59,10 +59,10 @@ export function onSubscribe(session: Session, attendance: Attendance, packet: Su
 export const hasSharedNoLocal = ({ filters }: SubscribePacket): boolean =>
   filters.some(({ filter, isNoLocal }) => isNoLocal && parseSubscription(filter).kind === "shared");
 
-const optionsOf = (request: SubscriptionRequest, identifier: number): SubscriptionOptions => ({
+const optionsOf = (request: SubscriptionRequest, identifier: number, isBridge: boolean): SubscriptionOptions => ({
   qos: request.qos,
-  noLocal: request.isNoLocal,
-  retainAsPublished: request.isRetainAsPublished,
+  noLocal: request.isNoLocal || isBridge,
+  retainAsPublished: request.isRetainAsPublished || isBridge,
   retainHandling: request.retainHandling,
   identifier,
 });

@@ -42,6 +42,7 @@ export const publish = (topic: string, packetId: number, payload: Uint8Array): B
 export interface ConnectFields {
   readonly first?: number;
   readonly name?: string;
+  /** Plus 128 for a bridge. */
   readonly level?: number;
   readonly flags?: number;
   readonly keepAliveS?: number;
@@ -55,7 +56,7 @@ export interface ConnectFields {
 /** CONNECT, of MQTT 5 and with a clean start unless said otherwise. */
 export function connectBytes(fields: ConnectFields = {}): Buffer {
   const { first = 0x10, name = "MQTT", level = 5, flags = 2, keepAliveS = 0, clientId = "c", rest = [] } = fields;
-  const list = level >= 5 ? (fields.properties ?? properties()) : Buffer.alloc(0);
+  const list = (level & 0x7f) >= 5 ? (fields.properties ?? properties()) : Buffer.alloc(0);
   return packet(
     first,
     name,

@@ -26,6 +26,7 @@ function expectAgreement(packet: Buffer): boolean {
 const clientIds = fc.oneof(fc.string({ minLength: 1, maxLength: 30 }), fc.constantFrom("é", "\u0000", "x".repeat(300)));
 const connects = fc.record({
   level: fc.constantFrom(3 as const, 4 as const, 5 as const),
+  isBridge: fc.boolean(),
   clean: fc.boolean(),
   keepAliveS: fc.constantFrom(0, 1, 60, 65_535),
   clientId: clientIds,
@@ -44,14 +45,22 @@ const connects = fc.record({
   ),
 });
 
-const packets = connects.map(({ level, clean, keepAliveS, clientId, user, password, numbers }) => {
+const packets = connects.map(({ level, isBridge, clean, keepAliveS, clientId, user, password, numbers }) => {
   const flags = (clean ? 2 : 0) | (user === null ? 0 : 0x80) | (password === null ? 0 : 0x40);
   const rest = [
     ...(user === null ? [] : [sized(Buffer.from(user))]),
     ...(password === null ? [] : [sized(Buffer.from(password))]),
   ];
   const name = level === 3 ? "MQIsdp" : "MQTT";
-  return connectBytes({ name, level, flags, keepAliveS, clientId, rest, properties: properties(...numbers.flat()) });
+  return connectBytes({
+    name,
+    level: level | (isBridge ? 0x80 : 0),
+    flags,
+    keepAliveS,
+    clientId,
+    rest,
+    properties: properties(...numbers.flat()),
+  });
 });
 
 test("takes what common clients send", () => {

@@ -12,6 +12,7 @@ export interface RareCase extends Named {
 const connect = {
   kind: "connect",
   protocolLevel: 4,
+  isBridge: false,
   clientId: "c",
   isCleanStart: true,
   keepAliveS: 60,
@@ -53,6 +54,18 @@ export const RARE: readonly RareCase[] = [
     level: 3,
     hex: "10 0f 0006 4d5149736470 03 02 003c 0001 63",
     packet: { ...connect, protocolLevel: 3 },
+  },
+  {
+    name: "v3.1 CONNECT of a bridge",
+    level: 3,
+    hex: "10 0f 0006 4d5149736470 83 02 003c 0001 63",
+    packet: { ...connect, protocolLevel: 3, isBridge: true },
+  },
+  {
+    name: "v3.1.1 CONNECT of a bridge",
+    level: 4,
+    hex: "10 0d 0004 4d515454 84 02 003c 0001 63",
+    packet: { ...connect, isBridge: true },
   },
   { name: "v3.1.1 CONNECT", level: 4, hex: "10 0d 0004 4d515454 04 02 003c 0001 63", packet: connect },
   {
@@ -316,7 +329,8 @@ export const FAULTY_RARE: readonly FaultCase[] = [
   faulty("level 6", 5, "10 0e 0004 4d515454 06 02 003c 00 0001 63", unsupportedProtocolVersion),
   faulty("MQTT of level 3", 4, "10 0d 0004 4d515454 03 02 003c 0001 63", unsupportedProtocolVersion),
   faulty("MQIsdp of level 4", 4, "10 0f 0006 4d5149736470 04 02 003c 0001 63", unsupportedProtocolVersion),
-  faulty("a bridge's level", 4, "10 0d 0004 4d515454 84 02 003c 0001 63", unsupportedProtocolVersion),
+  faulty("level 5 of a bridge", 5, "10 0e 0004 4d515454 85 02 003c 00 0001 63", unsupportedProtocolVersion),
+  faulty("MQIsdp of a bridge's level 4", 4, "10 0f 0006 4d5149736470 84 02 003c 0001 63", unsupportedProtocolVersion),
   faulty("no CONNECT flags", 4, "10 07 0004 4d515454 04", malformedPacket),
   faulty("no level", 4, "10 06 0004 4d515454", malformedPacket, 0),
   faulty("empty CONNECT", 4, "10 00", malformedPacket, 0),
