@@ -45,13 +45,11 @@ export const TOPIC_ALIAS_MAXIMUM = 32;
 // MQTT codec
 /** What the protocol itself can say: a fixed header of 5 bytes and the largest remaining length. */
 export const PACKET_BYTES_MAX = 5 + 268_435_455;
-/** User properties of one packet: a megabyte of empty ones would be 200,000 objects. */
+/** Of one packet: user properties (a megabyte of empty ones would be 200,000 objects), filters (clients resubscribe with all they have in one). */
 export const USER_PROPERTIES_MAX = 256;
-/** Filters of one SUBSCRIBE or UNSUBSCRIBE: clients resubscribe with all they have in one packet. */
 export const SUBSCRIBE_FILTERS_MAX = 8_192;
-/** Levels of a topic or a filter: each is a step in the routing trie, and of its recursion. */
+/** Of a topic or a filter: levels, each a step in the routing trie and of its recursion; bytes, what two length bytes can say. */
 export const TOPIC_LEVELS_MAX = 128;
-/** Bytes of a topic or a filter: what the two length bytes of a string can say. */
 export const TOPIC_BYTES_MAX = 65_535;
 
 // Queues and dispatch
@@ -264,9 +262,12 @@ export const INBOX_PAGE_BYTES = 64 * 1024;
 export const INBOX_PAGE_BYTES_MIN = 1024;
 /** Pages kept for the next inbox, per thread. */
 export const INBOX_PAGES_SPARE_MAX = 64;
-/** Subscriptions of one session: each is an object and a route. */
+/** What a session may keep in any case (names, will, filters, aliases); more while all take this part of the memory budget at most, or a worker's. */
+export const BELONGINGS_FREE_BYTES = 4 * 1024;
+export const BELONGINGS_BUDGET_PART = 0.25;
+export const BELONGINGS_WORKER_BYTES = 32 * 1024 * 1024;
+/** Of one session: subscriptions, each an object and a route; those with an identifier that ended, whose messages may still wait. */
 export const SUBSCRIPTIONS_PER_SESSION_MAX = 100_000;
-/** Subscriptions with an identifier that ended, of one client, whose messages may still wait; older ones are forgotten. */
 export const ENDED_IDENTIFIERS_MAX = 64;
 /** Queue messages that a consumer holds while ordinary ones wait for the same window: its share of a read's worth of PUBACKs. */
 export const HELD_AHEAD_MAX = 16;
@@ -312,9 +313,8 @@ export const SWEEP_SLOTS_PER_EXPIRY = 16;
 export const PURGE_MESSAGES_PER_TURN = 2_048;
 
 // Control: HTTP
-/** REST and the dashboard are for people and scripts, not for fleets. */
+/** REST and the dashboard are for people and scripts, not for fleets; a basic authentication header takes far less than Node's own default. */
 export const HTTP_CONNECTIONS_MAX = 512;
-/** Node's own default; a basic authentication header takes far less. */
 export const HTTP_HEADER_BYTES_MAX = 16 * 1024;
 /** From the connection, or the request before, to the end of the head. */
 export const HTTP_HEAD_DEADLINE_MS = 10_000;

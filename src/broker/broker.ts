@@ -10,7 +10,7 @@ import { hostname } from "node:os";
 import { newClientId } from "../base/assigned-client-id.ts";
 import { CodedError } from "../base/errors.ts";
 import { homePartitionOf } from "../base/hash.ts";
-import { MEMORY_CHECK_MS, MEMORY_RETURN_MS } from "../base/limits.ts";
+import { BELONGINGS_BUDGET_PART, BELONGINGS_WORKER_BYTES, MEMORY_CHECK_MS, MEMORY_RETURN_MS } from "../base/limits.ts";
 import type { Logger } from "../base/logger.ts";
 import { MemoryPressure } from "../base/memory-pressure.ts";
 import { returnFreeMemory } from "../base/posix.ts";
@@ -77,7 +77,7 @@ export async function startBroker(options: BrokerOptions): Promise<RunningBroker
     workers,
     partitions,
     dataDirectory: dataDirectory.path,
-    limits: limitsOf(settings),
+    limits: limitsOf(settings, workers),
     access: { allowAnonymous: settings.access.allow_anonymous, hasUsers: users !== undefined, rules },
     listeners: wanted,
     certificates,
@@ -197,7 +197,7 @@ function leaveMark(path: string, logger: Logger): void {
   }
 }
 
-function limitsOf(settings: Settings): SessionLimits {
+function limitsOf(settings: Settings, workers: number): SessionLimits {
   const { session, limits } = settings;
   return {
     inFlightMax: session.max_inflight,
@@ -208,12 +208,19 @@ function limitsOf(settings: Settings): SessionLimits {
     queuesQos0: session.queue_qos0_messages,
     sharedStrategy: session.shared_subscription_strategy,
     subscriptionsMax: limits.max_subscriptions,
+    belongingsBytesMax: belongingsBytesMaxOf(limits.memory_budget, workers),
     keepAliveMaxS: Math.floor(limits.max_keepalive / 1000),
     level3ExpiryS:
       session.default_expiry_interval === "infinity"
         ? Number.POSITIVE_INFINITY
         : Math.floor(session.default_expiry_interval / 1000),
   };
+}
+
+/** Of one worker: an equal share, but room for one client with all the subscriptions it may have, however many workers there are. */
+function belongingsBytesMaxOf(budgetBytes: number, workers: number): number {
+  const partBytes = Math.floor(budgetBytes * BELONGINGS_BUDGET_PART);
+  return Math.max(Math.floor(partBytes / workers), Math.min(partBytes, BELONGINGS_WORKER_BYTES));
 }
 
 /** Gives a connection to the worker of its client ID; one that has none gets an ID first. */

@@ -258,7 +258,7 @@ const settingsSchema = mapping({
     memory_budget: setting(
       bytesize(16 * 1024 * 1024, UNBOUNDED),
       "512MB",
-      "What the workers may hold in memory for others: output that is not taken (at most one half), packets that are not whole (at most the other), and inboxes of sessions that end with their connection. Beyond it publishers of much are read a little at a time, new connections wait, and such inboxes lose their oldest messages, the largest first. When more than half of either half is in use, clients that would take longer than 10 s to move what they hold are cut off.",
+      "What the workers may hold in memory for others: output that is not taken (at most one half), packets that are not whole (at most the other), and inboxes of sessions that end with their connection. Beyond it publishers of much are read a little at a time, new connections wait, and such inboxes lose their oldest messages, the largest first. When more than half of either half is in use, clients that would take longer than 10 s to move what they hold are cut off. Wills, filters, names and topics of aliases may take a quarter more; beyond it, who would keep more than 4 KiB is refused with 0x97.",
     ),
   }),
   sys: section({

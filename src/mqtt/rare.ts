@@ -140,7 +140,7 @@ function willOf(will: NonNullable<IConnectPacket["will"]>, shape: Shape): Will {
     isRetain: will.retain === true,
     delayS: will.properties?.willDelayInterval ?? 0,
     messageExpiryIntervalS: will.properties?.messageExpiryInterval ?? -1,
-    properties: shape.willProperties,
+    properties: Buffer.from(shape.willProperties), // Of its own memory: the packet goes.
   };
 }
 

@@ -16,6 +16,7 @@ import { encodeRare } from "../mqtt/rare.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
 import { AcknowledgementLine } from "./acknowledgement-line.ts";
 import { emitAcknowledgement, forgetRefused } from "./acknowledgement-output.ts";
+import { mayKeep, willBytesOf } from "./belongings.ts";
 import { pump } from "./deliver.ts";
 import { disconnect, leave } from "./disconnect.ts";
 import { expirySecondsOf } from "./expiry.ts";
@@ -72,7 +73,11 @@ export function admit(
 }
 
 /** Why a client that is known must not come in; undefined when it may. */
-function admissionFaultOf(host: SessionHost, { will }: ConnectPacket, identity: Identity): number | undefined {
+function admissionFaultOf(host: SessionHost, packet: ConnectPacket, identity: Identity): number | undefined {
+  const { will } = packet;
+  if (!mayKeep(0, willBytesOf(will) + nameBytesOf(identity, packet), host.limits.belongingsBytesMax)) {
+    return ReasonCode.quotaExceeded;
+  }
   const present = host.find(identity.clientId);
   const isThere = present !== undefined && (present.isConnected || present.expiryS > 0); // Else it is about to end.
   if (isThere && present.owner !== undefined && present.owner !== identity.user) return ReasonCode.notAuthorized;
@@ -108,6 +113,7 @@ export function onConnect(
           sender: { user: user ?? null, address: connection.identity.address },
         };
   session.awaySinceMs = 0;
+  session.belongings.onAttended(nameBytesOf({ clientId, user }, packet));
   const attendance = attend(session, connection, packet, user);
   attended(session, attendance);
 
@@ -140,6 +146,9 @@ export function onConnect(
   if (isLasting) host.save(session, done);
   host.whenForgotten(clientId, done); // Else a crash could bring back what the client believes gone [MQTT-3.1.2-4].
 }
+
+const nameBytesOf = ({ clientId, user }: Pick<Identity, "clientId" | "user">, { username }: ConnectPacket): number =>
+  clientId.length + (user ?? username ?? "").length;
 
 /** Ends an older connection of this client; gives its session if it is to go on. */
 function takeOver(host: SessionHost, clientId: string, isCleanStart: boolean): Session | undefined {

@@ -59,6 +59,7 @@ export function leave(session: Session, attendance: Attendance): void {
   attendance.isClosing = true;
   host.closeOrigin(attendance.origin);
   session.inbound.onConnectionGone();
+  session.belongings.onLeft();
   host.unwatchKeepAlive(attendance);
   closeRecalls(attendance);
   stopConsuming(session);

@@ -20,6 +20,7 @@ import { PublishView } from "../mqtt/publish.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
 import { publishPolicy, publishPolicyOf } from "../mqtt/topics.ts";
 import { OWES_PUBACK, OWES_PUBREC } from "./acknowledgement-line.ts";
+import { mayKeep } from "./belongings.ts";
 import { ORPHANED, PENDING, RESTORED, STORED, UNKNOWN } from "./inbound.ts";
 import { NO_ROOM_NOW } from "./ports.ts";
 import { mayPublishTo } from "./rights.ts";
@@ -53,6 +54,11 @@ export function onPublish(session: Session, attendance: Attendance, region: Regi
   if (view.topicAlias !== 0) {
     if (view.topicAlias > TOPIC_ALIAS_MAXIMUM) return ReasonCode.topicAliasInvalid; // [MQTT-3.3.2-9]
     if (topicBytes !== 0) {
+      const more = topicBytes - (attendance.aliases[view.topicAlias]?.length ?? 0);
+      if (more > 0 && !mayKeep(session.belongings.bytes, more, host.limits.belongingsBytesMax)) {
+        return ReasonCode.quotaExceeded;
+      }
+      session.belongings.addAlias(more);
       attendance.aliases[view.topicAlias] = Buffer.from(region.bytes.subarray(topicAt, topicAt + topicBytes));
     } else {
       const topic = attendance.aliases[view.topicAlias];

@@ -15,6 +15,7 @@ import type { TimerEntry } from "../base/timer-wheel.ts";
 import type { Will } from "../mqtt/packets.ts";
 import type { AcknowledgementLine } from "./acknowledgement-line.ts";
 import type { Attachment } from "./attachment.ts";
+import { Belongings, willBytesOf } from "./belongings.ts";
 import type { EndedIdentifier } from "./identifiers.ts";
 import { Inbound } from "./inbound.ts";
 import { Inbox } from "./inbox.ts";
@@ -95,8 +96,7 @@ export class Session {
   /** When the connection ended, milliseconds since the epoch; 0 while connected. */
   awaySinceMs = 0;
   attendance: Attendance | undefined = undefined;
-  /** Until it is published or taken back, also while the client is away and the will's delay has not passed. */
-  will: SessionWill | undefined = undefined;
+  readonly belongings = new Belongings();
   /** The user who made it: nobody else gets it by its client ID. Undefined: one who proved no name. */
   owner: string | undefined = undefined;
   /** Whose it is, as its last CONNECT has shown; undefined when that was before a restart. */
@@ -107,6 +107,8 @@ export class Session {
   hasIdentifiers = false;
   /** Of subscriptions made again or gone, while messages that they matched may wait. */
   endedIdentifiers: EndedIdentifier[] | undefined = undefined;
+
+  #will: SessionWill | undefined = undefined;
 
   /** The partition that its client ID hashes to. */
   readonly homePartition: number;
@@ -122,6 +124,16 @@ export class Session {
   /** Whether it outlives its connection: its QoS 1 and 2 messages are then stored. */
   get isDurable(): boolean {
     return this.target !== 0;
+  }
+
+  /** Until it is published or taken back, also while the client is away and the will's delay has not passed. */
+  get will(): SessionWill | undefined {
+    return this.#will;
+  }
+
+  set will(will: SessionWill | undefined) {
+    this.belongings.add(willBytesOf(will) - willBytesOf(this.#will));
+    this.#will = will;
   }
 
   get isConnected(): boolean {

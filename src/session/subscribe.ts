@@ -12,6 +12,7 @@ import { encodeRare } from "../mqtt/rare.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
 import { parseSubscription } from "../mqtt/subscription-filter.ts";
 import { Attachment } from "./attachment.ts";
+import { filterBytesOf, mayKeep } from "./belongings.ts";
 import { pump } from "./deliver.ts";
 import { noteChange, noteIdentifiers } from "./identifiers.ts";
 import { openRecalls } from "./recall.ts";
@@ -84,8 +85,10 @@ function subscribe(
   const parsed = parseSubscription(filter);
   const refuse = (code: number): Outcome => ({ reasonCode: attendance.protocolLevel === LEVEL_5 ? code : 0x80 });
   if (parsed.kind === "malformed") return refuse(parsed.reasonCode);
-  if (session.subscriptions.size >= session.host.limits.subscriptionsMax && !session.subscriptions.has(filter)) {
-    return refuse(ReasonCode.quotaExceeded);
+  if (!session.subscriptions.has(filter)) {
+    const { subscriptionsMax, belongingsBytesMax } = session.host.limits;
+    const hasRoom = mayKeep(session.belongings.bytes, filterBytesOf(filter), belongingsBytesMax);
+    if (session.subscriptions.size >= subscriptionsMax || !hasRoom) return refuse(ReasonCode.quotaExceeded);
   }
   if (!maySubscribe(session, filter)) {
     session.host.counters.deniedSubscriptions += 1;
@@ -126,6 +129,7 @@ function establish(
   }
   noteChange(session, previous, subscription);
   session.subscriptions.set(filter, subscription);
+  if (previous === undefined) session.belongings.addFilter(filterBytesOf(filter));
   if (previous !== undefined) previous.successor = subscription;
   if (previous?.attachment !== undefined) session.host.unsubscribe(previous);
   session.hasIdentifiers ||= options.identifier !== 0; // Exact when the packet is through: this may have taken the last one away.
@@ -139,6 +143,7 @@ export function onUnsubscribe(session: Session, attendance: Attendance, packet: 
     if (subscription === undefined) return ReasonCode.noSubscriptionExisted;
     noteChange(session, subscription, undefined);
     session.subscriptions.delete(filter);
+    session.belongings.addFilter(-filterBytesOf(filter));
     session.host.unsubscribe(subscription);
     return ReasonCode.success;
   });

@@ -9,6 +9,7 @@ import { decodeStructured } from "../base/structured.ts";
 import type { RecordSummary } from "../log/contract.ts";
 import { isSharedFilter } from "../mqtt/subscription-filter.ts";
 import type { QueueRecord } from "../queue/definition.ts";
+import { filterBytesOf } from "../session/belongings.ts";
 import { IN_MEMORY } from "../session/inbox.ts";
 import { RELEASED, SENT_QOS2 } from "../session/outgoing.ts";
 import { FROM_INBOX, type Session } from "../session/session.ts";
@@ -82,6 +83,7 @@ function restoreSession(partition: Partition, record: SessionRecord, parts: Reco
   for (const [filter, options] of record.subscriptions) {
     const subscription = new Subscription(session, filter, options);
     session.subscriptions.set(filter, subscription);
+    session.belongings.addFilter(filterBytesOf(filter));
     session.hasIdentifiers ||= options.identifier !== 0;
     parts.route(subscription);
   }

@@ -324,6 +324,7 @@ export class SessionDesk implements SessionHost {
     this.#parked.delete(session);
     this.#timers.cancel(session);
     publishWill(session); // At the latest now [MQTT-3.1.3-9].
+    session.belongings.onEnded();
     for (const attachment of [...session.attachments]) this.detach(attachment);
     for (const subscription of session.subscriptions.values()) {
       if (subscription.attachment === undefined) this.unsubscribe(subscription);

@@ -1,0 +1,75 @@
+/**
+ * Goal: what clients let the broker keep for them (wills, filters, topics of aliases, names) is bounded over all of them: beyond it who wants much
+ * is refused with the right code, who wants little is not, and what is let go makes room.
+ * Method: a broker with the smallest budget, of which belongings get a quarter, on any worker; clients with wills of 60 kB until one is refused.
+ */
+import { expect, it } from "vitest";
+import { Broker } from "../harness/broker.ts";
+import { RawClient, type Version } from "../harness/raw-mqtt.ts";
+import { describeWorkers } from "../harness/servers.ts";
+import { eventually } from "../harness/waiting.ts";
+
+const SETTINGS = "limits.memory_budget: 16MB\n";
+const PART_BYTES = 4 * 1024 * 1024;
+const LARGE_BYTES = 60_000;
+const QUOTA_EXCEEDED = 0x97;
+const SERVER_UNAVAILABLE = 3;
+
+describeWorkers("what clients let the broker keep", (workers) => {
+  it("is bounded over all of them, and given back", async () => {
+    const broker = await Broker.start({ workers, settings: SETTINGS });
+    try {
+      const come = async (clientId: string, willBytes: number, version: Version = 5) => {
+        const client = await RawClient.open(broker.mqttPort, version);
+        const will = { topic: "wills", payload: Buffer.alloc(willBytes), qos: 0, retain: false } as const;
+        const connack = await client.connect({ clientId, will });
+        return { client, code: connack.reasonCode ?? connack.returnCode! };
+      };
+      const known: RawClient[] = [];
+      let clientId: string | undefined; // Of one whose worker is full.
+      while (clientId === undefined) {
+        const next = `client-${known.length}`;
+        const { client, code } = await come(next, LARGE_BYTES);
+        if (code === 0) {
+          known.push(client);
+          expect(known.length).toBeLessThanOrEqual((workers * PART_BYTES) / LARGE_BYTES);
+          continue;
+        }
+        expect(code).toBe(QUOTA_EXCEEDED);
+        await client.expectClose();
+        clientId = next;
+      }
+      expect(known.length).toBeGreaterThan(PART_BYTES / LARGE_BYTES - 2);
+
+      expect((await come(clientId, LARGE_BYTES, 4)).code).toBe(SERVER_UNAVAILABLE);
+      const little = await come(clientId, 1_000);
+      expect(little.code).toBe(0);
+      const long = "f".repeat(LARGE_BYTES);
+      expect((await little.client.subscribe(long)).granted).toEqual([QUOTA_EXCEEDED]);
+      expect((await little.client.subscribe("short")).granted).toEqual([0]);
+      little.client.publish("short", "by alias", { properties: { topicAlias: 1 } });
+      expect((await little.client.receive()).payload.toString()).toBe("by alias");
+      little.client.publish(long, "by alias", { properties: { topicAlias: 2 } });
+      expect((await little.client.take("disconnect")).reasonCode).toBe(QUOTA_EXCEEDED);
+      await little.client.expectClose();
+
+      // By all ways that a will goes.
+      await Promise.all(known.map((client, at) => (at % 2 === 0 ? client.end() : client.cut())));
+      let again: Awaited<ReturnType<typeof come>> | undefined;
+      await eventually("there is room again", async () => {
+        again = await come(clientId!, LARGE_BYTES);
+        return again.code === 0;
+      });
+      // What it lets go, it may have again, as often as it likes.
+      const { client } = again!;
+      for (let round = 0; round < (2 * PART_BYTES) / LARGE_BYTES; round += 1) {
+        expect((await client.subscribe(`${long}-${round}`)).granted).toEqual([0]);
+        await client.unsubscribe(`${long}-${round}`);
+      }
+      await client.end();
+      await broker.stop();
+    } finally {
+      await broker.remove();
+    }
+  }, 60_000);
+});
