@@ -43,7 +43,7 @@ export const FORGOTTEN = 16;
 export const CHUNK = 17;
 
 /**
- * PUBLISH: `origin u32 · sequence u32 · flags u32 · packet identifier u32 · message`.
+ * PUBLISH: `origin u32 · sequence u32 · flags u32 · packet identifier u32 · message`, and behind a retained message its mark.
  * STORED answers with the same origin and sequence when ANSWER_WANTED is set.
  */
 export const PUBLISH_HEADER_BYTES = 16;
@@ -194,22 +194,37 @@ export interface RouteBody {
 
 export interface RoutedBody {
   readonly token: number;
+  /** How many retained messages that worker has published, by the home of their topics. */
+  readonly published: readonly number[];
 }
 
-/** First with a filter; then again with the same token for more, or with window 0 to be given no more. */
+/** First with a filter; then again with the same token for more, with a topic to look at once more, or with window 0 to be given no more. */
 export interface RecallBody {
   readonly token: number;
   readonly filter?: string;
+  readonly again?: AgainBody;
+  /** With a filter or a topic: what of every worker's retained publishes for this home has to be taken first. */
+  readonly after?: readonly number[];
   /** How many messages more may be sent. */
   readonly window: number;
 }
 
+/** A topic whose retained message came when a newer one may have been published already; `id` tells the questions apart. */
+export interface AgainBody {
+  readonly topic: string;
+  readonly id: number;
+}
+
 export interface RecalledBody {
   readonly token: number;
-  /** The first look is over, and there may be more: what is published from now on comes as an ordinary message. */
+  /** The first look is over, and there may be more. */
   readonly isOpen?: true;
-  /** A retained message in the one layout; absent in the last frame of an answer and in one that says `isOpen`. */
+  /** The answer for one topic; there is no message any more when it is absent. */
+  readonly again?: AgainBody;
+  /** A retained message in the one layout, with its mark if it has one; absent in the last frame and in one that says `isOpen`. */
   readonly message?: Uint8Array;
+  /** With a message: what of every worker's retained publishes had been taken when it was looked at. */
+  readonly taken?: readonly number[];
 }
 
 /** RELEASE is answered by STORED with this origin and sequence. */

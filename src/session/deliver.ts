@@ -22,7 +22,7 @@ const found: StoredMessage = { region: undefined as unknown as Region, offset: 0
 
 /**
  * A message for an ordinary subscription with QoS 0, or with QoS 1 or 2 to a session that ends with its connection.
- * `identifiers` are of the matching subscriptions, when the caller knows them.
+ * `identifiers` are of the matching subscriptions, when the caller knows them. False: with QoS 0, and the connection has no room.
  */
 export function deliver(
   session: Session,
@@ -31,32 +31,36 @@ export function deliver(
   qos: number,
   isRetain: boolean,
   identifiers: readonly number[] | undefined,
-): void {
+): boolean {
   const { host, audience } = session;
   if (audience === undefined) {
     if (session.isDurable && host.limits.queuesQos0) keep(session, message, offset, qos, isRetain, true);
     else host.counters.droppedOffline += 1;
-    return;
+    return true;
   }
   if (isExpired(message, offset, host.nowMs())) {
     host.counters.droppedExpired += 1;
-    return;
+    return true;
   }
   if (qos === 0) {
-    if (audience.connection.isWritable) send(session, audience, message, offset, 0, isRetain, false, 0, identifiers);
-    else host.counters.droppedNotWritable += 1;
-    return;
+    if (!audience.connection.isWritable) {
+      host.counters.droppedNotWritable += 1;
+      return false;
+    }
+    send(session, audience, message, offset, 0, isRetain, false, 0, identifiers);
+    return true;
   }
   if (session.inbox.length === 0 && canSend(session, audience)) {
     if (!fits(audience, message, offset, qos, identifiers, host.nowMs())) {
       host.counters.droppedTooLarge += 1; // [MQTT-3.1.2-25]
-      return;
+      return true;
     }
     const packetId = session.outgoing.claim(qos === 1 ? SENT_QOS1 : SENT_QOS2, IN_MEMORY, FROM_INBOX);
     send(session, audience, message, offset, qos, isRetain, false, packetId, identifiers);
-    return;
+    return true;
   }
   keep(session, message, offset, qos, isRetain, false);
+  return true;
 }
 
 /** A copy in memory until the client takes it. */

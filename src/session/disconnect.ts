@@ -61,7 +61,7 @@ export function leave(session: Session, attendance: Attendance): void {
   session.inbound.onConnectionGone();
   session.belongings.onLeft();
   host.unwatchKeepAlive(attendance);
-  closeRecalls(attendance);
+  closeRecalls(session, attendance);
   stopConsuming(session);
   for (const packetId of outgoing.inOrder()) {
     if (outgoing.ownerOf(packetId) !== FROM_INBOX || !session.isDurable) outgoing.finish(packetId);

@@ -9,6 +9,7 @@ import type { Region } from "../base/region.ts";
 import type { AcknowledgementLine } from "./acknowledgement-line.ts";
 import type { Attachment } from "./attachment.ts";
 import type { SessionCounters } from "./counters.ts";
+import type { Crossing } from "./crossing.ts";
 import type { RELEASED, SENT_QOS2 } from "./outgoing.ts";
 import type { Attendance, Session } from "./session.ts";
 import type { Subscription } from "./subscription.ts";
@@ -85,11 +86,13 @@ export const NO_ROOM_NOW = -1;
 /** The retained messages of one new subscription, given one by one as the client takes them. */
 export interface Recall {
   readonly subscription: Subscription;
-  /** The next one; undefined when there is none now. It never changes, so it may be kept. */
-  next(): Region | undefined;
+  /** What the subscription is given as retained, and what as it is published. */
+  readonly crossing: Crossing;
+  /** The next one, for a subscription with this QoS; undefined when there is none now. It never changes, so it may be kept. */
+  next(qos: number): Region | undefined;
   /** Nothing more will come. */
   readonly isDone: boolean;
-  /** Everyone concerned has begun to look: what is published from now on reaches the subscription as an ordinary message. */
+  /** Everyone concerned has begun to look: the first matches of each are here. */
   readonly isOpen: boolean;
   close(): void;
 }
@@ -154,8 +157,10 @@ export interface SessionHost {
   wantQueue(subscription: Subscription, done: () => void): void;
   /** An attachment takes nothing more; what is in flight stays with it until it is settled. */
   unsubscribe(subscription: Subscription): void;
+  /** A subscription is routed to from now on, and is to be given what is retained. */
+  newCrossing(): Crossing;
   /** The retained messages that match a subscription; `more` whenever some have come from elsewhere. */
-  recall(subscription: Subscription, more: () => void): Recall;
+  recall(subscription: Subscription, crossing: Crossing, more: () => void): Recall;
 
   /** The session of a client ID, connected or away. */
   find(clientId: string): Session | undefined;

@@ -1,6 +1,6 @@
 /**
- * The retained messages of new subscriptions, as fast as the client takes them [MQTT-3.3.1-8]: in turn with what waits for it, so
- * that neither holds up the other.
+ * The retained messages of new subscriptions, as fast as the client takes them [MQTT-3.3.1-8]: behind what waited for it before, and
+ * in turn with what has come since, so that neither holds up the other.
  *
  * ```
  *   SUBACK ─► recalls ──none now──► waiting ──more has come──► recalls … ─► done
@@ -8,23 +8,24 @@
  */
 import { RECALLS_OPEN_MAX } from "../base/limits.ts";
 import { clientIdOf, qosOf } from "../frame/message.ts";
+import type { Crossing } from "./crossing.ts";
 import { claimExactlyOnce } from "./exactly-once.ts";
 import { DELIVERY_RETAIN, IN_MEMORY } from "./inbox.ts";
 import { SENT_QOS1, SENT_QOS2 } from "./outgoing.ts";
 import type { Recall } from "./ports.ts";
 import { mayReceive } from "./rights.ts";
 import { fits, send } from "./send.ts";
-import { type Attendance, FROM_INBOX, type Session } from "./session.ts";
+import { type Attendance, FROM_INBOX, type Session, type ToRecall } from "./session.ts";
 import type { Subscription } from "./subscription.ts";
 
 /**
- * Begins to look for what new subscriptions are given. `opened`: everyone has looked, so what is published from now on is not among
- * it and SUBACK may go; what is found follows. More than are open at a time begin later.
+ * Begins to look for what new subscriptions are given. `opened`: everyone has looked, the first of what is found is here and SUBACK may
+ * go; it follows. More than are open at a time begin later.
  */
 export function openRecalls(
   session: Session,
   attendance: Attendance,
-  subscriptions: readonly Subscription[],
+  subscriptions: readonly ToRecall[],
   opened: () => void,
   more: (session: Session) => void,
 ): void {
@@ -41,13 +42,14 @@ export function openRecalls(
     if (!isAsked || attendance.isClosing || !opening.every((recall) => recall.isOpen)) return;
     isOpen = true;
     opened();
+    for (const { crossing } of subscriptions) crossing.behind = session.inbox.taken;
     for (const recall of opening) waitingRecalls.delete(recall);
     recalls.push(...opening);
     toRecall.push(...subscriptions.slice(room));
     more(session);
   };
-  for (const subscription of subscriptions.slice(0, room)) {
-    const recall: Recall = session.host.recall(subscription, () => {
+  for (const { subscription, crossing } of subscriptions.slice(0, room)) {
+    const recall: Recall = session.host.recall(subscription, crossing, () => {
       if (isOpen) goOn(session, attendance, recall, more);
       else look();
     });
@@ -67,29 +69,49 @@ export function sendNextRetained(session: Session, attendance: Attendance, more:
   const { recalls, waitingRecalls, toRecall } = attendance;
   for (;;) {
     while (toRecall.length > 0 && recalls.length + waitingRecalls.size < RECALLS_OPEN_MAX) {
-      recalls.push(beginRecall(session, attendance, toRecall.shift()!, more));
+      const next = toRecall.shift()!;
+      if (currentOf(next) === undefined) endCrossing(next.subscription, next.crossing);
+      else recalls.push(beginRecall(session, attendance, next, more));
     }
-    const [recall] = recalls;
+    const place = recalls.findIndex(({ crossing }) => !waitsBehind(session, crossing));
+    const recall = recalls[place];
     if (recall === undefined) return false;
-    const subscription = recall.subscription.current; // One that was made again is given them again [MQTT-3.8.4-4].
-    if (subscription === undefined) {
-      recall.close();
-      recalls.shift();
-      continue;
-    }
-    if (sendOne(session, attendance, recall, subscription, more)) return true;
-    recalls.shift();
-    if (!recall.isDone) waitingRecalls.add(recall);
+    const subscription = currentOf(recall);
+    if (subscription !== undefined && sendOne(session, attendance, recall, subscription, more)) return true;
+    recalls.splice(place, 1);
+    if (subscription === undefined || recall.isDone) endRecall(recall);
+    else waitingRecalls.add(recall);
   }
+}
+
+/** What stands in a subscription's place by now; undefined when it has gone, or was made again and is given all anew [MQTT-3.8.4-4]. */
+function currentOf({ subscription, crossing }: ToRecall): Subscription | undefined {
+  const { current } = subscription;
+  return current?.crossing === crossing ? current : undefined;
+}
+
+/** Whether something waits for the client that came before the subscription: it may be an older one of a retained message's topic. */
+const waitsBehind = ({ inbox }: Session, { behind }: Crossing): boolean =>
+  inbox.length > 0 && inbox.headOrdinal < behind;
+
+function endRecall(recall: Recall): void {
+  recall.close();
+  endCrossing(recall.subscription, recall.crossing);
+}
+
+/** A subscription has been given all that is retained, or is no more. */
+export function endCrossing(subscription: Subscription, crossing: Crossing): void {
+  const { current } = subscription;
+  if (current?.crossing === crossing) current.crossing = undefined;
 }
 
 function beginRecall(
   session: Session,
   attendance: Attendance,
-  subscription: Subscription,
+  { subscription, crossing }: ToRecall,
   more: (session: Session) => void,
 ): Recall {
-  const recall: Recall = session.host.recall(subscription, () => goOn(session, attendance, recall, more));
+  const recall: Recall = session.host.recall(subscription, crossing, () => goOn(session, attendance, recall, more));
   return recall;
 }
 
@@ -107,7 +129,7 @@ function sendOne(
   subscription: Subscription,
   more: (session: Session) => void,
 ): boolean {
-  const message = recall.next();
+  const message = recall.next(subscription.options.qos);
   if (message === undefined) return false;
   const { options, identifiers } = subscription;
   if (subscription.standing !== "open" && !mayReceive(subscription, message, 0)) {
@@ -134,7 +156,9 @@ function sendOne(
 }
 
 /** The connection is gone. */
-export function closeRecalls(attendance: Attendance): void {
+export function closeRecalls(session: Session, attendance: Attendance): void {
+  if (attendance.toRecall.length + attendance.recalls.length + attendance.waitingRecalls.size === 0) return;
+  for (const subscription of session.subscriptions.values()) subscription.crossing = undefined;
   attendance.toRecall.length = 0;
   for (const recall of attendance.recalls.splice(0)) recall.close();
   for (const recall of attendance.waitingRecalls) recall.close();

@@ -16,6 +16,7 @@ import type { Will } from "../mqtt/packets.ts";
 import type { AcknowledgementLine } from "./acknowledgement-line.ts";
 import type { Attachment } from "./attachment.ts";
 import { Belongings, willBytesOf } from "./belongings.ts";
+import type { Crossing } from "./crossing.ts";
 import type { EndedIdentifier } from "./identifiers.ts";
 import { Inbound } from "./inbound.ts";
 import { Inbox } from "./inbox.ts";
@@ -27,6 +28,12 @@ import type { TopicAliases } from "./topic-aliases.ts";
 /** The owner of an in-flight delivery that came from the session's inbox and not from a queue. */
 export const FROM_INBOX = "inbox";
 export type DeliveryOwner = typeof FROM_INBOX | Attachment;
+
+/** A subscription that is to be given what is retained. */
+export interface ToRecall {
+  readonly subscription: Subscription;
+  readonly crossing: Crossing;
+}
 
 /** What a session has only while it is connected. */
 export interface Attendance {
@@ -57,7 +64,7 @@ export interface Attendance {
   /** Deliveries of an earlier connection that still have to be sent again, in order, by packet identifier. */
   resend: number[];
   /** Subscriptions that still have to be given their retained messages, and those that are being given them. */
-  readonly toRecall: Subscription[];
+  readonly toRecall: ToRecall[];
   readonly recalls: Recall[];
   /** Those of them for which nothing has come from elsewhere yet. */
   readonly waitingRecalls: Set<Recall>;

@@ -15,19 +15,23 @@ import { Attachment } from "./attachment.ts";
 import { filterBytesOf, mayKeep } from "./belongings.ts";
 import { pump } from "./deliver.ts";
 import { noteChange, noteIdentifiers } from "./identifiers.ts";
-import { openRecalls } from "./recall.ts";
+import { endCrossing, openRecalls } from "./recall.ts";
 import { maySubscribe } from "./rights.ts";
-import type { Attendance, Session } from "./session.ts";
+import type { Attendance, Session, ToRecall } from "./session.ts";
 import { Subscription, type SubscriptionOptions } from "./subscription.ts";
 
 export function onSubscribe(session: Session, attendance: Attendance, packet: SubscribePacket): void {
   const reasonCodes: number[] = [];
-  const recalls: Subscription[] = [];
+  const recalls: ToRecall[] = [];
   let pending = 2; // One mark of our own, one for the disk; one more for every subscription that others must hear of.
   let failed = false;
   const done = (): void => {
     pending -= 1;
-    if (pending > 0 || session.attendance !== attendance || attendance.isClosing) return;
+    if (pending > 0) return;
+    if (session.attendance !== attendance || attendance.isClosing) {
+      for (const { subscription, crossing } of recalls) endCrossing(subscription, crossing);
+      return;
+    }
     const refused = attendance.protocolLevel === LEVEL_5 ? ReasonCode.implementationSpecificError : 0x80;
     const answer = failed ? reasonCodes.map(() => refused) : reasonCodes;
     const suback = { kind: "suback", packetId: packet.packetId, reasonCodes: answer } as const;
@@ -42,7 +46,10 @@ export function onSubscribe(session: Session, attendance: Attendance, packet: Su
     pending += 1;
     const { isNew, subscription } = outcome;
     const wantsRetained = options.retainHandling === 0 || (options.retainHandling === 1 && isNew); // [MQTT-3.3.1-10]
-    if (wantsRetained && subscription.attachment === undefined) recalls.push(subscription);
+    if (!wantsRetained || subscription.attachment !== undefined) continue;
+    const crossing = session.host.newCrossing();
+    subscription.crossing = crossing; // One that goes on for what it has replaced ends: all is given again [MQTT-3.8.4-4].
+    recalls.push({ subscription, crossing });
   }
   noteIdentifiers(session);
   if (session.isDurable) {
@@ -129,8 +136,12 @@ function establish(
   }
   noteChange(session, previous, subscription);
   session.subscriptions.set(filter, subscription);
-  if (previous === undefined) session.belongings.addFilter(filterBytesOf(filter));
-  if (previous !== undefined) previous.successor = subscription;
+  if (previous === undefined) {
+    session.belongings.addFilter(filterBytesOf(filter));
+  } else {
+    previous.successor = subscription;
+    subscription.crossing = previous.crossing;
+  }
   if (previous?.attachment !== undefined) session.host.unsubscribe(previous);
   session.hasIdentifiers ||= options.identifier !== 0; // Exact when the packet is through: this may have taken the last one away.
   session.host.subscribe(subscription, previous?.attachment === undefined ? previous : undefined, done);

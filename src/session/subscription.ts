@@ -3,6 +3,7 @@
  */
 import type { Standing } from "../access/authorization.ts";
 import type { Attachment } from "./attachment.ts";
+import type { Crossing } from "./crossing.ts";
 import { FIRST_PLACE, type Place } from "./identifiers.ts";
 import type { Session } from "./session.ts";
 
@@ -25,6 +26,8 @@ export class Subscription {
   standing: Standing | undefined;
   /** From where on what waits was matched with its identifier. */
   since: Place = FIRST_PLACE;
+  /** While it is being given what is retained. */
+  crossing: Crossing | undefined = undefined;
   /** What took its place [MQTT-3.8.4-3]. */
   successor: Subscription | undefined = undefined;
 

@@ -65,14 +65,15 @@ export class ControlFrames {
       case ROUTE: {
         const { filter, state, token } = body as RouteBody;
         index.setRemote(filter, from, state);
-        // What was published before this is seen by whoever keeps it retained before the other worker can ask for that.
-        for (const partner of partners) if (partner.worker !== from) partner.endTurn();
-        partners[from]!.control(ROUTED, { token } satisfies RoutedBody);
+        partners[from]!.control(ROUTED, { token, published: retained.numbers.published } satisfies RoutedBody);
         break;
       }
-      case ROUTED:
-        announcer.onRouted((body as RoutedBody).token);
+      case ROUTED: {
+        const { token, published } = body as RoutedBody;
+        retained.numbers.onTold(from, published);
+        announcer.onRouted(token);
         break;
+      }
       case JOIN: {
         const { token, ...member } = body as JoinBody;
         const answer: JoinedBody = { token };

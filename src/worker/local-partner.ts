@@ -23,6 +23,7 @@ export class LocalPartner implements Partner {
     message: Region,
     offset: number,
     _messageBytes: number,
+    _mark: Region | undefined,
   ): void {
     this.#handler.onPublish(this.worker, origin, sequence, flags, packetId, message, offset);
   }

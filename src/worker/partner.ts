@@ -9,7 +9,7 @@ export interface Partner {
   readonly worker: number;
   /** Whether `publish` can take a message of so many bytes now. */
   hasRoom(messageBytes: number): boolean;
-  /** Route this message to your own. The caller has asked `hasRoom`. */
+  /** Route this message to your own; `mark`: of a retained one, see retained-mark.ts. The caller has asked `hasRoom` for both. */
   publish(
     origin: number,
     sequence: number,
@@ -18,6 +18,7 @@ export interface Partner {
     message: Region,
     offset: number,
     messageBytes: number,
+    mark: Region | undefined,
   ): void;
   /** What you sent is on disk here, or refused. Never refused itself. */
   stored(origin: number, sequence: number, reason: number): void;

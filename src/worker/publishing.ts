@@ -14,6 +14,7 @@ import { hashBytes } from "../base/hash.ts";
 import type { Region } from "../base/region.ts";
 import { ANSWER_WANTED, EXACTLY_ONCE, MAY_BE_KNOWN, ROUTED_BEFORE } from "../frame/kinds.ts";
 import { clientIdOf, expiresAtMsOf, isRetain, qosOf, topicBytesOf, topicOffset, totalBytes } from "../frame/message.ts";
+import { RETAINED_MARK_BYTES } from "../frame/retained-mark.ts";
 import { NO_ROOM } from "../log/contract.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
 import { DROPPED_NEWEST, NO_ROOM as QUEUE_NO_ROOM, REFUSED_KEY, REFUSED_LIMIT } from "../queue/accept.ts";
@@ -26,10 +27,12 @@ import { NO_ROOM_NOW } from "../session/ports.ts";
 import { mayReceive } from "../session/rights.ts";
 import type { Session } from "../session/session.ts";
 import type { Subscription } from "../session/subscription.ts";
-import { hasShare, speaksForQueues, speaksForSession } from "./inbound-record.ts";
+import { speaksForQueues, speaksForSession } from "./inbound-record.ts";
 import type { Partition } from "./partition.ts";
 import type { Partner } from "./partner.ts";
 import type { RetainedMessages } from "./retained-messages.ts";
+import { RoutedIdentifier } from "./routed-identifier.ts";
+import { RoutedMark } from "./routed-mark.ts";
 import { packetKeyOf } from "./session-record.ts";
 import type { ShareGroup } from "./share-group.ts";
 import { awaitPartitions, KNOWN, NOT_STAGED, newStaging, resetStaging, type Staging } from "./staging.ts";
@@ -59,8 +62,9 @@ export class Publishing {
   readonly #parts: PublishingParts;
   readonly #staging: readonly Staging[];
   readonly #byPartition = new Map<number, Staging>();
-  /** Of the message that is routed: its QoS 2 identifier, if it has one that is kept. */
-  #key = "";
+  /** Of the message that is routed. */
+  readonly #identifier: RoutedIdentifier;
+  readonly #mark: RoutedMark;
   #isRoutedBefore = false;
   /** It is the broker's, about itself. */
   #isOwn = false;
@@ -71,6 +75,8 @@ export class Publishing {
     this.#parts = parts;
     this.#staging = [...parts.partitions.values()].map(newStaging);
     for (const staging of this.#staging) this.#byPartition.set(staging.partition.number, staging);
+    this.#identifier = new RoutedIdentifier(this.#staging);
+    this.#mark = new RoutedMark(parts.worker, parts.retained.numbers);
   }
 
   /**
@@ -89,11 +95,13 @@ export class Publishing {
     const { worker, index } = this.#parts;
     const bytes = totalBytes(message, offset);
     const match = index.match(message, topicOffset(offset), topicBytesOf(message, offset));
-    const retainer = isRetain(message, offset) ? this.#retainerOf(message, offset) : worker;
-    if (!this.#hasRoom(match, retainer, bytes)) return NO_ROOM_NOW;
+    const isRetained = isRetain(message, offset);
+    const retainer = isRetained ? this.#retainerOf(message, offset) : worker;
+    if (!this.#hasRoom(match, retainer, isRetained ? bytes + RETAINED_MARK_BYTES : bytes)) return NO_ROOM_NOW;
+    if (isRetained) this.#mark.make(retainer, flags, match.workers);
 
     let reason = this.#routeHere(match, message, offset, bytes, from, flags, packetId);
-    if (from !== undefined && this.#key !== "") this.#keepInbound(from, match.durable.includes(true));
+    if (from !== undefined) this.#identifier.keepAtHome(from.homePartition, match.durable);
     awaitPartitions(this.#staging, this.#parts, worker, origin, sequence, ReasonCode.success);
     for (let place = 0; place < match.workers.length; place += 1) {
       const other = match.workers[place]!;
@@ -121,6 +129,7 @@ export class Publishing {
     const bytes = totalBytes(message, offset);
     const match = index.match(message, topicOffset(offset), topicBytesOf(message, offset));
     if (!this.#hasRoomHere(match, bytes)) return false;
+    if (isRetain(message, offset)) this.#mark.take(from, this.#retainerOf(message, offset), message, offset + bytes);
     const reason = this.#routeHere(match, message, offset, bytes, undefined, flags, packetId);
     awaitPartitions(this.#staging, this.#parts, from, origin, (flags & ANSWER_WANTED) === 0 ? -1 : sequence, reason);
     return true;
@@ -164,7 +173,8 @@ export class Publishing {
   ): void {
     if (wantsAnswer) this.#parts.expect(origin, sequence);
     const answerFlag = wantsAnswer ? ANSWER_WANTED : 0;
-    this.#parts.partners[other]!.publish(origin, sequence, flags | answerFlag, packetId, message, offset, bytes);
+    const mark = isRetain(message, offset) ? this.#mark.own : undefined;
+    this.#parts.partners[other]!.publish(origin, sequence, flags | answerFlag, packetId, message, offset, bytes, mark);
   }
 
   #hasRoom(match: Match<Subscription, RoutedQueue>, retainer: number, bytes: number): boolean {
@@ -201,14 +211,9 @@ export class Publishing {
     packetId: number,
   ): number {
     for (const staging of this.#staging) resetStaging(staging);
-    if ((flags & EXACTLY_ONCE) !== 0) {
-      this.#key = packetKeyOf(clientIdOf(message, offset), packetId);
-      if ((flags & MAY_BE_KNOWN) !== 0) {
-        for (const staging of this.#staging) this.#askKnown(staging);
-      }
-    } else {
-      this.#key = "";
-    }
+    const isExactlyOnce = (flags & EXACTLY_ONCE) !== 0;
+    this.#identifier.begin(isExactlyOnce ? packetKeyOf(clientIdOf(message, offset), packetId) : "");
+    if (isExactlyOnce && (flags & MAY_BE_KNOWN) !== 0) this.#identifier.askKnown();
     this.#isRoutedBefore = (flags & ROUTED_BEFORE) !== 0;
     const { subscribers, queues } = match;
     let reason: number = ReasonCode.noMatchingSubscribers;
@@ -227,31 +232,9 @@ export class Publishing {
       if (outcome > reason || reason === ReasonCode.noMatchingSubscribers) reason = outcome;
     }
     if (isRetain(message, offset) && !this.#retain(message, offset, bytes)) reason = ReasonCode.quotaExceeded;
-    if (this.#key === "") return reason;
-    if (reason < 0x80) this.#keepKeys();
-    else this.#key = ""; // The publisher hears of a failure and may send the message again as a new one.
+    if (reason < 0x80) this.#identifier.keep();
+    else this.#identifier.begin(""); // The publisher hears of a failure and may send the message again as a new one.
     return reason;
-  }
-
-  /** Who in a partition has this message already; whoever waits for it waits for that batch. */
-  #askKnown(staging: Staging): void {
-    const { partition } = staging;
-    const identifier = partition.inbound.get(this.#key);
-    if (identifier === undefined) return;
-    const { shares, company } = identifier;
-    staging.earlier = company;
-    if (hasShare(shares, partition.share)) staging.staged = KNOWN;
-    else if (shares.length > 0) staging.known = shares;
-  }
-
-  /** The identifier lies with the message, wherever that is. Where only queues in memory have it, nobody waits for either. */
-  #keepKeys(): void {
-    for (const staging of this.#staging) {
-      if (staging.staged < 0) continue;
-      const isFree = staging.isInMemory && !staging.isTouched;
-      staging.partition.keepInbound(this.#key, true, isFree);
-      if (!isFree) staging.isTouched = true;
-    }
   }
 
   #toQueue({ queue, partition }: RoutedQueue, message: Region, offset: number, bytes: number): number {
@@ -291,18 +274,23 @@ export class Publishing {
     const { subscribers } = match;
     const publishedQos = qosOf(message, offset);
     const isRetained = isRetain(message, offset);
+    const mayCross = isRetained && !this.#isOwn && !this.#isRoutedBefore;
     for (let index = 0; index < subscribers.length; index += 1) {
       const subscription = subscribers[index]!;
       const { session, options } = subscription;
       if (match.hasOverlap && subscribers[index + 1]?.session === session) {
-        index = this.#toOverlapping(subscribers, index, message, offset, bytes, from);
+        index = this.#toOverlapping(subscribers, index, message, offset, bytes, from, mayCross);
         continue;
       }
-      if (options.noLocal && session === from) continue; // [MQTT-3.8.3-3]
+      if (options.noLocal && session === from) {
+        if (mayCross) this.#mark.cross(subscription, message, offset, false);
+        continue; // [MQTT-3.8.3-3]
+      }
       if (subscription.standing !== "open" && !mayReceive(subscription, message, offset)) continue;
       const qos = Math.min(options.qos, publishedQos); // [MQTT-3.8.4-8]
       const withRetain = isRetained && options.retainAsPublished; // [MQTT-3.3.1-12] [MQTT-3.3.1-13]
-      this.#toSession(session, message, offset, bytes, qos, withRetain, subscription.identifiers);
+      const isTaken = this.#toSession(session, message, offset, bytes, qos, withRetain, subscription.identifiers);
+      if (mayCross) this.#mark.cross(subscription, message, offset, !isTaken);
     }
   }
 
@@ -314,12 +302,14 @@ export class Publishing {
     offset: number,
     bytes: number,
     from: Session | undefined,
+    mayCross: boolean,
   ): number {
     const { session } = subscribers[first]!;
     let qos = -1;
     let withRetain = false;
     const identifiers: number[] = [];
     let last = first;
+    let isTaken = true;
     for (; subscribers[last]?.session === session; last += 1) {
       const subscription = subscribers[last]!;
       const { options } = subscription;
@@ -333,11 +323,15 @@ export class Publishing {
       const granted = Math.min(qos, qosOf(message, offset));
       const isRetained = withRetain && isRetain(message, offset);
       const known = identifiers.length === 0 ? undefined : identifiers;
-      this.#toSession(session, message, offset, bytes, granted, isRetained, known);
+      isTaken = this.#toSession(session, message, offset, bytes, granted, isRetained, known);
+    }
+    for (let index = first; mayCross && index < last; index += 1) {
+      this.#mark.cross(subscribers[index]!, message, offset, !isTaken);
     }
     return last - 1;
   }
 
+  /** False: with QoS 0, and its connection had no room. */
   #toSession(
     session: Session,
     message: Region,
@@ -346,27 +340,27 @@ export class Publishing {
     qos: number,
     withRetain: boolean,
     identifiers: readonly number[] | undefined,
-  ): void {
+  ): boolean {
     if (qos === 0 || !session.isDurable) {
-      if (this.#isRoutedBefore) return;
-      if (this.#isOwn && session.audience?.connection.isWritable !== true) return; // The next value comes soon.
-      deliver(session, message, offset, qos, withRetain, identifiers);
-      return;
+      if (this.#isRoutedBefore) return true;
+      if (this.#isOwn && session.audience?.connection.isWritable !== true) return false; // The next value comes soon.
+      return deliver(session, message, offset, qos, withRetain, identifiers);
     }
     const staging = this.#byPartition.get(session.homePartition)!;
-    if (staging.known !== undefined && speaksForSession(staging.known, session.clientId)) return;
+    if (staging.known !== undefined && speaksForSession(staging.known, session.clientId)) return true;
     const staged = this.#stage(staging, message, offset, bytes);
-    if (staged === KNOWN) return;
+    if (staged === KNOWN) return true;
     const flags = qos | (withRetain ? DELIVERY_RETAIN : 0);
     const { partition } = staging;
     const expiresAtMs = expiresAtMsOf(message, offset);
     const position = staged === NO_ROOM ? NO_ROOM : partition.log.add(session.target, staged, flags, expiresAtMs, 0, 0);
     if (position === NO_ROOM) {
       this.#isOverfull = true;
-      return;
+      return true;
     }
     partition.company.deliverAfterCommit(session, position, bytes, flags);
     staging.isTouched = true;
+    return true;
   }
 
   /** The message's one copy in a partition's gathering batch. */
@@ -376,23 +370,11 @@ export class Publishing {
     return staging.staged;
   }
 
-  /**
-   * The identifier in the publisher's own partition, so that a session read back knows it. Nobody waits for it if it lies with the
-   * message elsewhere, where a start finds it, too.
-   */
-  #keepInbound(from: Session, isSentOn: boolean): void {
-    const staging = this.#byPartition.get(from.homePartition);
-    if (staging === undefined || staging.partition.inbound.has(this.#key)) return;
-    const isFree = isSentOn || this.#staging.some(({ staged }) => staged >= 0);
-    staging.partition.keepInbound(this.#key, false, isFree);
-    if (!isFree) staging.isTouched = true;
-  }
-
   /** Keeps a retained message, if its topic lives here; false when there is no room for another. */
   #retain(message: Region, offset: number, bytes: number): boolean {
     const staging = this.#byPartition.get(this.#homeOf(message, offset));
     if (staging === undefined) return true; // Another worker's.
-    if (!this.#parts.retained.set(staging.partition, message, offset, bytes)) return false;
+    if (!this.#parts.retained.set(staging.partition, message, offset, bytes, this.#mark)) return false;
     staging.isTouched = true;
     return true;
   }

@@ -7,9 +7,9 @@
  *              RECALL ─► each other worker ─ RECALLED … end ─┘
  * ```
  *
- * A worker that is asked looks when it has taken all that the others had sent it by then: what was published before the subscription
- * was known to its publisher's worker is either among that, or comes as an ordinary message. It says when it has looked, and only then
- * goes SUBACK: what is published after that comes once, as an ordinary message, if all matches were found at the first look.
+ * What was published before the subscription was known to its publisher's worker is retained when it is looked for, since a worker that
+ * is asked takes all of that first; what comes later is given as it is published, and left out here (see session/crossing.ts). A worker
+ * says when it has looked, and only then goes SUBACK, with the first of what is found.
  */
 
 import { assert } from "../base/assert.ts";
@@ -17,41 +17,27 @@ import { homePartitionOf } from "../base/hash.ts";
 import {
   RETAINED_BYTES_MAX,
   RETAINED_MESSAGES_MAX,
-  RETAINED_SCAN_STEPS,
   SYSTEM_MESSAGE_BYTES_MAX,
   SYSTEM_TOPICS_MAX,
 } from "../base/limits.ts";
 import { Region } from "../base/region.ts";
-import { RECALLED, type RecallBody, type RecalledBody } from "../frame/kinds.ts";
-import { payloadBytesOf, topicBytesOf, topicOf, topicOffset } from "../frame/message.ts";
+import type { RecallBody, RecalledBody } from "../frame/kinds.ts";
+import { payloadBytesOf, topicBytesOf, topicOf, topicOffset, totalBytes } from "../frame/message.ts";
+import { RETAINED_MARK_BYTES } from "../frame/retained-mark.ts";
 import { isSystemFilter } from "../mqtt/topics.ts";
 import { RetainedIndex } from "../router/retained.ts";
-import type { RetainedScan } from "../router/retained-scan.ts";
+import { Crossing } from "../session/crossing.ts";
 import type { Recall } from "../session/ports.ts";
 import type { Subscription } from "../session/subscription.ts";
 import { OpenRecall } from "./open-recall.ts";
 import type { Partition } from "./partition.ts";
 import type { Partner } from "./partner.ts";
-import { Shown } from "./shown.ts";
-
-/** What another worker asked for and has not been given in full. */
-interface Answering {
-  readonly to: Partner;
-  readonly token: number;
-  readonly filter: string;
-  /** When this was asked: it is taken first. */
-  readonly shown: Shown;
-  /** Undefined before that. */
-  scan: RetainedScan<Region> | undefined;
-  /** It was said that this worker has looked. */
-  isOpen: boolean;
-  /** How many messages more may be sent. */
-  window: number;
-  /** The next one, when there was no room for it. */
-  next: Region | undefined;
-}
+import { RecallAnswers } from "./recall-answers.ts";
+import { RetainedNumbers } from "./retained-numbers.ts";
+import type { RoutedMark } from "./routed-mark.ts";
 
 export class RetainedMessages {
+  readonly numbers: RetainedNumbers;
   readonly #index: RetainedIndex<Region>;
   /** What the broker says about itself: the same on every worker, and not in the store. */
   readonly #system: RetainedIndex<Region>;
@@ -60,8 +46,7 @@ export class RetainedMessages {
   readonly #partitionCount: number;
   readonly #nowMs: () => number;
   readonly #recalls = new Map<number, OpenRecall>();
-  /** By the other worker and its token. */
-  readonly #answering = new Map<string, Answering>();
+  readonly #answers: RecallAnswers;
   /** Own scans that need another turn. */
   readonly #scanning = new Set<OpenRecall>();
   #token = 0;
@@ -71,13 +56,15 @@ export class RetainedMessages {
     this.#partitionCount = partitionCount;
     this.#partners = partners;
     this.#nowMs = nowMs;
+    this.numbers = new RetainedNumbers(worker, partners.length);
     this.#index = new RetainedIndex(RETAINED_MESSAGES_MAX, RETAINED_BYTES_MAX, seed);
+    this.#answers = new RecallAnswers(worker, this.#index, partners, this.numbers);
     this.#system = new RetainedIndex(SYSTEM_TOPICS_MAX, SYSTEM_TOPICS_MAX * SYSTEM_MESSAGE_BYTES_MAX, seed);
   }
 
   /** Subscriptions that are being given theirs. */
   get openRecalls(): number {
-    return this.#recalls.size + this.#answering.size + this.#index.openScans + this.#system.openScans;
+    return this.#recalls.size + this.#answers.open + this.#index.openScans + this.#system.openScans;
   }
 
   get count(): number {
@@ -101,27 +88,32 @@ export class RetainedMessages {
   }
 
   #keep(message: Region): boolean {
-    const { length } = message.bytes;
+    const length = totalBytes(message, 0);
     return this.#index.set(message, topicOffset(0), topicBytesOf(message, 0), message, length);
   }
 
-  /** Keeps a message for its topic, or forgets the topic's when its payload is empty [MQTT-3.3.1-6]; false: no room. */
-  set(partition: Partition, message: Region, offset: number, messageBytes: number): boolean {
+  /** Keeps a message for its topic with its mark, or forgets the topic's when its payload is empty [MQTT-3.3.1-6]; false: no room. */
+  set(partition: Partition, message: Region, offset: number, messageBytes: number, mark: RoutedMark): boolean {
     const topic = topicOf(message, offset);
     if (payloadBytesOf(message, offset) === 0) {
       this.#index.clear(message, topicOffset(offset), topicBytesOf(message, offset));
       partition.put("retained", topic, undefined);
       return true;
     }
-    const copy = Region.allocate(messageBytes);
+    const copy = Region.allocate(messageBytes + RETAINED_MARK_BYTES);
     message.bytes.copy(copy.bytes, 0, offset, offset + messageBytes);
+    mark.region.bytes.copy(copy.bytes, messageBytes, mark.offset, mark.offset + RETAINED_MARK_BYTES);
     if (!this.#keep(copy)) return false;
-    partition.put("retained", topic, copy.bytes); // [MQTT-3.3.1-5]
+    partition.put("retained", topic, copy.bytes.subarray(0, messageBytes)); // [MQTT-3.3.1-5]
     return true;
   }
 
+  newCrossing(): Crossing {
+    return new Crossing(this.#worker, this.#partners.length, this.numbers.snapshot);
+  }
+
   /** Begins to give a subscription what matches it. */
-  recall(subscription: Subscription, more: () => void): Recall {
+  recall(subscription: Subscription, crossing: Crossing, more: () => void): Recall {
     const { filter } = subscription;
     const isSystem = isSystemFilter(filter);
     const isExact = !filter.includes("+") && !filter.includes("#");
@@ -133,9 +125,12 @@ export class RetainedMessages {
     const token = this.#token;
     const recall = new OpenRecall({
       subscription,
+      crossing,
       token,
       scan: ownIndex?.scan(filter),
+      worker: this.#worker,
       asked,
+      numbers: this.numbers,
       nowMs: this.#nowMs,
       more,
       later: (waiting) => this.#scanning.add(waiting),
@@ -146,76 +141,20 @@ export class RetainedMessages {
   }
 
   onRecall(from: number, body: RecallBody): void {
-    const key = `${from}/${body.token}`;
-    const { filter, window } = body;
-    const answering = this.#answering.get(key);
-    if (filter !== undefined) {
-      const to = this.#partners[from]!;
-      const shown = new Shown(this.#partners);
-      const opened = { scan: undefined, isOpen: false, next: undefined };
-      this.#answering.set(key, { to, token: body.token, filter, shown, window, ...opened });
-    } else if (answering === undefined) {
-      return; // It has been given all.
-    } else if (window > 0) {
-      answering.window += window;
-    } else {
-      answering.scan?.close();
-      this.#answering.delete(key);
-    }
+    this.#answers.onRecall(from, body);
   }
 
   onRecalled(from: number, body: RecalledBody): void {
-    const recall = this.#recalls.get(body.token);
-    if (body.isOpen === true) recall?.open(from);
-    else recall?.arrive(from, body.message);
+    this.#recalls.get(body.token)?.onRecalled(from, body);
   }
 
   /** Goes on with what is asked for, a bounded part per turn; true when there is more to do at once. */
   turn(): boolean {
-    let isBusy = false;
-    for (const [key, answering] of this.#answering) {
-      if (!this.#mayLook(answering)) continue; // What it waits for brings a turn.
-      if (answer(answering)) {
-        this.#answering.delete(key);
-        continue;
-      }
-      isBusy ||= answering.window > 0 && answering.next === undefined;
-      if (answering.isOpen) continue;
-      answering.isOpen = true;
-      answering.to.control(RECALLED, { token: answering.token, isOpen: true } satisfies RecalledBody);
-    }
+    const isBusy = this.#answers.turn();
     if (this.#scanning.size === 0) return isBusy;
     const scanning = [...this.#scanning];
     this.#scanning.clear();
     for (const recall of scanning) recall.goOn();
     return true;
   }
-
-  #mayLook(answering: Answering): boolean {
-    if (answering.scan !== undefined) return true;
-    if (!answering.shown.isTaken) return false;
-    answering.scan = this.#index.scan(answering.filter);
-    return true;
-  }
 }
-
-/** Sends what may be sent; true when that was all of it. */
-function answer(answering: Answering): boolean {
-  const { to, token } = answering;
-  const scan = answering.scan!;
-  while (answering.window > 0 || answering.next !== undefined) {
-    const message = answering.next ?? scan.next(RETAINED_SCAN_STEPS);
-    answering.next = message;
-    if (message === undefined) break;
-    if (!to.hasRoom(message.bytes.length + RECALLED_ENVELOPE_BYTES)) return false; // The partner rings when there is room.
-    to.control(RECALLED, { token, message: message.bytes } satisfies RecalledBody);
-    answering.next = undefined;
-    answering.window -= 1;
-  }
-  if (!scan.isDone) return false;
-  to.control(RECALLED, { token } satisfies RecalledBody);
-  return true;
-}
-
-/** What a RECALLED frame has beside its message. */
-const RECALLED_ENVELOPE_BYTES = 64;

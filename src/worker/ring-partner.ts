@@ -30,6 +30,7 @@ import {
   writeSettle,
   writeStored,
 } from "../frame/kinds.ts";
+import { RETAINED_MARK_BYTES } from "../frame/retained-mark.ts";
 import { ChunkAssembly, ChunkedWrite } from "../ring/chunks.ts";
 import type { Doorbell } from "../ring/doorbell.ts";
 import { RingReader } from "../ring/reader.ts";
@@ -98,18 +99,22 @@ export class RingPartner implements Partner {
     message: Region,
     offset: number,
     messageBytes: number,
+    mark: Region | undefined,
   ): void {
-    const bodyBytes = PUBLISH_HEADER_BYTES + messageBytes;
+    const markAt = PUBLISH_HEADER_BYTES + messageBytes;
+    const bodyBytes = mark === undefined ? markAt : markAt + RETAINED_MARK_BYTES;
     const at = bodyBytes > this.#writer.maxBodyBytes ? RING_FULL : this.#writer.tryClaim(PUBLISH, bodyBytes);
     if (at !== RING_FULL) {
       writePublishHeader(this.#writer.region, at, origin, sequence, flags, packetId);
       copyBytes(this.#writer.region, at + PUBLISH_HEADER_BYTES, message, offset, messageBytes);
+      if (mark !== undefined) copyBytes(this.#writer.region, at + markAt, mark, 0, RETAINED_MARK_BYTES);
       this.#writer.commit();
       return;
     }
     const body = Region.allocate(bodyBytes);
     writePublishHeader(body, 0, origin, sequence, flags, packetId);
     copyBytes(body, PUBLISH_HEADER_BYTES, message, offset, messageBytes);
+    if (mark !== undefined) copyBytes(body, markAt, mark, 0, RETAINED_MARK_BYTES);
     this.#beginChunks(PUBLISH, body);
   }
 

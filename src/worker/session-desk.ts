@@ -9,6 +9,7 @@ import type { FilterIndex } from "../router/filter-index.ts";
 import type { AcknowledgementLine } from "../session/acknowledgement-line.ts";
 import type { Attachment } from "../session/attachment.ts";
 import { SessionCounters } from "../session/counters.ts";
+import type { Crossing } from "../session/crossing.ts";
 import { shedInbox } from "../session/deliver.ts";
 import { disconnect, leave } from "../session/disconnect.ts";
 import type { Recall, SessionAccess, SessionHost, SessionLimits } from "../session/ports.ts";
@@ -118,9 +119,8 @@ export class SessionDesk implements SessionHost {
     for (const session of this.#sessions.values()) {
       if (session.inbox.copiedBytes > (largest?.inbox.copiedBytes ?? 0)) largest = session;
     }
-    if (largest === undefined) return false;
-    shedInbox(largest);
-    return true;
+    if (largest !== undefined) shedInbox(largest);
+    return largest !== undefined;
   }
 
   /** Whether something found no room and is tried again: a will. */
@@ -220,8 +220,12 @@ export class SessionDesk implements SessionHost {
     announcer.tell(subscription.filter, index.stateOf(subscription.filter), () => {});
   }
 
-  recall(subscription: Subscription, more: () => void): Recall {
-    return this.#parts.retained.recall(subscription, more);
+  newCrossing(): Crossing {
+    return this.#parts.retained.newCrossing();
+  }
+
+  recall(subscription: Subscription, crossing: Crossing, more: () => void): Recall {
+    return this.#parts.retained.recall(subscription, crossing, more);
   }
 
   attach(attachment: Attachment): void {

@@ -251,7 +251,7 @@ describe("a session that lasts", () => {
 });
 
 describe("retained messages", () => {
-  it("take turns with an inbox that waits, and both come whole", async () => {
+  it("come behind what waited before, and in turn with what comes while they wait; both come whole", async () => {
     const rig = open({ limits: { inFlightMax: 4, queuedMessagesMax: 50 } });
     const publisher = await rig.connected("p");
     for (let number = 0; number < 60; number += 1) {
@@ -262,12 +262,16 @@ describe("retained messages", () => {
     await subscribed(rig, client, "live", 1);
     client.close();
     await rig.settle();
-    for (let number = 0; number < 40; number += 1) {
-      publisher.publish("live", `l${number}`, 1, number + 1);
-      await rig.settle();
-    }
+    const publishLive = async (from: number): Promise<void> => {
+      for (let number = from; number < from + 20; number += 1) {
+        publisher.publish("live", `l${number}`, 1, number + 1);
+        await rig.settle();
+      }
+    };
+    await publishLive(0);
     client = await rig.lasting("c");
     client.subscribe("r/#", 1, 77);
+    await publishLive(20);
     const seen: string[] = [];
     for (let quiet = 0; quiet < 3; ) {
       await rig.settle();
@@ -285,7 +289,9 @@ describe("retained messages", () => {
     expect(new Set(seen).size).toBe(100);
     expect(seen.length).toBe(100);
     const firstRetained = seen.findIndex((text) => text.startsWith("r"));
-    expect(firstRetained).toBeLessThan(10);
+    expect(seen.indexOf("l19")).toBeLessThan(firstRetained);
+    expect(firstRetained).toBeLessThan(25);
+    expect(seen.indexOf("l39")).toBeLessThan(80);
     expect(rig.workers[0]!.desk.counters.droppedInboxFull).toBe(0);
   });
 

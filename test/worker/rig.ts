@@ -295,6 +295,15 @@ export class Rig {
     return true;
   }
 
+  /** One event of one worker, if one is due: the others stand still. */
+  stepOf(worker: number): boolean {
+    const index = this.#events.findIndex((event) => event.worker === worker);
+    if (index < 0) return false;
+    const [event] = this.#events.splice(index, 1);
+    event!.run();
+    return true;
+  }
+
   #endCommit(log: MemoryLog): void {
     const isChosen = this.failing.delete(this.logs.indexOf(log));
     if (isChosen || this.failingCommits > 0) {

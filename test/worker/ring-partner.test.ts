@@ -5,9 +5,10 @@
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { Region } from "../../src/base/region.ts";
+import { Region } from "../../src/base/region.ts";
 import { DETACH } from "../../src/frame/kinds.ts";
 import { payloadBytesOf, payloadOffset, totalBytes } from "../../src/frame/message.ts";
+import { RETAINED_MARK_BYTES } from "../../src/frame/retained-mark.ts";
 import { createMesh, ringOf } from "../../src/ring/mesh.ts";
 import type { PartnerHandler } from "../../src/worker/partner.ts";
 import { RingPartner } from "../../src/worker/ring-partner.ts";
@@ -34,7 +35,10 @@ class Listener implements PartnerHandler {
       this.refusals -= 1;
       return false;
     }
-    this.messages.push(["publish", from, origin, sequence, flags, packetId, tellingOf(message, offset)]);
+    const end = offset + totalBytes(message, offset);
+    const mark = message.bytes.subarray(end, end + packetId * RETAINED_MARK_BYTES);
+    const marked = mark.length === 0 ? 0 : mark.every((byte) => byte === mark[0]) ? mark[0] : "torn";
+    this.messages.push(["publish", from, origin, sequence, flags, packetId, tellingOf(message, offset), marked]);
     return true;
   }
 
@@ -124,9 +128,21 @@ describe("a partner by ring", () => {
           const message = storedMessage("t", Buffer.alloc(0), Buffer.alloc(payloadBytes, number), 8);
           const bytes = totalBytes(message, 8);
           if (kind === "publish") {
-            if (!sender.hasRoom(bytes)) return false;
-            sender.publish(number, number + 1, 3, 9, message, 8, bytes);
-            messages.push(["publish", 0, number, number + 1, 3, 9, tellingOf(message, 8)]);
+            const mark = number % 3 === 0 ? Region.allocate(RETAINED_MARK_BYTES) : undefined;
+            mark?.bytes.fill(number);
+            if (!sender.hasRoom(bytes + RETAINED_MARK_BYTES)) return false;
+            const isMarked = mark === undefined ? 0 : 1;
+            sender.publish(number, number + 1, 3, isMarked, message, 8, bytes, mark);
+            messages.push([
+              "publish",
+              0,
+              number,
+              number + 1,
+              3,
+              isMarked,
+              tellingOf(message, 8),
+              number & (255 * isMarked),
+            ]);
             return true;
           }
           const position = number * 2 ** 30;
