@@ -84,8 +84,18 @@ export function deliverStored(session: Session, position: number, messageBytes: 
 }
 
 /** Drops the oldest copies in memory until half of them are gone: the process has too many. What is on disk stays. */
-export function shedInbox({ host, inbox }: Session): void {
+function shedInbox({ host, inbox }: Session): void {
   host.counters.droppedInboxFull += inbox.dropCopies(inbox.copiedBytes / 2);
+}
+
+/** Does so with the inbox that has most in memory; false when none has anything there. */
+export function shedLargestInbox(sessions: Iterable<Session>): boolean {
+  let largest: Session | undefined;
+  for (const session of sessions) {
+    if (session.inbox.copiedBytes > (largest?.inbox.copiedBytes ?? 0)) largest = session;
+  }
+  if (largest !== undefined) shedInbox(largest);
+  return largest !== undefined;
 }
 
 /** Drops the oldest while the inbox is beyond its bounds. */

@@ -10,7 +10,7 @@ import type { AcknowledgementLine } from "../session/acknowledgement-line.ts";
 import type { Attachment } from "../session/attachment.ts";
 import { SessionCounters } from "../session/counters.ts";
 import type { Crossing } from "../session/crossing.ts";
-import { shedInbox } from "../session/deliver.ts";
+import { shedLargestInbox } from "../session/deliver.ts";
 import { disconnect, leave } from "../session/disconnect.ts";
 import type { Recall, SessionAccess, SessionHost, SessionLimits } from "../session/ports.ts";
 import { publishWill } from "../session/publish.ts";
@@ -115,12 +115,7 @@ export class SessionDesk implements SessionHost {
 
   /** For the memory of the process: the inbox with most in memory loses the older half of that; false when none has anything there. */
   shedLargestInbox(): boolean {
-    let largest: Session | undefined;
-    for (const session of this.#sessions.values()) {
-      if (session.inbox.copiedBytes > (largest?.inbox.copiedBytes ?? 0)) largest = session;
-    }
-    if (largest !== undefined) shedInbox(largest);
-    return largest !== undefined;
+    return shedLargestInbox(this.#sessions.values());
   }
 
   /** Whether something found no room and is tried again: a will. */
