@@ -1,14 +1,19 @@
 /**
- * Goal: the benches of strangers and of connections keep working, and what strangers cost stays bounded at a small size, too.
- * Method: both at a small size; the crowd within this process, mosquitto where it is installed.
+ * Goal: the benches of strangers, connections and transports keep working, and what strangers cost stays bounded at a small size, too.
+ * Method: all at a small size; the crowd within this process, mosquitto where it is installed.
  */
 import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { join } from "node:path";
+import ts from "typescript";
 import { describe, expect, it } from "vitest";
 import { connectionsTable, measureConnections } from "../../perf/bench/connections.ts";
 import { mosquitto, restante } from "../../perf/bench/peers.ts";
 import { measureStrangers, strangersTable } from "../../perf/bench/strangers.ts";
 import { runCrowd } from "../../perf/bench/strangers-crowd.ts";
+import { measureTls, tlsTable } from "../../perf/bench/tls-connections.ts";
+import { measureTransports, transportsTable } from "../../perf/bench/transports.ts";
 import { isMissing } from "../harness/needs.ts";
 
 const GROWTH_BYTES_MAX = 96 * 1024 * 1024;
@@ -38,5 +43,36 @@ describe.skipIf(isMissing("broker", "compiler"))("the bench of connections", () 
     expect(measured).toHaveLength(peers.length * 2);
     for (const { peer, perS, lost } of measured) expect([peer, perS > 0, lost]).toEqual([peer, true, 0]);
     expect(connectionsTable(measured)).toContain("restante-1, 5.0");
+  }, 60_000);
+});
+
+describe.skipIf(isMissing("broker", "openssl", "mosquitto"))("the bench of what is around MQTT", () => {
+  it("opens connections over TLS beside mosquitto, and loses none", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "restante-crowd-"));
+    try {
+      const source = readFileSync("perf/bench/tls-crowd.ts", "utf8");
+      const { outputText } = ts.transpileModule(source, { compilerOptions: { module: ts.ModuleKind.ESNext } });
+      const crowd = join(folder, "crowd.mjs");
+      writeFileSync(crowd, outputText);
+      const options = { connections: 50, repeats: 1, workers: 1, directory: tmpdir(), crowd };
+      const measured = await measureTls(options);
+      expect(measured.map(({ peer, perS, lost }) => [peer, perS > 0, lost])).toEqual([
+        ["mosquitto", true, 0],
+        ["restante-1", true, 0],
+      ]);
+      expect(tlsTable(measured)).toContain("restante-1");
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  }, 60_000);
+
+  it("carries messages over each transport", async () => {
+    const measured = await measureTransports(1_000, tmpdir());
+    expect(measured.map(({ transport }) => transport)).toEqual(["tcp", "tls", "ws", "wss"]);
+    expect(
+      transportsTable(measured)
+        .split("\n")
+        .filter((line) => line.startsWith("wss")),
+    ).toHaveLength(1);
   }, 60_000);
 });
