@@ -1,6 +1,6 @@
 /** The certificates of the listeners, read from their files and looked at before anything uses them. */
 import { readFileSync } from "node:fs";
-import { checkTls, type TlsMaterial } from "../transport/tls.ts";
+import { checkTls, newTicketKeys, type TlsMaterial } from "../transport/tls.ts";
 import type { ListenerSettings, TlsSettings } from "./listeners.ts";
 import { configurationFault } from "./source.ts";
 
@@ -29,6 +29,7 @@ function materialOf(listener: string, tls: TlsSettings): TlsMaterial {
       certificate: read("sni.cert", cert),
       key: read("sni.key", key),
     })),
+    ticketKeys: newTicketKeys(),
   };
   try {
     checkTls(material);

@@ -3,7 +3,7 @@
  *
  * Versions are 1.2 and 1.3. The ciphers are Node's own list, which knows no weak ones. A client may not negotiate again.
  */
-import { constants } from "node:crypto";
+import { constants, randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
 import { createSecureContext, createServer, type SecureVersion, type Server, type TLSSocket } from "node:tls";
 import { CONNECT_DEADLINE_MS } from "../base/limits.ts";
@@ -24,6 +24,16 @@ export interface TlsMaterial {
   readonly minVersion: TlsVersion;
   /** Other certificates, for clients that ask for such a host; `*.` stands for one level. */
   readonly byHost: readonly { readonly host: string; readonly certificate: string; readonly key: string }[];
+  /** See `newTicketKeys`. */
+  readonly ticketKeys: Uint8Array;
+}
+
+/**
+ * What session tickets are sealed with: the same in all threads, so that a client that comes back is spared the full handshake wherever it
+ * arrives. Of one listener and one reading of its files: a session that others vouched for is not resumed.
+ */
+export function newTicketKeys(): Uint8Array {
+  return randomBytes(TICKET_KEYS_BYTES);
 }
 
 /** Throws an Error in OpenSSL's words for what is no certificate, no key, or a key of another certificate. */
@@ -47,6 +57,7 @@ export class TlsTerminator {
         requestCert: clientAuthentication !== "none",
         rejectUnauthorized: clientAuthentication === "required",
         handshakeTimeout: CONNECT_DEADLINE_MS,
+        ticketKeys: Buffer.from(material.ticketKeys),
       },
       (stream) => this.#onSecure(stream),
     );
@@ -78,6 +89,7 @@ export class TlsTerminator {
   }
 }
 
+const TICKET_KEYS_BYTES = 48;
 const UNVERIFIED = Symbol("a certificate that no authority vouches for");
 
 /** What a client shows it must be able to show: a certificate that is not verified is no better than a wrong password. */

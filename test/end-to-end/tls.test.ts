@@ -153,6 +153,35 @@ listeners:
       }
     });
 
+    it("resumes sessions, whichever thread a client comes to, and none of another listener", async () => {
+      for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
+        const identity = read(device);
+        let session: Buffer | undefined;
+        const shakeOnce = async (listener: string): Promise<boolean> => {
+          const socket = connect({
+            ...{ port: portOf(listener), host: "127.0.0.1", ca: authority.pem, maxVersion, ...identity },
+            ...(session === undefined ? {} : { session }),
+          });
+          let next: Buffer | undefined;
+          socket.on("session", (ticket) => {
+            next = ticket;
+          });
+          await once(socket, "secureConnect");
+          socket.write(connectBytes({ clientId: unique("resumed") }));
+          await once(socket, "data");
+          await eventually("a ticket", () => next !== undefined || socket.isSessionReused());
+          const isReused = socket.isSessionReused();
+          socket.destroy();
+          session = next ?? session;
+          return isReused;
+        };
+        const reused: boolean[] = [];
+        for (let round = 0; round < 7; round += 1) reused.push(await shakeOnce("known"));
+        expect([maxVersion, ...reused]).toEqual([maxVersion, false, true, true, true, true, true, true]);
+        expect(await shakeOnce("asked")).toBe(false);
+      }
+    });
+
     it("leaves its will when it is cut", async () => {
       const watcher = await RawClient.connected(portOf("mqtt"), unique("watcher"));
       const topic = unique("will");
@@ -274,16 +303,32 @@ listeners:
         });
         socket.on("error", reject);
       });
+    let session: Buffer | undefined;
+    /** Whether the session of the last time is resumed. */
+    const isResumed = async (): Promise<boolean> => {
+      const known = session === undefined ? {} : { session };
+      const socket = connect({ port: broker.ports.tls!, host: "127.0.0.1", ca: authority.pem, ...known });
+      socket.on("session", (ticket) => {
+        session = ticket;
+      });
+      await once(socket, "secureConnect");
+      await eventually("a ticket", () => session !== undefined);
+      const isReused = socket.isSessionReused();
+      socket.destroy();
+      return isReused;
+    };
     const isReloaded = (message: string, count: number) => (): boolean =>
       broker.logs.filter((line) => line.includes(message)).length === count;
     const old = await connectMqttJs(broker.ports.tls!, { protocol: "mqtts", ca: authority.pem });
     expect(await shown()).toBe("one");
+    expect([await isResumed(), await isResumed()]).toEqual([false, true]);
 
     put(renewed[1]!);
     process.kill(broker.pid, "SIGHUP");
     await eventually("reloaded", isReloaded('"reloaded"', 1));
     for (let worker = 0; worker < 3; worker += 1)
       await eventually("every worker has it", async () => (await shown()) === "two");
+    expect(await isResumed()).toBe(false); // Whoever was vouched for before is looked at again.
 
     for (const [file, content] of [
       [key, readFileSync(renewed[0]!.key, "utf8")],

@@ -12,7 +12,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { Acceptor } from "../../src/transport/acceptor.ts";
 import type { Arrival, HandOver } from "../../src/transport/hand-over.ts";
 import { isTls, isWebSocket, type Listener } from "../../src/transport/listener.ts";
-import type { TlsMaterial } from "../../src/transport/tls.ts";
+import { newTicketKeys, type TlsMaterial } from "../../src/transport/tls.ts";
 import { Transport } from "../../src/transport/transport.ts";
 import { Unwrapper, type UnwrapperOptions } from "../../src/transport/unwrapper.ts";
 import { Authority } from "../harness/certificates.ts";
@@ -159,6 +159,7 @@ function materialOf(authority: Authority): TlsMaterial {
     clientAuthentication: "none",
     minVersion: "1.2",
     byHost: [],
+    ticketKeys: newTicketKeys(),
   };
 }
 
