@@ -1,4 +1,5 @@
 /** The files that say who may do what: read whole and checked whole, or not at all. */
+import { isUtf8 } from "node:buffer";
 import { readFileSync } from "node:fs";
 import { type PasswordEntry, parsePasswordFile } from "../access/password-file.ts";
 import type { Rules } from "../access/rules.ts";
@@ -46,5 +47,16 @@ function textOf(file: string, noun: string): string {
     throw new CodedError("ACCESS_INVALID", `cannot read ${noun} ${file}: ${code}`, error);
   }
   if (bytes.length > ACCESS_FILE_BYTES_MAX) throw new CodedError("ACCESS_INVALID", `${file}: too large for ${noun}`);
+  if (!isUtf8(bytes)) throw new CodedError("ACCESS_INVALID", `${file}:${firstLineOtherThanUtf8(bytes)}: not UTF-8`);
   return bytes.toString("utf8");
+}
+
+/** A name whose bytes mean something else would be nobody's, also in a rule that denies. */
+function firstLineOtherThanUtf8(bytes: Buffer): number {
+  let line = 1;
+  for (let start = 0; ; line += 1) {
+    const end = bytes.indexOf("\n", start);
+    if (end < 0 || !isUtf8(bytes.subarray(start, end))) return line;
+    start = end + 1;
+  }
 }

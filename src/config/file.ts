@@ -19,7 +19,7 @@ export function fileSource(name: string, path: string): Source {
 /** The same of a text. */
 export function yamlSource(name: string, text: string): Source {
   const lineCounter = new LineCounter();
-  const document = parseDocument(text, { version: "1.2", lineCounter, prettyErrors: false, logLevel: "silent" });
+  const document = parseDocument(text, { ...YAML, lineCounter });
   const lineAt = (offset: number) => lineCounter.linePos(offset).line;
   const [error] = document.errors;
   if (error !== undefined) throw configurationFault(`${name}:${lineAt(error.pos[0])}: ${error.message}`, error);
@@ -52,7 +52,7 @@ export function readYaml(
   invalid: (line: string, cause?: unknown) => Error,
 ): { readonly written: unknown; readonly placeOf: (path: readonly (string | number)[]) => string } {
   const lineCounter = new LineCounter();
-  const document = parseDocument(text, { version: "1.2", lineCounter, prettyErrors: false, logLevel: "silent" });
+  const document = parseDocument(text, { ...YAML, lineCounter });
   const lineAt = (offset: number) => lineCounter.linePos(offset).line;
   const [error] = document.errors;
   if (error !== undefined) throw invalid(`${name}:${lineAt(error.pos[0])}: ${error.message}`, error);
@@ -75,6 +75,8 @@ export function yamlOf(tree: Tree): string {
   return stringify(tree);
 }
 
+/** Below "error", a second document would be passed over in silence. */
+const YAML = { version: "1.2", prettyErrors: false, logLevel: "error" } as const;
 /** Settings have no use for more; it stops texts that unfold to a huge tree. */
 const ALIASES_MAX = 100;
 /** Deeper than any key, and an end for an alias that holds itself. */

@@ -31,6 +31,7 @@ describe("a file of rules", () => {
       "default: deny\nrules:\n  - allow: all\n    topic:\n      - a\n      - b#\n",
       "rules.yaml:6: rules.0.topic.1",
     ],
+    ["more than one document", "default: deny\nrules: []\n---\ndefault: allow\n", "rules.yaml:3: "],
     ["an alias of nothing", "default: *nothing\n", "rules.yaml"],
   ])("that is %s is refused", (_name, text, fault) => {
     expect(faultOf(text)).toContain(fault);
@@ -41,10 +42,12 @@ it("stops the start when it cannot be read, whichever it is", () => {
   withFolder((folder) => {
     mkdirSync(join(folder, "directory"));
     writeFileSync(join(folder, "empty"), "");
+    writeFileSync(join(folder, "latin"), Buffer.from("# users\njos\xe9: x\n", "latin1"));
     for (const key of ["password_file", "rules_file"]) {
       for (const [name, fault] of [
         ["nowhere", "ENOENT"],
         ["directory", "EISDIR"],
+        ["latin", "latin:2: not UTF-8"],
         ["empty", key === "rules_file" ? "expected a mapping" : "holds no user"],
       ] as const) {
         const settings = load({ file: `access:\n  ${key}: ${join(folder, name)}\n` });

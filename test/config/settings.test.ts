@@ -154,10 +154,13 @@ describe("the file", () => {
     expect(refusalOf({ file: "mqtt: &m\n  port: *m\n" })).toMatch(/^restante\.yaml:2: mqtt\.port/);
   });
 
-  test.each(["a: [", "a: 1\na: 2\n", "\t- x: {", "a: 1\n---\nb: 2\n"])("text that is no YAML: %j", (file) => {
-    expect(refusalOf({ file })).toMatch(/^restante\.yaml:\d+: \S/);
-    expect(refusalOf({ file: "a: *nobody" })).toMatch(/^restante\.yaml: .*nobody/);
-  });
+  test.each(["a: [", "a: 1\na: 2\n", "\t- x: {", "host: 127.0.0.1\n---\nhost: 127.0.0.2\n"])(
+    "text that is no YAML: %j",
+    (file) => {
+      expect(refusalOf({ file })).toMatch(/^restante\.yaml:\d+: \S/);
+      expect(refusalOf({ file: "a: *nobody" })).toMatch(/^restante\.yaml: .*nobody/);
+    },
+  );
 
   test("aliases that unfold without end are refused", () => {
     const levels = Array.from(
