@@ -180,6 +180,8 @@ export const VOLATILE_PAGE_BYTES = 256 * 1024;
 export const SHARED_RETENTION_MS = 100 * 365 * 24 * 3_600_000;
 /** After which a message is offered to a member again whose worker could not take it over. */
 export const SHARED_RETRY_MS = 100;
+/** How long a member's attachment whose subscription was made again takes what was on its way to it with QoS 0. */
+export const SHARED_REPLACED_MS = 1_000;
 
 // Router
 /** Levels held by one trie, 60 bytes each, and bytes of their names: a full index refuses new filters. */

@@ -43,6 +43,7 @@ export function deliverFromQueue(
 /** QoS 0 of a shared subscription: to the connection or nowhere. */
 function sendPassed(session: Session, attachment: Attachment, message: Region, offset: number): void {
   const { audience, host } = session;
+  if (attachment.isDraining && attachment.subscription.current === undefined) return; // Unsubscribed [MQTT-3.10.4-2].
   if (audience === undefined) {
     host.counters.droppedOffline += 1;
   } else if (isExpired(message, offset, host.nowMs())) {

@@ -7,6 +7,7 @@
  * ```
  */
 
+import { SHARED_REPLACED_MS } from "../base/limits.ts";
 import { CreditTable, NOT_PAUSED, SESSION_WINDOW_FULL, SOCKET_FULL } from "../dispatch/credit.ts";
 import { CreditSlots, NO_CREDIT_SLOT } from "../dispatch/credit-slots.ts";
 import { ATTACH, type AttachBody, DETACH, type DetachBody } from "../frame/kinds.ts";
@@ -90,13 +91,20 @@ export class Attachments {
   /** The consumer takes nothing more; what it was sent stays with it. */
   drain(attachment: Attachment): void {
     this.#unbind(attachment);
-    if (!attachment.isBound || attachment.unsettled === 0) {
+    const { successor, session } = attachment.subscription;
+    const isReplaced = attachment.isShared && successor !== undefined;
+    if (!attachment.isBound || (attachment.unsettled === 0 && !isReplaced)) {
       this.detach(attachment);
       return;
     }
     attachment.isDraining = true;
     this.#send(attachment, false);
     for (const { position } of attachment.held.splice(0)) this.settle(attachment, position, false, false);
+    if (attachment.unsettled > 0 || !attachment.isBound) return;
+    const { generation } = attachment;
+    session.host.after(SHARED_REPLACED_MS, () => {
+      if (attachment.generation === generation && attachment.isBound) this.detach(attachment);
+    });
   }
 
   /** An acknowledgement or rejection of something that came from the queue. `wasSent`: it had reached the client. */

@@ -4,6 +4,7 @@
  */
 import fc from "fast-check";
 import { beforeEach, describe, expect, it } from "vitest";
+import { homePartitionOf } from "../../src/base/hash.ts";
 import { MemoryDisk } from "../queue/memory-log.ts";
 import type { MemoryClient } from "./memory-client.ts";
 import { Rig } from "./rig.ts";
@@ -164,6 +165,30 @@ describe.each([1, 2, 3])("a shared subscription, %i workers", (workers) => {
     await join(rig, two, 1);
     expect(texts(two)).toEqual([]);
   });
+});
+
+it.each([
+  ["made again", true],
+  ["gone", false],
+])("what is on its way with QoS 0 when its subscription is %s", async (_what, isMadeAgain) => {
+  const rig = open({ workers: 3 });
+  const filters = Array.from({ length: 100 }, (_, at) => `$share/g${at}/t/+`);
+  const filter = filters.find((each) => homePartitionOf(each, 3) === 2)!;
+  const member = await rig.connected(rig.idOn(1, "member"));
+  await join(rig, member, 0, filter);
+  const publisher = await rig.connected(rig.idOn(2, "p"));
+  publisher.publish("t/1", "1");
+  rig.workers[2]!.wake();
+  rig.step(); // A turn of that worker: now it lies in the ring to the member's.
+  if (isMadeAgain) member.subscribe(filter, 1);
+  else member.unsubscribe(filter);
+  await rig.settle();
+  expect(texts(member)).toEqual(isMadeAgain ? ["1"] : []);
+  await rig.pass(2_000);
+  publisher.publish("t/1", "2", 1, 1);
+  await rig.settle();
+  expect(texts(member)).toEqual(isMadeAgain ? ["2"] : []);
+  rig.kill();
 });
 
 it("a start with another number of workers and partitions finds members and messages", async () => {
