@@ -84,10 +84,10 @@ export function sendNextRetained(session: Session, attendance: Attendance, more:
   }
 }
 
-/** What stands in a subscription's place by now; undefined when it has gone, or was made again and is given all anew [MQTT-3.8.4-4]. */
+/** What stands in a subscription's place by now; undefined when it has gone. One that was made again is given all again [MQTT-3.8.4-4]. */
 function currentOf({ subscription, crossing }: ToRecall): Subscription | undefined {
   const { current } = subscription;
-  return current?.crossing === crossing ? current : undefined;
+  return current?.crossings?.includes(crossing) === true ? current : undefined;
 }
 
 /** Whether something waits for the client that came before the subscription: it may be an older one of a retained message's topic. */
@@ -99,10 +99,22 @@ function endRecall(recall: Recall): void {
   endCrossing(recall.subscription, recall.crossing);
 }
 
+/** A subscription is routed to from now on, and is to be given what is retained. Of one that is made again and again the first times end. */
+export function beginCrossing(subscription: Subscription): Crossing {
+  const crossing = subscription.session.host.newCrossing();
+  subscription.crossings ??= [];
+  subscription.crossings.push(crossing);
+  if (subscription.crossings.length > RECALLS_OPEN_MAX) subscription.crossings.shift();
+  return crossing;
+}
+
 /** A subscription has been given all that is retained, or is no more. */
 export function endCrossing(subscription: Subscription, crossing: Crossing): void {
   const { current } = subscription;
-  if (current?.crossing === crossing) current.crossing = undefined;
+  const place = current?.crossings?.indexOf(crossing) ?? -1;
+  if (current?.crossings === undefined || place < 0) return;
+  current.crossings.splice(place, 1);
+  if (current.crossings.length === 0) current.crossings = undefined;
 }
 
 function beginRecall(
@@ -158,7 +170,7 @@ function sendOne(
 /** The connection is gone. */
 export function closeRecalls(session: Session, attendance: Attendance): void {
   if (attendance.toRecall.length + attendance.recalls.length + attendance.waitingRecalls.size === 0) return;
-  for (const subscription of session.subscriptions.values()) subscription.crossing = undefined;
+  for (const subscription of session.subscriptions.values()) subscription.crossings = undefined;
   attendance.toRecall.length = 0;
   for (const recall of attendance.recalls.splice(0)) recall.close();
   for (const recall of attendance.waitingRecalls) recall.close();

@@ -15,7 +15,7 @@ import { Attachment } from "./attachment.ts";
 import { filterBytesOf, mayKeep } from "./belongings.ts";
 import { pump } from "./deliver.ts";
 import { noteChange, noteIdentifiers } from "./identifiers.ts";
-import { endCrossing, openRecalls } from "./recall.ts";
+import { beginCrossing, endCrossing, openRecalls } from "./recall.ts";
 import { maySubscribe } from "./rights.ts";
 import type { Attendance, Session, ToRecall } from "./session.ts";
 import { Subscription, type SubscriptionOptions } from "./subscription.ts";
@@ -47,9 +47,7 @@ export function onSubscribe(session: Session, attendance: Attendance, packet: Su
     const { isNew, subscription } = outcome;
     const wantsRetained = options.retainHandling === 0 || (options.retainHandling === 1 && isNew); // [MQTT-3.3.1-10]
     if (!wantsRetained || subscription.attachment !== undefined) continue;
-    const crossing = session.host.newCrossing();
-    subscription.crossing = crossing; // One that goes on for what it has replaced ends: all is given again [MQTT-3.8.4-4].
-    recalls.push({ subscription, crossing });
+    recalls.push({ subscription, crossing: beginCrossing(subscription) });
   }
   noteIdentifiers(session);
   if (session.isDurable) {
@@ -140,7 +138,7 @@ function establish(
     session.belongings.addFilter(filterBytesOf(filter));
   } else {
     previous.successor = subscription;
-    subscription.crossing = previous.crossing;
+    subscription.crossings = previous.crossings;
   }
   if (previous?.attachment !== undefined) session.host.unsubscribe(previous);
   session.hasIdentifiers ||= options.identifier !== 0; // Exact when the packet is through: this may have taken the last one away.

@@ -26,8 +26,8 @@ export class Subscription {
   standing: Standing | undefined;
   /** From where on what waits was matched with its identifier. */
   since: Place = FIRST_PLACE;
-  /** While it is being given what is retained. */
-  crossing: Crossing | undefined = undefined;
+  /** While it is being given what is retained: one for each time that it was asked for, also by what it has taken the place of. */
+  crossings: Crossing[] | undefined = undefined;
   /** What took its place [MQTT-3.8.4-3]. */
   successor: Subscription | undefined = undefined;
 

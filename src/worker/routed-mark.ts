@@ -37,7 +37,8 @@ export class RoutedMark {
   }
 
   /** A subscription that is being given what is retained knows of this one, too. */
-  cross({ crossing }: Subscription, message: Region, offset: number, isMissed: boolean): void {
-    crossing?.onPublished(message, offset, this.#home, this.region, this.offset, isMissed);
+  cross({ crossings }: Subscription, message: Region, offset: number, isMissed: boolean): void {
+    if (crossings === undefined) return;
+    for (const each of crossings) each.onPublished(message, offset, this.#home, this.region, this.offset, isMissed);
   }
 }

@@ -72,6 +72,22 @@ describeServers("retained messages and wills", (subject) => {
     for (const client of [plain, asPublished, sender]) await client.end();
   });
 
+  it("gives retained messages once for every time that is subscribed, also when that comes together", async () => {
+    const topic = subject.unique("again");
+    const client = await open("client");
+    await client.publishSettled(topic, "x", { qos: 1, retain: true });
+    const subscription = { topic, qos: 1, nl: false, rap: false, rh: 0 } as const;
+    client.sendTogether([
+      { cmd: "subscribe", messageId: 11, subscriptions: [subscription, subscription] }, // [MQTT-3.8.4-5]
+      { cmd: "subscribe", messageId: 12, subscriptions: [subscription] }, // [MQTT-3.8.4-4]
+    ]);
+    for (const messageId of [11, 12]) expect((await client.take("suback")).messageId).toBe(messageId);
+    expect(await client.receiveTexts(3)).toEqual(["x", "x", "x"]);
+    await client.ping();
+    await client.expectQuiet(50);
+    await client.end();
+  });
+
   it("obeys Retain Handling", async () => {
     const topic = subject.unique("handling");
     const client = await open("client");
