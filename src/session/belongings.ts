@@ -1,5 +1,5 @@
 /**
- * What the sessions of a thread keep for their clients beside messages: will, filters, topics of aliases, names. Each has its bound by the
+ * What the sessions of a thread keep for their clients beside messages: will, filters, topics of aliases, names, identifiers. Each has its bound by the
  * protocol; a thousand connections that use all of it would take a gigabyte.
  *
  * ```
@@ -30,12 +30,16 @@ export function filterBytesOf(filter: string): number {
 const SUBSCRIPTION_BYTES = 64;
 const LEVEL_BYTES = 32;
 
+/** A QoS 2 identifier that its client does not release, of a session that is on disk. */
+export const UNRELEASED_BYTES = 200;
+
 /** The account of one session. */
 export class Belongings {
   #bytes = 0;
   #filterBytes = 0;
   #aliasBytes = 0;
   #nameBytes = 0;
+  #unreleasedBytes = 0;
 
   get bytes(): number {
     return this.#bytes;
@@ -57,6 +61,13 @@ export class Belongings {
     this.add(bytes);
   }
 
+  /** QoS 2 identifiers that are unreleased, beyond those that every client may have. */
+  countUnreleased(count: number): void {
+    const bytes = Math.max(0, count) * UNRELEASED_BYTES;
+    this.add(bytes - this.#unreleasedBytes);
+    this.#unreleasedBytes = bytes;
+  }
+
   /** Names that a connection brings. */
   onAttended(nameBytes: number): void {
     this.#nameBytes += nameBytes;
@@ -72,6 +83,7 @@ export class Belongings {
   /** The session is gone, with its filters. */
   onEnded(): void {
     this.onLeft();
+    this.countUnreleased(0);
     this.add(-this.#filterBytes);
     this.#filterBytes = 0;
   }

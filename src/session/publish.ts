@@ -20,7 +20,7 @@ import { PublishView } from "../mqtt/publish.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
 import { publishPolicy, publishPolicyOf } from "../mqtt/topics.ts";
 import { OWES_PUBACK, OWES_PUBREC } from "./acknowledgement-line.ts";
-import { mayKeep } from "./belongings.ts";
+import { mayKeep, UNRELEASED_BYTES } from "./belongings.ts";
 import { ORPHANED, PENDING, RESTORED, STORED, UNKNOWN } from "./inbound.ts";
 import { NO_ROOM_NOW } from "./ports.ts";
 import { mayPublishTo } from "./rights.ts";
@@ -85,8 +85,9 @@ export function onPublish(session: Session, attendance: Attendance, region: Regi
     line.resolve(line.open(view.packetId, OWES_PUBREC), ReasonCode.success); // [MQTT-4.3.3-10]
     return "taken";
   }
-  if (view.qos === 2 && before === UNKNOWN && isReceiveMaximumReached(session, attendance)) {
-    return ReasonCode.receiveMaximumExceeded; // [MQTT-3.3.4-7]
+  if (view.qos === 2 && before === UNKNOWN) {
+    const fault = unreleasedFaultOf(session, attendance);
+    if (fault !== 0) return fault;
   }
 
   layOut(session, attendance, region, topicRegion, topicAt, topicBytes);
@@ -98,18 +99,31 @@ export function onPublish(session: Session, attendance: Attendance, region: Regi
     line.withdraw(sequence);
     return "later";
   }
-  if (view.qos === 2) session.inbound.take(view.packetId);
+  if (view.qos === 2) {
+    session.inbound.take(view.packetId);
+    countUnreleased(session);
+  }
   line.resolve(sequence, reasonCode);
   return "taken";
 }
 
+/** To be called when identifiers were taken or released. */
+export function countUnreleased({ belongings, inbound, host }: Session): void {
+  belongings.countUnreleased(inbound.size - host.limits.receiveMaximum);
+}
+
 /**
- * Whether the publisher has as many QoS 2 messages without PUBCOMP as it was told that it may have. At QoS 1 the broker alone decides
- * when PUBACK leaves: who sends more meanwhile is read no further, for stock clients do not count.
+ * Why the publisher may have no more QoS 2 messages without PUBCOMP; 0 when it may. One of MQTT 3, which cannot be told a maximum, and one
+ * whose earlier connections have left some, may go beyond it while there is room. At QoS 1 the broker alone decides when PUBACK leaves: who
+ * sends more meanwhile is read no further, for stock clients do not count.
  */
-const isReceiveMaximumReached = (session: Session, attendance: Attendance): boolean =>
-  attendance.protocolLevel === LEVEL_5 &&
-  session.inbound.size - attendance.unreleasedBefore >= session.host.limits.receiveMaximum;
+function unreleasedFaultOf({ inbound, belongings, host }: Session, attendance: Attendance): number {
+  const { receiveMaximum, belongingsBytesMax } = host.limits;
+  if (inbound.size < receiveMaximum) return 0;
+  const isExceeded = inbound.size - attendance.unreleasedBefore >= receiveMaximum;
+  if (attendance.protocolLevel === LEVEL_5 && isExceeded) return ReasonCode.receiveMaximumExceeded; // [MQTT-3.3.4-7]
+  return mayKeep(belongings.bytes, UNRELEASED_BYTES, belongingsBytesMax) ? 0 : ReasonCode.quotaExceeded;
+}
 
 /** How a QoS 2 message of a session that outlives its connection is routed, by what is known of its identifier. */
 function exactlyOnceFlags(before: number, isDup: boolean): number {
@@ -121,9 +135,16 @@ function exactlyOnceFlags(before: number, isDup: boolean): number {
 function refusePublish(session: Session, attendance: Attendance, reasonCode: number): Taken {
   const isLevel5 = attendance.protocolLevel === LEVEL_5;
   if (view.qos === 0) return "taken";
+  if (view.qos === 2) {
+    const fault = session.inbound.stateOf(view.packetId) === UNKNOWN ? unreleasedFaultOf(session, attendance) : 0;
+    if (fault !== 0) return fault;
+  }
   const { line } = attendance;
   const sequence = line.open(view.packetId, view.qos === 1 ? OWES_PUBACK : OWES_PUBREC);
-  if (view.qos === 2) session.inbound.take(view.packetId);
+  if (view.qos === 2) {
+    session.inbound.take(view.packetId);
+    countUnreleased(session);
+  }
   line.resolve(sequence, isLevel5 ? reasonCode : ReasonCode.success);
   return "taken";
 }
@@ -173,6 +194,7 @@ function copyTail(at: number, source: Uint8Array): void {
  */
 export function onPubrel(session: Session, attendance: Attendance, packetId: number): void {
   const isKnown = session.inbound.delete(packetId);
+  countUnreleased(session);
   const reasonCode =
     isKnown || attendance.protocolLevel !== LEVEL_5 ? ReasonCode.success : ReasonCode.packetIdentifierNotFound;
   if (!session.isDurable) {

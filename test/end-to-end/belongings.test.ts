@@ -1,10 +1,11 @@
 /**
- * Goal: what clients let the broker keep for them (wills, filters, topics of aliases, names) is bounded over all of them: beyond it who wants much
+ * Goal: what clients let the broker keep for them (wills, filters, topics of aliases, names, QoS 2 identifiers) is bounded over all of them: beyond it who wants much
  * is refused with the right code, who wants little is not, and what is let go makes room.
  * Method: a broker with the smallest budget, of which belongings get a quarter, on any worker; clients with wills of 60 kB until one is refused.
  */
 import { expect, it } from "vitest";
 import { Broker } from "../harness/broker.ts";
+import { packet, u16 } from "../harness/raw-bytes.ts";
 import { RawClient, type Version } from "../harness/raw-mqtt.ts";
 import { describeWorkers } from "../harness/servers.ts";
 import { eventually } from "../harness/waiting.ts";
@@ -14,6 +15,8 @@ const PART_BYTES = 4 * 1024 * 1024;
 const LARGE_BYTES = 60_000;
 const QUOTA_EXCEEDED = 0x97;
 const SERVER_UNAVAILABLE = 3;
+/** Of PUBLISH packets at once, beyond the Receive Maximum. */
+const BURST = 2_000;
 
 describeWorkers("what clients let the broker keep", (workers) => {
   it("is bounded over all of them, and given back", async () => {
@@ -72,4 +75,38 @@ describeWorkers("what clients let the broker keep", (workers) => {
       await broker.remove();
     }
   }, 60_000);
+
+  it("in QoS 2 identifiers that an MQTT 3 client never releases is bounded, and who releases them goes on", async () => {
+    const broker = await Broker.start({ workers, settings: SETTINGS });
+    try {
+      const publishesOf = (first: number, count: number): Buffer =>
+        Buffer.concat(Array.from({ length: count }, (_, at) => packet(0x34, "t", u16(first + at), Buffer.of(1))));
+      const client = await RawClient.connected(broker.mqttPort, "v3", { version: 4, clean: false });
+      // As a stock client that sends all it has at once: more than the Receive Maximum of MQTT 5.
+      for (let round = 0; round < 2; round += 1) {
+        client.sendBytes(publishesOf(1, BURST));
+        for (let packetId = 1; packetId <= BURST; packetId += 1) {
+          expect((await client.take("pubrec")).messageId).toBe(packetId);
+          client.send({ cmd: "pubrel", messageId: packetId });
+        }
+        for (let packetId = 1; packetId <= BURST; packetId += 1) await client.take("pubcomp");
+      }
+      let unreleased = 0;
+      while (!client.isClosed && unreleased + BURST < 0xffff) {
+        client.sendBytes(publishesOf(1 + unreleased, BURST));
+        unreleased += BURST;
+        await client.ping().catch(() => {});
+      }
+      await client.expectClose();
+      expect(unreleased).toBeGreaterThan(PART_BYTES / 200 - BURST);
+      // A clean start lets all of them go.
+      const again = await RawClient.connected(broker.mqttPort, "v3", { version: 4, clean: true });
+      again.sendBytes(publishesOf(1, BURST));
+      for (let count = 0; count < BURST; count += 1) await again.take("pubrec");
+      await again.end();
+      await broker.stop();
+    } finally {
+      await broker.remove();
+    }
+  }, 120_000);
 });
