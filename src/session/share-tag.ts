@@ -1,6 +1,6 @@
 /**
  * Which shared subscription a delivery came by, in the bits 4 to 15 of its flags: a hash of the filter, for a session may have several that match one topic,
- * each with an identifier of its own [MQTT-3.3.4-4]. It lies in the store with the flags; 0 was written before there were tags: any.
+ * each with an identifier of its own [MQTT-3.3.4-5]. It lies in the store with the flags; 0 was written before there were tags: any.
  */
 import { hashBytes } from "../base/hash.ts";
 import { DELIVERY_SHARED } from "./inbox.ts";

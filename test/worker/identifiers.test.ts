@@ -139,7 +139,7 @@ it("are those of before for a client that comes back after a restart and subscri
 });
 
 it.each([0, 1, 2] as const)(
-  "[MQTT-3.3.4-4] QoS %i: a delivery by a shared subscription has its own, whatever else the session shares",
+  "[MQTT-3.3.4-5] QoS %i: a delivery by a shared subscription has its own, whatever else the session shares",
   async (qos) => {
     for (const isLasting of [false, true]) {
       const disks = [new MemoryDisk()];
