@@ -59,9 +59,9 @@ function sendPassed(session: Session, attachment: Attachment, message: Region, o
 const canSendFrom = (session: Session, attendance: Attendance, attachment: Attachment): boolean =>
   attendance.connection.isWritable && (attachment.qos === 0 || hasFreeWindow(session, attendance));
 
-/** What is repeated goes first. */
+/** What is repeated goes first. What was taken over and could not be sent would be of no use to the other members. */
 const hasFreeWindow = (session: Session, attendance: Attendance): boolean =>
-  attendance.resend.length === 0 && hasWindow(session, attendance);
+  attendance.resend.length === 0 && hasWindow(session, attendance, session.adopting);
 
 /**
  * A consumer whose session has no window is not chosen. Only while ordinary messages wait for that window, too, it holds a few: so that
@@ -81,7 +81,7 @@ function setPause(session: Session, attachment: Attachment, reason: PauseReason)
   session.host.pause(attachment, reason);
 }
 
-/** False when the disk has no room for what it must keep first: a turn later it may. */
+/** False when the disk has no room for what it must keep first, or the window for what it keeps just now: a turn later they may. */
 function trySendFromQueue(
   session: Session,
   attendance: Attendance,
@@ -94,7 +94,10 @@ function trySendFromQueue(
   const withRetain = attachment.subscription.options.retainAsPublished && isRetain(message, offset);
   const { identifiers, isShared } = attachment;
   const qos = isShared ? Math.min(attachment.qos, qosOf(message, offset)) : attachment.qos; // [MQTT-4.8.2-3]
-  if (qos === 2 && session.isDurable) return session.host.tryAdopt(attachment, position, message, offset, withRetain);
+  if (qos === 2 && session.isDurable) {
+    if (!hasFreeWindow(session, attendance)) return false;
+    return session.host.tryAdopt(attachment, position, message, offset, withRetain);
+  }
   attachment.unsettled += 1;
   if (qos === 0) {
     send(session, attendance, message, offset, 0, withRetain, false, 0, identifiers);

@@ -20,9 +20,9 @@ export const isExpired = (message: Region, offset: number, nowMs: number): boole
   return expiresAtMs !== 0 && expiresAtMs <= nowMs; // [MQTT-3.3.2-5]
 };
 
-/** Whether the window of QoS 1 and 2 deliveries has room; what waits to be repeated has not taken its place yet. */
-export const hasWindow = (session: Session, attendance: Attendance): boolean =>
-  session.outgoing.count - attendance.resend.length < attendance.window; // [MQTT-3.3.4-9]
+/** Whether the window of QoS 1 and 2 deliveries has room, beside so many to come; what waits to be repeated has not taken its place yet. */
+export const hasWindow = (session: Session, attendance: Attendance, coming = 0): boolean =>
+  session.outgoing.count - attendance.resend.length + coming < attendance.window; // [MQTT-3.3.4-9]
 
 export const canSend = (session: Session, attendance: Attendance): boolean =>
   attendance.connection.isWritable && hasWindow(session, attendance);

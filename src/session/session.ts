@@ -110,6 +110,8 @@ export class Session {
   identity: Identity | undefined = undefined;
   /** Under the rules in force; undefined when it may do everything, or nobody has connected since a restart. */
   rights: Rights | undefined = undefined;
+  /** Messages of shared subscriptions that it is taking over: each is going to take a place in its window. */
+  adopting = 0;
   /** Any of its subscriptions has an identifier, or had: deliveries must look for it. */
   hasIdentifiers = false;
   /** Of subscriptions made again or gone, while messages that they matched may wait. */

@@ -119,6 +119,7 @@ export class Attachments {
   /** One that was being taken over is decided. */
   endAdoption(attachment: Attachment): void {
     attachment.adopting -= 1;
+    attachment.subscription.session.adopting -= 1;
     if (attachment.isLeaving && attachment.adopting === 0) this.#release(attachment, true);
   }
 

@@ -70,20 +70,24 @@ export class ShareAdoption {
     }
     attachment.unsettled += 1;
     attachment.adopting += 1;
+    session.adopting += 1;
     company.afterCommit((outcome) => {
       if (outcome === "stored" && (attachment.isLeaving || !session.isDurable)) {
         log.settle(record);
-        home.whenStored(() => attachments.endAdoption(attachment));
+        home.whenStored(() => {
+          attachments.endAdoption(attachment);
+          pump(session); // Others of it may wait for the place.
+        });
         return;
       }
       attachments.endAdoption(attachment);
-      if (outcome === "failed") {
-        if (attachment.isBound) attachments.settle(attachment, position, false, true);
-        return;
+      if (outcome === "stored") {
+        if (isStored) this.#note(home, record, partition);
+        deliverStored(session, record, bytes, flags);
+        attachments.settle(attachment, position, true, true);
+      } else if (attachment.isBound) {
+        attachments.settle(attachment, position, false, true);
       }
-      if (isStored) this.#note(home, record, partition);
-      deliverStored(session, record, bytes, flags);
-      attachments.settle(attachment, position, true, true);
       pump(session);
     });
     session.host.wake();

@@ -167,6 +167,37 @@ describe.each([1, 2, 3])("a shared subscription, %i workers", (workers) => {
   });
 });
 
+it("leaves to the others what a member that takes messages over has no room for", async () => {
+  const rig = open({ workers: 3 });
+  const filters = Array.from({ length: 100 }, (_, at) => `$share/g${at}/t/+`);
+  const filter = filters.find((each) => homePartitionOf(each, 3) === 2)!;
+  const member = await rig.lasting(rig.idOn(0, "member"), {
+    properties: { sessionExpiryInterval: 3_600, receiveMaximum: 2 },
+  });
+  await join(rig, member, 2, filter);
+  const publisher = await rig.connected(rig.idOn(2, "p"));
+  rig.isCommitting = false;
+  for (const number of [1, 2, 3]) {
+    publisher.publish("t/1", `${number}`, 2, number);
+    await rig.settle();
+    for (let commits = 0; commits < 2; commits += 1) {
+      rig.logs[2]!.succeed();
+      await rig.settle();
+    }
+    if (number < 2) continue;
+    rig.logs[0]!.succeed(); // The record before this one: its place in the window is taken.
+    await rig.settle();
+  }
+  rig.isCommitting = true;
+  await rig.settle();
+  expect(texts(member)).toEqual(["1", "2"]);
+  member.close();
+  const other = await rig.connected(rig.idOn(1, "other"));
+  await join(rig, other, 2, filter);
+  expect(texts(other)).toEqual(["3"]);
+  rig.kill();
+});
+
 it.each([
   ["made again", true],
   ["gone", false],
