@@ -59,6 +59,7 @@ export class WorkerThreads {
   #nextUnwrapping = -1;
   /** On their way, by worker. */
   readonly #newcomers: Newcomer[][] = [];
+  readonly #wrapped: WrappedConnection[][] = [];
 
   constructor(options: WorkerThreadsOptions) {
     this.#options = options;
@@ -107,6 +108,7 @@ export class WorkerThreads {
     this.#threads.push(thread);
     this.#waiting.push([]);
     this.#newcomers.push([]);
+    this.#wrapped.push([]);
     thread.on("message", (message: FromWorker) => this.#onMessage(worker, message));
     thread.on("error", (error) => this.#options.onFailure(new ThreadFailure(`worker ${worker} failed`, error)));
     thread.on("exit", (code) => {
@@ -158,7 +160,16 @@ export class WorkerThreads {
   /** Gives a connection to any worker, one after the other, which takes off what is around its bytes. */
   unwrap(connection: WrappedConnection): void {
     this.#nextUnwrapping = (this.#nextUnwrapping + 1) % this.#threads.length;
-    this.#threads[this.#nextUnwrapping]!.postMessage({ kind: "wrapped", connection } satisfies ToWorker);
+    const worker = this.#nextUnwrapping;
+    const wrapped = this.#wrapped[worker]!;
+    wrapped.push(connection);
+    if (wrapped.length === 1) queueMicrotask(() => this.#sendWrapped(worker));
+  }
+
+  #sendWrapped(worker: number): void {
+    const connections = this.#wrapped[worker]!;
+    this.#wrapped[worker] = [];
+    this.#threads[worker]!.postMessage({ kind: "wrapped", connections } satisfies ToWorker);
   }
 
   /** Resolves when every worker follows. */

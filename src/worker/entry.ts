@@ -55,7 +55,7 @@ const unwrapper = new LateUnwrapper({
   nowMs: () => performance.now(),
   onConnect: (handOver) => {
     if (isHome(handOver.clientId)) onConnection(introduced(handOver));
-    else main.postMessage({ kind: "unwrapped", handOver } satisfies FromWorker, [handOver.head.buffer]);
+    else tell({ kind: "unwrapped", handOver });
   },
   isHome,
   onArrived,
@@ -131,7 +131,7 @@ main.on("message", (message: ToWorker) => {
       passwords.onVerified(message.number, message.outcome);
       break;
     case "wrapped":
-      onWrapped(message.connection);
+      for (const connection of message.connections) onWrapped(connection);
       break;
     case "certificates":
       unwrapper.useCertificates(message.certificates);

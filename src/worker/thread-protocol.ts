@@ -14,8 +14,8 @@
  *   access ──────────────────────────────► other users and rules
  *                          ◄── changed ───
  *                          ◄── closed ──── so many connections less
- *   wrapped (descriptor) ────────────────► takes off TLS or WebSocket, reads CONNECT
- *                          ◄── unwrapped ─ one end of a tunnel: main sends it on as a connection
+ *   wrapped (descriptors) ───────────────► takes off TLS or WebSocket, reads CONNECT
+ *                          ◄── unwrapped ─ of another worker: main sends it on as a connection
  *                          ◄── severed ─── the session has closed its end of a tunnel
  *   certificates ────────────────────────► in force for connections that come from now on
  *   sever ───────────────────────────────► (to where the tunnel is) closes the client's
@@ -100,7 +100,7 @@ export type ToWorker =
       readonly shares: readonly FoundShares[];
     }
   | { readonly kind: "connections"; readonly newcomers: readonly Newcomer[] }
-  | { readonly kind: "wrapped"; readonly connection: WrappedConnection }
+  | { readonly kind: "wrapped"; readonly connections: readonly WrappedConnection[] }
   | { readonly kind: "certificates"; readonly certificates: readonly (TlsMaterial | null)[] }
   | { readonly kind: "sever"; readonly tunnel: number }
   | { readonly kind: "serve" }
