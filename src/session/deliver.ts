@@ -47,7 +47,9 @@ export function deliver(
       host.counters.droppedNotWritable += 1;
       return false;
     }
-    send(session, audience, message, offset, 0, isRetain, false, 0, identifiers);
+    // What was kept while the client was away goes first [MQTT-4.6.0-6].
+    if (session.inbox.hasQos0) keep(session, message, offset, qos, isRetain, false);
+    else send(session, audience, message, offset, 0, isRetain, false, 0, identifiers);
     return true;
   }
   if (session.inbox.length === 0 && canSend(session, audience)) {

@@ -51,9 +51,15 @@ export class Inbox {
   #taken = 0;
   #totalBytes = 0;
   #copiedBytes = 0;
+  #qos0 = 0;
 
   get length(): number {
     return this.#length;
+  }
+
+  /** Whether any of it has QoS 0. */
+  get hasQos0(): boolean {
+    return this.#qos0 > 0;
   }
 
   /** How many it has taken, ever: the number that the next entry gets. */
@@ -150,6 +156,7 @@ export class Inbox {
     const page = this.#pages[this.#head];
     const messageBytes = this.#bytes[this.#head]!;
     this.#totalBytes -= messageBytes;
+    if ((this.#flags[this.#head]! & DELIVERY_QOS_MASK) === 0) this.#qos0 -= 1;
     this.#pages[this.#head] = undefined;
     this.#head = (this.#head + 1) & (this.#positions.length - 1);
     this.#length -= 1;
@@ -168,6 +175,7 @@ export class Inbox {
     this.#offsets[place] = offset;
     this.#pages[place] = page;
     this.#length += 1;
+    if ((flags & DELIVERY_QOS_MASK) === 0) this.#qos0 += 1;
     this.#taken += 1;
     this.#totalBytes += messageBytes;
   }

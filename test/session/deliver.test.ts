@@ -250,6 +250,33 @@ describe("a session that lasts", () => {
   });
 });
 
+it("QoS 0 that was kept goes before QoS 0 that is published later", async () => {
+  const rig = open({ limits: { queuesQos0: true } });
+  let client = await rig.lasting("c");
+  await subscribed(rig, client, "t", 1);
+  client.close();
+  const publisher = await rig.connected("p");
+  for (const text of ["a", "b"]) publisher.publish("t", text, 1, 1);
+  await rig.settle();
+  for (const text of ["1", "2"]) publisher.publish("t", text);
+  await rig.settle();
+  client = await rig.lasting("c", { properties: { sessionExpiryInterval: 3600, receiveMaximum: 1 } });
+  publisher.publish("t", "3");
+  await rig.settle();
+  const seen: string[] = [];
+  for (let came = client.take("publish"); came.length > 0; came = client.take("publish")) {
+    for (const { payload, qos, messageId } of came) {
+      seen.push(payload.toString());
+      if (qos === 1) client.acknowledge("puback", messageId!);
+    }
+    await rig.settle();
+  }
+  expect(seen).toEqual(["a", "b", "1", "2", "3"]); // [MQTT-4.6.0-6]
+  publisher.publish("t", "4");
+  await rig.settle();
+  expect(texts(client)).toEqual(["4"]);
+});
+
 describe("retained messages", () => {
   it("come behind what waited before, and in turn with what comes while they wait; both come whole", async () => {
     const rig = open({ limits: { inFlightMax: 4, queuedMessagesMax: 50 } });
