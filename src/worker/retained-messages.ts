@@ -21,6 +21,7 @@ import {
   SYSTEM_TOPICS_MAX,
 } from "../base/limits.ts";
 import { Region } from "../base/region.ts";
+import type { TimerWheel } from "../base/timer-wheel.ts";
 import type { RecallBody, RecalledBody } from "../frame/kinds.ts";
 import { payloadBytesOf, topicBytesOf, topicOf, topicOffset, totalBytes } from "../frame/message.ts";
 import { RETAINED_MARK_BYTES } from "../frame/retained-mark.ts";
@@ -33,6 +34,7 @@ import { OpenRecall } from "./open-recall.ts";
 import type { Partition } from "./partition.ts";
 import type { Partner } from "./partner.ts";
 import { RecallAnswers } from "./recall-answers.ts";
+import { RetainedExpiry } from "./retained-expiry.ts";
 import { RetainedNumbers } from "./retained-numbers.ts";
 import type { RoutedMark } from "./routed-mark.ts";
 
@@ -45,13 +47,21 @@ export class RetainedMessages {
   readonly #worker: number;
   readonly #partitionCount: number;
   readonly #nowMs: () => number;
+  readonly #expiry: RetainedExpiry;
   readonly #recalls = new Map<number, OpenRecall>();
   readonly #answers: RecallAnswers;
   /** Own scans that need another turn. */
   readonly #scanning = new Set<OpenRecall>();
   #token = 0;
 
-  constructor(worker: number, partitionCount: number, partners: readonly Partner[], seed: number, nowMs: () => number) {
+  constructor(
+    worker: number,
+    partitionCount: number,
+    partners: readonly Partner[],
+    seed: number,
+    wheel: TimerWheel,
+    nowMs: () => number,
+  ) {
     this.#worker = worker;
     this.#partitionCount = partitionCount;
     this.#partners = partners;
@@ -59,6 +69,10 @@ export class RetainedMessages {
     this.numbers = new RetainedNumbers(worker, partners.length);
     this.#index = new RetainedIndex(RETAINED_MESSAGES_MAX, RETAINED_BYTES_MAX, seed);
     this.#answers = new RecallAnswers(worker, this.#index, partners, this.numbers);
+    this.#expiry = new RetainedExpiry(wheel, (partition, topic, message) => {
+      this.#index.clear(message, topicOffset(0), topicBytesOf(message, 0));
+      partition.put("retained", topic, undefined); // [MQTT-3.3.2-5]
+    });
     this.#system = new RetainedIndex(SYSTEM_TOPICS_MAX, SYSTEM_TOPICS_MAX * SYSTEM_MESSAGE_BYTES_MAX, seed);
   }
 
@@ -84,7 +98,10 @@ export class RetainedMessages {
 
   /** Reads a partition's retained messages back, at the start. */
   recover(partition: Partition): void {
-    partition.log.entries("retained", (_topic, bytes) => this.#keep(Region.over(bytes)));
+    partition.log.entries("retained", (_topic, bytes) => {
+      const message = Region.over(bytes);
+      if (this.#keep(message)) this.#expiry.found(partition, message);
+    });
   }
 
   #keep(message: Region): boolean {
@@ -98,6 +115,7 @@ export class RetainedMessages {
     if (payloadBytesOf(message, offset) === 0) {
       this.#index.clear(message, topicOffset(offset), topicBytesOf(message, offset));
       partition.put("retained", topic, undefined);
+      this.#expiry.watch(partition, topic, undefined);
       return true;
     }
     const copy = Region.allocate(messageBytes + RETAINED_MARK_BYTES);
@@ -105,6 +123,7 @@ export class RetainedMessages {
     mark.region.bytes.copy(copy.bytes, messageBytes, mark.offset, mark.offset + RETAINED_MARK_BYTES);
     if (!this.#keep(copy)) return false;
     partition.put("retained", topic, copy.bytes.subarray(0, messageBytes)); // [MQTT-3.3.1-5]
+    this.#expiry.watch(partition, topic, copy);
     return true;
   }
 

@@ -7,6 +7,7 @@ import { homePartitionOf } from "../../src/base/hash.ts";
 import { FRAMES_PER_TURN } from "../../src/base/limits.ts";
 import { ORDERS_OF_THREE } from "../orders.ts";
 import { MemoryDisk } from "../queue/memory-log.ts";
+import { testSeed } from "../random.ts";
 import type { MemoryClient } from "./memory-client.ts";
 import { Rig } from "./rig.ts";
 
@@ -85,4 +86,33 @@ it("gives nothing whose removal was acknowledged before SUBSCRIBE", async () => 
     await rig.settle();
     expect(textsOf(subscriber)).toEqual([]);
   });
+});
+
+it("forgets what has expired, in memory and on disk, also over a start", async () => {
+  const disks = Array.from({ length: WORKERS }, () => new MemoryDisk());
+  const kept = (): string[] =>
+    disks.flatMap(({ tables }) => [...tables.keys()].filter((key) => key.startsWith("retained/")));
+  const countOf = (rig: Rig): number => rig.workers.reduce((sum, { retained }) => sum + retained.count, 0);
+  let rig = new Rig({ workers: WORKERS, seed: testSeed, disks });
+  const publisher = await rig.connected("publisher");
+  const publish = (topic: string, payload: string, messageExpiryInterval?: number): void => {
+    const properties = messageExpiryInterval === undefined ? {} : { properties: { messageExpiryInterval } };
+    publisher.send({ cmd: "publish", topic, payload, qos: 1, messageId: 1, dup: false, retain: true, ...properties });
+  };
+  for (let number = 0; number < 20; number += 1) publish(`short/${number}`, "x", 10);
+  publish("replaced", "x", 10);
+  publish("replaced", "y");
+  publish("cleared", "x", 10);
+  publish("cleared", "");
+  publish("shorter", "x", 60);
+  publish("shorter", "y", 10);
+  publish("long", "x", 40);
+  await rig.pass(9_000);
+  expect([countOf(rig), kept().length]).toEqual([23, 23]);
+  await rig.pass(2_000);
+  expect([countOf(rig), kept().length]).toEqual([2, 2]);
+  rig.kill();
+  rig = new Rig({ workers: WORKERS, seed: testSeed, disks, nowMs: rig.nowMs + 60_000 });
+  await rig.pass(10);
+  expect([countOf(rig), kept()]).toEqual([1, ["retained/replaced"]]);
 });
