@@ -35,6 +35,15 @@ export function packetBytes(bytes: Buffer, start: number, end: number, maximumPa
   return LENGTH_MALFORMED;
 }
 
+/** The bytes of the packet at `start` as its fixed header says, there or not; NEED_MORE before that is readable, or LENGTH_MALFORMED. */
+export function declaredBytes(bytes: Buffer, start: number, end: number): number {
+  const known = packetBytes(bytes, start, end, 0);
+  return known === PACKET_TOO_LARGE ? packetBytes(bytes, start, FAR_END, FAR_END) : known;
+}
+
+/** Beyond any packet. */
+const FAR_END = 0x3fff_ffff;
+
 function whole(total: number, available: number, maximumPacketBytes: number): number {
   if (total > maximumPacketBytes) return PACKET_TOO_LARGE;
   return total <= available ? total : NEED_MORE;

@@ -26,6 +26,8 @@ export class OutputChunk {
   readonly end: number;
   readonly isPooled: boolean;
   tail: number;
+  /** Where the last packet in it begins. */
+  lastStart: number;
   next: OutputChunk | null = null;
 
   constructor(region: Region, start: number, end: number, isPooled: boolean) {
@@ -34,6 +36,7 @@ export class OutputChunk {
     this.end = end;
     this.isPooled = isPooled;
     this.tail = start;
+    this.lastStart = start;
   }
 
   get byteLength(): number {

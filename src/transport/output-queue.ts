@@ -41,11 +41,13 @@ export interface OutputOwner {
 export class OutputQueue {
   readonly #outputs: Outputs;
   readonly #owner: OutputOwner;
-  /** Where the latest reservation lies. */
+  /** The memory of the latest reservation. */
   region: Region;
   /** The free part of the open chunk; equal when there is none. */
   #at = 0;
   #end = 0;
+  /** Where the latest reservation lies. */
+  #lastStart = 0;
   /** What was reserved before the open chunk, and where that chunk's share begins. */
   #reservedBefore = 0;
   #openStart = 0;
@@ -114,6 +116,7 @@ export class OutputQueue {
     const offset = this.#at;
     if (offset + byteLength <= this.#end) {
       this.#at = offset + byteLength;
+      this.#lastStart = offset;
       return offset;
     }
     return this.#reserveInNextChunk(byteLength);
@@ -231,6 +234,7 @@ export class OutputQueue {
     this.region = chunk.region;
     this.#openStart = chunk.start;
     this.#at = chunk.start + byteLength;
+    this.#lastStart = chunk.start;
     this.#end = chunk.end;
     this.#outputs.list(this);
     return chunk.start;
@@ -240,6 +244,7 @@ export class OutputQueue {
   #seal(): void {
     if (this.#open === null) return;
     this.#open.tail = this.#at;
+    this.#open.lastStart = this.#lastStart;
     this.#reservedBefore = this.bytesReserved;
     this.#open = null;
     this.#at = this.#end = this.#openStart = 0;

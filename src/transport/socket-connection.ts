@@ -207,14 +207,15 @@ export class SocketConnection implements Connection, OutputOwner {
   send(first: OutputChunk, count: number): boolean {
     const socket = this.#socket;
     if (count === 1 && !this.#isAdopted) {
-      socket.write(bytesOf(first));
+      socket.write(bytesOf(first, first.tail));
     } else {
+      let chunk = first;
       socket.cork();
-      for (let chunk: OutputChunk | null = first; chunk !== null; chunk = chunk.next) {
-        if (chunk.next !== null || !this.#isAdopted) socket.write(bytesOf(chunk));
-        else this.#writeLast(chunk);
-      }
+      for (; chunk.next !== null; chunk = chunk.next) socket.write(bytesOf(chunk, chunk.tail));
+      const end = this.#isAdopted ? chunk.lastStart : chunk.tail;
+      if (end > chunk.start) socket.write(bytesOf(chunk, end));
       socket.uncork();
+      if (this.#isAdopted) this.#writeLast(chunk);
     }
     if (socket.writableLength === 0) return socket.errored === null; // With an error, the bytes count as unwritten until the close.
     if (!this.#isListeningForDrain && !this.#isAdopted) {
@@ -224,10 +225,13 @@ export class SocketConnection implements Connection, OutputOwner {
     return false;
   }
 
-  /** A socket of TLS tells of each write, but does not say `drain` for small ones. */
-  #writeLast(chunk: OutputChunk): void {
+  /**
+   * A socket of TLS tells of each write, but does not say `drain` for small ones. What waits for it goes into the same records: the last
+   * packet waits alone, see tls-records.ts.
+   */
+  #writeLast({ region: { bytes }, lastStart, tail }: OutputChunk): void {
     this.#unconfirmedBatches += 1;
-    this.#socket.write(bytesOf(chunk), (error) => {
+    this.#socket.write(bytes.subarray(lastStart, tail), (error) => {
       this.#unconfirmedBatches -= 1;
       if (this.#unconfirmedBatches === 0 && !error) this.#onSent();
     });
@@ -309,6 +313,6 @@ type SocketOptions = SocketConstructorOpts & { readonly onread: OnReadOpts; read
 
 const PEER_GONE: ReadonlySet<string> = new Set(["ECONNRESET", "EPIPE", "ETIMEDOUT", "ECONNABORTED"]);
 
-function bytesOf(chunk: OutputChunk): Buffer {
-  return chunk.region.bytes.subarray(chunk.start, chunk.tail);
+function bytesOf(chunk: OutputChunk, end: number): Buffer {
+  return chunk.region.bytes.subarray(chunk.start, end);
 }

@@ -12,17 +12,19 @@
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { END_DEADLINE_MS } from "../base/limits.ts";
+import { type Measure, recordsInto } from "./tls-records.ts";
 
 export class Tunnel {
   readonly #stream: Duplex;
   readonly #outer: Socket;
   #deadline: NodeJS.Timeout | null = null;
 
-  /** Owns `fd`, the outer end. `onClosed`: both sides are gone. */
-  constructor(stream: Duplex, fd: number, onClosed: () => void) {
+  /** Owns `fd`, the outer end. `measure`: of the packets, or frames, for the client. `onClosed`: both sides are gone. */
+  constructor(stream: Duplex, measure: Measure, fd: number, onClosed: () => void) {
     this.#stream = stream;
     this.#outer = new Socket({ fd, readable: true, writable: true, allowHalfOpen: true });
     const outer = this.#outer;
+    const records = recordsInto(stream, measure);
     let openCount = 2;
     const onSideClosed = () => {
       openCount -= 1;
@@ -31,7 +33,7 @@ export class Tunnel {
       onClosed();
     };
     stream.pipe(outer);
-    outer.pipe(stream);
+    outer.pipe(records);
     outer.on("error", () => {}); // The session's end was closed with something unread: the close that follows says it all.
     outer.on("end", () => this.sever());
     outer.on("close", () => {
@@ -41,7 +43,7 @@ export class Tunnel {
     });
     stream.on("error", () => {});
     stream.on("close", () => {
-      outer.unpipe(stream);
+      outer.unpipe(records);
       outer.resume(); // What the session still writes goes nowhere.
       outer.end();
       onSideClosed();

@@ -14,6 +14,7 @@ import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { WRAPPED_STRANGERS_MAX } from "../base/limits.ts";
 import { newSocketPair } from "../base/posix.ts";
+import { declaredBytes } from "../mqtt/scanner.ts";
 import { type Arrival, type HandOver, stopReading, tryTakeDescriptor, type WrappedConnection } from "./hand-over.ts";
 import { isTls, isWebSocket, type Listener } from "./listener.ts";
 import { Stranger } from "./stranger.ts";
@@ -22,7 +23,7 @@ import { type TlsMaterial, TlsTerminator } from "./tls.ts";
 import { Tunnel } from "./tunnel.ts";
 import { Upgrader } from "./web-socket.ts";
 import { WebSocketEnd } from "./web-socket-end.ts";
-import { binaryFrame } from "./web-socket-frames.ts";
+import { binaryFrame, sentFrameBytes } from "./web-socket-frames.ts";
 
 export interface UnwrapperOptions {
   /** Of this thread. */
@@ -236,7 +237,8 @@ export class Unwrapper {
     }
     this.#lastId += 1;
     const id = this.#lastId;
-    this.#tunnels.set(id, new Tunnel(stream, pair[0], () => this.#tunnels.delete(id)));
+    const measure = arrival.frames === null ? declaredBytes : sentFrameBytes;
+    this.#tunnels.set(id, new Tunnel(stream, measure, pair[0], () => this.#tunnels.delete(id)));
     this.#options.onConnect({ ...arrival, fd: pair[1], tunnel: { worker: this.#options.worker, id } });
   }
 

@@ -13,6 +13,7 @@
  * each packet: some clients look for no more in it ([0130](../../docs/decisions/0130-a-web-socket-message-is-one-packet.md)).
  */
 import { isUtf8 } from "node:buffer";
+import { NEED_MORE } from "../mqtt/scanner.ts";
 
 /** Why a WebSocket is closed (RFC 6455, section 7.4.1). */
 export const CloseCode = {
@@ -237,6 +238,15 @@ export function writeBinaryHeader(bytes: Buffer, at: number, payloadBytes: numbe
     bytes.writeUInt32BE(0, at + 2);
     bytes.writeUInt32BE(payloadBytes, at + 6);
   }
+}
+
+/** The bytes of the broker's frame that starts at `start`, there or not; NEED_MORE before its header is there. */
+export function sentFrameBytes(bytes: Buffer, start: number, end: number): number {
+  if (end - start < 2) return NEED_MORE;
+  const length = bytes[start + 1]!;
+  if (length < LENGTH_OF_16) return 2 + length;
+  if (length === LENGTH_OF_16) return end - start < 4 ? NEED_MORE : 4 + bytes.readUInt16BE(start + 2);
+  return end - start < 10 ? NEED_MORE : 10 + bytes.readUInt32BE(start + 6);
 }
 
 export function pongFrame(payload: Uint8Array): Buffer {

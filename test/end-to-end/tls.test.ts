@@ -114,6 +114,24 @@ listeners:
       await Promise.all(clients.map((client) => client.endAsync()));
     });
 
+    it.skipIf(isMissing("paho"))("leaves nothing behind for a client that reads one packet each time", async () => {
+      const script = resolve("test/harness/python/outer-loop.py");
+      const started = [0, 1, 2, 3, 4, 5].map(async (index) => {
+        const [listener, transport] = index % 2 === 0 ? ["tls", "tcp"] : ["wss", "websockets"];
+        const args = [
+          script,
+          String(portOf(listener!)),
+          transport!,
+          authority.ca,
+          unique("outer"),
+          unique("outer-loop"),
+        ];
+        const { stdout, stderr } = await run(PYTHON, args);
+        expect([transport, stdout.trim(), stderr]).toEqual([transport, "kept kept kept new0 new1 new2", ""]);
+      });
+      await Promise.all(started);
+    });
+
     it("keeps to the versions that a listener is set to", async () => {
       for (const [listener, maxVersion, protocol] of [
         ["tls", "TLSv1.2", "TLSv1.2"],
