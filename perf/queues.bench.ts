@@ -248,6 +248,7 @@ const LIMITS: SessionLimits = {
   queuesQos0: false,
   sharedStrategy: "round_robin",
   subscriptionsMax: 1_000,
+  retainedBytesMax: Number.POSITIVE_INFINITY,
   belongingsBytesMax: Number.POSITIVE_INFINITY,
   keepAliveMaxS: 0,
   level3ExpiryS: 0,

@@ -359,7 +359,7 @@ export const REST_LOOK_BYTES_MAX = 8 * 1024 * 1024;
 export const REGISTRY_REPAIR_MS = 1_000;
 /** Retained messages of one worker: a full index refuses new topics. */
 export const RETAINED_MESSAGES_MAX = 10_000_000;
-export const RETAINED_BYTES_MAX = 4 * 1024 * 1024 * 1024;
+export const RETAINED_BYTES_MAX_DEFAULT = 4 * 1024 * 1024 * 1024;
 /** Topic levels looked at in one step of a scan of retained messages, and messages passed over in one go. */
 export const RETAINED_SCAN_STEPS = 4_096;
 /** Topics below `$SYS`, and bytes of each with its value: written by the broker alone. */

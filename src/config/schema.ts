@@ -8,6 +8,7 @@ import { formatDuration } from "../base/duration.ts";
 import {
   PACKET_BYTES_MAX_DEFAULT,
   RECEIVE_MAXIMUM_DEFAULT,
+  RETAINED_BYTES_MAX_DEFAULT,
   RINGS_BUDGET_BYTES,
   STALLED_MS_DEFAULT,
   SUBSCRIPTIONS_PER_SESSION_MAX,
@@ -224,6 +225,11 @@ const settingsSchema = mapping({
       integer(1, SUBSCRIPTIONS_PER_SESSION_MAX),
       SUBSCRIPTIONS_PER_SESSION_MAX,
       "Subscriptions of one client at a time; one more is answered with 0x97, or 0x80 for MQTT 3.1.1.",
+    ),
+    max_retained_bytes: setting(
+      bytesize(1024, UNBOUNDED),
+      formatBytesize(RETAINED_BYTES_MAX_DEFAULT),
+      "Memory for retained messages, shared by the workers by topic. One more for a new topic, or a larger one, is answered with 0x97, or the connection of an MQTT 3.1.1 client is closed; those that are there stay.",
     ),
     max_connections: setting(
       integer(1, 10_000_000),

@@ -49,6 +49,11 @@ export class RetainedIndex<V> {
     return this.#scans.size;
   }
 
+  #bytesOf(region: Region, topicOffset: number, topicBytes: number): number {
+    const node = this.#trie.find(region, topicOffset, topicBytes);
+    return node === NO_NODE ? 0 : (this.#trie.valueOf(node)?.bytes ?? 0);
+  }
+
   get(region: Region, topicOffset: number, topicBytes: number): V | undefined {
     const node = this.#trie.find(region, topicOffset, topicBytes);
     return node === NO_NODE ? undefined : this.#trie.valueOf(node)?.value;
@@ -56,9 +61,15 @@ export class RetainedIndex<V> {
 
   /** Keeps `value` for a valid topic, in place of the one before; `bytes` is what it counts for. False when full: nothing changed. */
   set(region: Region, topicOffset: number, topicBytes: number, value: V, bytes: number): boolean {
+    const before = this.#bytesOf(region, topicOffset, topicBytes);
+    if (bytes > before && this.#bytes - before + bytes > this.#bytesMax) return false;
+    return this.restore(region, topicOffset, topicBytes, value, bytes);
+  }
+
+  /** The same, however many bytes there are. */
+  restore(region: Region, topicOffset: number, topicBytes: number, value: V, bytes: number): boolean {
     let node = this.#trie.find(region, topicOffset, topicBytes);
     const before = node === NO_NODE ? undefined : this.#trie.valueOf(node);
-    if (this.#bytes - (before?.bytes ?? 0) + bytes > this.#bytesMax) return false;
     if (before === undefined) {
       if (this.#count === this.#countMax) return false;
       if (node === NO_NODE) node = this.#trie.tryEnsure(region, topicOffset, topicBytes);

@@ -72,6 +72,8 @@ export interface SessionLimits {
   readonly sharedStrategy: "random" | "round_robin" | "least_inflight";
   /** Subscriptions of one session at most. */
   readonly subscriptionsMax: number;
+  /** Retained messages of one worker. */
+  readonly retainedBytesMax: number;
   /** What the sessions of one thread keep beside messages; see belongings.ts. */
   readonly belongingsBytesMax: number;
   /** Seconds; a longer Keep Alive of an MQTT 5 client is lowered to it; 0 = no bound. */

@@ -14,12 +14,7 @@
 
 import { assert } from "../base/assert.ts";
 import { homePartitionOf } from "../base/hash.ts";
-import {
-  RETAINED_BYTES_MAX,
-  RETAINED_MESSAGES_MAX,
-  SYSTEM_MESSAGE_BYTES_MAX,
-  SYSTEM_TOPICS_MAX,
-} from "../base/limits.ts";
+import { RETAINED_MESSAGES_MAX, SYSTEM_MESSAGE_BYTES_MAX, SYSTEM_TOPICS_MAX } from "../base/limits.ts";
 import { Region } from "../base/region.ts";
 import type { TimerWheel } from "../base/timer-wheel.ts";
 import type { RecallBody, RecalledBody } from "../frame/kinds.ts";
@@ -37,6 +32,7 @@ import { RecallAnswers } from "./recall-answers.ts";
 import { RetainedExpiry } from "./retained-expiry.ts";
 import { RetainedNumbers } from "./retained-numbers.ts";
 import type { RoutedMark } from "./routed-mark.ts";
+import type { WorkerOptions } from "./worker-options.ts";
 
 export class RetainedMessages {
   readonly numbers: RetainedNumbers;
@@ -56,18 +52,18 @@ export class RetainedMessages {
 
   constructor(
     worker: number,
-    partitionCount: number,
+    { partitions, limits }: Pick<WorkerOptions, "partitions" | "limits">,
     partners: readonly Partner[],
     seed: number,
     wheel: TimerWheel,
     nowMs: () => number,
   ) {
     this.#worker = worker;
-    this.#partitionCount = partitionCount;
+    this.#partitionCount = partitions;
     this.#partners = partners;
     this.#nowMs = nowMs;
     this.numbers = new RetainedNumbers(worker, partners.length);
-    this.#index = new RetainedIndex(RETAINED_MESSAGES_MAX, RETAINED_BYTES_MAX, seed);
+    this.#index = new RetainedIndex(RETAINED_MESSAGES_MAX, limits.retainedBytesMax, seed);
     this.#answers = new RecallAnswers(worker, this.#index, partners, this.numbers);
     this.#expiry = new RetainedExpiry(wheel, (partition, topic, message) => {
       this.#index.clear(message, topicOffset(0), topicBytesOf(message, 0));
@@ -96,11 +92,14 @@ export class RetainedMessages {
     assert(isKept, "what the broker says about itself is within its bound");
   }
 
-  /** Reads a partition's retained messages back, at the start. */
+  /** Reads a partition's retained messages back, at the start: all of them, also when less is allowed now. */
   recover(partition: Partition): void {
     partition.log.entries("retained", (_topic, bytes) => {
       const message = Region.over(bytes);
-      if (this.#keep(message)) this.#expiry.found(partition, message);
+      const [at, topicBytes] = [topicOffset(0), topicBytesOf(message, 0)];
+      if (this.#index.restore(message, at, topicBytes, message, totalBytes(message, 0))) {
+        this.#expiry.found(partition, message);
+      }
     });
   }
 

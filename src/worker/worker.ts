@@ -132,7 +132,7 @@ export class BrokerWorker implements PartnerHandler {
         "all places for consumers of that worker's queues are taken; further ones wait for one to go",
       ),
     );
-    this.#retained = new RetainedMessages(worker, options.partitions, this.partners, seed(), this.#wheel, nowMs);
+    this.#retained = new RetainedMessages(worker, options, this.partners, seed(), this.#wheel, nowMs);
     this.owner = new QueueOwner(this.partitions, this.partners, options.creditIn);
     this.#shares = new ShareGroups({
       partitions: this.partitions,

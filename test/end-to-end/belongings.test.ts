@@ -3,6 +3,8 @@
  * is refused with the right code, who wants little is not, and what is let go makes room.
  * Method: a broker with the smallest budget, of which belongings get a quarter, on any worker; clients with wills of 60 kB until one is refused.
  */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, it } from "vitest";
 import { Broker } from "../harness/broker.ts";
 import { packet, u16 } from "../harness/raw-bytes.ts";
@@ -70,6 +72,44 @@ describeWorkers("what clients let the broker keep", (workers) => {
         await client.unsubscribe(`${long}-${round}`);
       }
       await client.end();
+      await broker.stop();
+    } finally {
+      await broker.remove();
+    }
+  }, 60_000);
+
+  it("as retained messages is bounded; what is there stays, also when less is allowed later", async () => {
+    const broker = await Broker.start({ workers, settings: "limits.max_retained_bytes: 600KB\n" });
+    try {
+      const client = await RawClient.connected(broker.mqttPort, "retaining");
+      const retain = (topic: string, payloadBytes: number) =>
+        client.publishSettled(topic, Buffer.alloc(payloadBytes), { qos: 1, retain: true });
+      const kept: string[] = [];
+      let full: string | undefined;
+      for (let number = 0; full === undefined; number += 1) {
+        const topic = `kept/${number}`;
+        const code = await retain(topic, 50_000);
+        if (code < 0x80) kept.push(topic);
+        else full = topic;
+        expect([0, 0x10, QUOTA_EXCEEDED]).toContain(code);
+        expect(kept.length).toBeLessThanOrEqual(600 / 50);
+      }
+      expect(kept.length).toBeGreaterThan(600 / 50 / workers - 2);
+      expect(await retain("kept/0", 1_000)).toBeLessThan(0x80); // A smaller one always.
+      expect(await retain("kept/0", 0)).toBeLessThan(0x80);
+      kept.shift();
+      await client.end();
+      await broker.stop();
+      writeFileSync(join(broker.directory, "restante.yaml"), "limits.max_retained_bytes: 10KB\n");
+      await broker.restart();
+
+      const later = await RawClient.connected(broker.mqttPort, "later");
+      await later.subscribe("kept/#");
+      const topics: string[] = [];
+      while (topics.length < kept.length) topics.push((await later.receive()).topic);
+      expect(topics.sort()).toEqual(kept.sort());
+      expect(await later.publishSettled("kept/0", Buffer.alloc(20_000), { qos: 1, retain: true })).toBe(QUOTA_EXCEEDED);
+      await later.end();
       await broker.stop();
     } finally {
       await broker.remove();
