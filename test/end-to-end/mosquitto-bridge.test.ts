@@ -10,9 +10,10 @@ import { type Mosquitto, startMosquitto } from "../harness/mosquitto.ts";
 import { isMissing } from "../harness/needs.ts";
 import { RawClient } from "../harness/raw-mqtt.ts";
 import { Relay } from "../harness/relay.ts";
+import { createQueue, ledgerOf } from "../harness/rest.ts";
 import { describeWorkers, unique } from "../harness/servers.ts";
 import { listenersOf } from "../harness/stock.ts";
-import { isFullSize } from "../harness/waiting.ts";
+import { eventually, isFullSize } from "../harness/waiting.ts";
 
 const NOBODY = 1;
 
@@ -99,6 +100,10 @@ describe.skipIf(isMissing("mosquitto", "openssl"))("a bridge", () => {
         await near.publishSettled("both", "the end", { qos: 1 });
         expect(await nextOf(far, `${name}/both`)).toMatchObject({ payload: "the end" });
 
+        await far.publishSettled(`${name}/job`, "job", { qos: 1 });
+        expect(await nextOf(near, `${name}/job`)).toMatchObject({ payload: "job", qos: 1 }); // By its own topic.
+        await eventually("it is done", async () => (await ledgerOf(broker, name)).acknowledged === 1, 20_000);
+
         await far.publishSettled(`${name}/in/kept`, "kept", { qos: 1, retain: true });
         expect(await nextOf(near, "in/kept")).toMatchObject({ payload: "kept" });
         const later = await RawClient.connected(mosquitto.mqttPort, unique("later"));
@@ -152,6 +157,7 @@ describe.skipIf(isMissing("mosquitto", "openssl"))("a bridge", () => {
 
 async function bridgeTo(broker: Broker, protocol: string, listener: "mqtt" | "tls", ca: string): Promise<Bridge> {
   const name = unique(`bridge-${protocol}`);
+  await createQueue(broker, { name, topic_filter: `${name}/job` });
   const relay = await Relay.to(broker.ports[listener]!);
   const mosquitto = await startMosquitto([
     `connection ${name}`,
@@ -165,6 +171,7 @@ async function bridgeTo(broker: Broker, protocol: string, listener: "mqtt" | "tl
     `topic in/# in 2 "" ${name}/`,
     `topic out/# out 2 "" ${name}/`,
     `topic both both 1 "" ${name}/`,
+    `topic $queue/${name} in 1`,
     `topic probe in 0 "" ${name}/`,
   ]);
   return { name, isLasting: protocol !== "mqttv50", listener, relay, mosquitto };
