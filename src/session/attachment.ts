@@ -37,8 +37,9 @@ export class Attachment {
   unsettled = 0;
   /** Unsubscribed: it takes nothing more and ends with its last delivery. */
   isDraining = false;
-  /** Of a shared subscription: messages that its session is taking over. */
+  /** Of a shared subscription: messages that its session is taking over, and those that it has and whose delivery is not finished. */
   adopting = 0;
+  adopted = 0;
   /** Gone, and ends when it is known what became of those. */
   isLeaving = false;
   readonly held: Held[] = [];
@@ -82,6 +83,7 @@ export class Attachment {
     this.held.length = 0;
     this.written.length = 0;
     this.unsettled = 0;
+    this.adopted = 0;
     this.pauseReason = null;
   }
 }

@@ -17,6 +17,7 @@ import { ReasonCode } from "../mqtt/reason-codes.ts";
 import { AcknowledgementLine } from "./acknowledgement-line.ts";
 import { emitAcknowledgement, forgetRefused } from "./acknowledgement-output.ts";
 import { mayKeep, willBytesOf } from "./belongings.ts";
+import { beginPauses } from "./consume.ts";
 import { pump } from "./deliver.ts";
 import { disconnect, leave } from "./disconnect.ts";
 import { expirySecondsOf } from "./expiry.ts";
@@ -252,5 +253,6 @@ function resume(session: Session, attendance: Attendance): void {
   for (const subscription of session.subscriptions.values()) {
     if (subscription.attachment !== undefined) session.host.attach(subscription.attachment);
   }
+  beginPauses(session, attendance);
   pump(session);
 }

@@ -128,6 +128,12 @@ export function sendNextHeld(session: Session, attendance: Attendance): boolean 
   return false;
 }
 
+/** On a new connection whose window is taken by what comes again: nothing is given to it that the others have room for. */
+export function beginPauses(session: Session, attendance: Attendance): void {
+  for (const attachment of session.attachments)
+    setPause(session, attachment, pauseReasonOf(session, attendance, attachment));
+}
+
 /** After a pump: who was paused and need not be any more goes on. */
 export function endPauses(session: Session, attendance: Attendance): void {
   for (const attachment of session.attachments) {

@@ -17,6 +17,7 @@ import { hasRetained, sendNextRetained } from "./recall.ts";
 import { mayBeGiven } from "./rights.ts";
 import { canSend, fits, hasWindow, isExpired, send } from "./send.ts";
 import { type Attendance, FROM_INBOX, type Session } from "./session.ts";
+import { endDelivery } from "./share-tag.ts";
 
 const found: StoredMessage = { region: undefined as unknown as Region, offset: 0 };
 
@@ -106,11 +107,19 @@ function trimInbox(session: Session): void {
   while (inbox.isBeyond(host.limits.queuedMessagesMax, host.limits.queuedBytesMax)) dropOldest(session);
 }
 
-function dropOldest({ host, inbox, store }: Session): void {
+function dropOldest(session: Session): void {
+  const { host, inbox } = session;
   const position = inbox.headPosition;
+  const flags = inbox.headFlags;
   inbox.shift();
-  if (position !== IN_MEMORY) store?.settle(position);
+  forget(session, position, flags);
   host.counters.droppedInboxFull += 1;
+}
+
+/** What waited is not sent after all. */
+function forget(session: Session, position: number, flags: number): void {
+  if (position !== IN_MEMORY) session.store?.settle(position);
+  endDelivery(session, flags);
 }
 
 /** Sends what waits as far as window and socket allow: repeats first, then all others in turn. */
@@ -178,13 +187,13 @@ function sendNext(session: Session, attendance: Attendance): void {
     found.offset = copyOffset;
   } else if (session.store?.read(position, found) !== "found") {
     host.counters.droppedDamaged += 1;
-    session.store?.settle(position);
+    forget(session, position, flags);
     return;
   }
 
   if (session.rights !== undefined && !mayBeGiven(session, found.region, found.offset)) {
     host.counters.deniedDeliveries += 1;
-    if (position !== IN_MEMORY) session.store?.settle(position);
+    forget(session, position, flags);
     return;
   }
 
@@ -194,7 +203,7 @@ function sendNext(session: Session, attendance: Attendance): void {
   if (expired || !fits(attendance, found.region, found.offset, qos, identifiers, host.nowMs())) {
     if (expired) host.counters.droppedExpired += 1;
     else host.counters.droppedTooLarge += 1;
-    if (position !== IN_MEMORY) session.store?.settle(position);
+    forget(session, position, flags);
     return;
   }
   if (qos === 2 && position !== IN_MEMORY) {

@@ -15,6 +15,7 @@ import type { StoredMessage } from "./ports.ts";
 import { mayBeGiven } from "./rights.ts";
 import { fits, send } from "./send.ts";
 import { type Attendance, FROM_INBOX, type Session } from "./session.ts";
+import { endDelivery } from "./share-tag.ts";
 
 const found: StoredMessage = { region: undefined as unknown as Region, offset: 0 };
 
@@ -123,6 +124,8 @@ export function sendPubrel(session: Session, attendance: Attendance, packetId: n
 export function giveUp(session: Session, packetId: number): void {
   const { outgoing, host } = session;
   const isKept = session.isDurable && outgoing.isExactlyOnce(packetId);
+  const flags = outgoing.flagsOf(packetId);
   outgoing.finish(packetId);
+  endDelivery(session, flags);
   if (isKept) host.forgetOutbound(session, packetId);
 }

@@ -195,6 +195,8 @@ export interface SessionHost {
    * on disk there, the subscription is done with it. False: no room now, the session is pumped again when there may be.
    */
   tryAdopt(attachment: Attachment, position: number, message: Region, offset: number, isRetain: boolean): boolean;
+  /** The delivery of a message that was taken over is finished: there is room for another. */
+  giveRoom(attachment: Attachment): void;
   /** A message of a queue that came too late to be sent: others take it. */
   decline(attachment: Attachment, position: number): void;
   /** What keeps this consumer from taking more, or null: read by the queue's worker before it chooses. */

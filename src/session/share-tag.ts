@@ -4,6 +4,7 @@
  */
 import { hashBytes } from "../base/hash.ts";
 import { DELIVERY_SHARED } from "./inbox.ts";
+import type { Session } from "./session.ts";
 
 const TAG_BITS = 4;
 const TAGS = 4_095;
@@ -12,6 +13,16 @@ const TAGS = 4_095;
 export function sharedFlagsOf(filter: string): number {
   const bytes = Buffer.from(filter);
   return DELIVERY_SHARED | ((1 + (hashBytes(bytes, 0, bytes.length) % TAGS)) << TAG_BITS);
+}
+
+/** A delivery with these flags is finished, or given up: if it came by a shared subscription, the member has room for another. */
+export function endDelivery({ attachments, host }: Session, flags: number): void {
+  if ((flags & DELIVERY_SHARED) === 0) return;
+  for (const attachment of attachments) {
+    if (attachment.adopted === 0 || !cameBy(flags, attachment.subscription.filter)) continue;
+    host.giveRoom(attachment);
+    return;
+  }
 }
 
 /** Whether a delivery with these flags came by this shared subscription. Of 4,095 others one may be taken for it. */

@@ -116,6 +116,24 @@ export class Attachments {
     if (attachment.isDraining && attachment.unsettled === 0) this.detach(attachment);
   }
 
+  /**
+   * The session has a message now, which is done with at the queue. It still counts as in flight with this consumer until its delivery is
+   * finished: else the queue would choose a member that has no room.
+   */
+  settleAdopted(attachment: Attachment, position: number): void {
+    attachment.unsettled -= 1;
+    attachment.adopted += 1;
+    this.#partners[attachment.worker]!.settle(attachment.slot, attachment.generation, position, true);
+    if (attachment.isDraining && attachment.unsettled === 0) this.detach(attachment);
+  }
+
+  giveRoom(attachment: Attachment): void {
+    attachment.adopted -= 1;
+    if (!attachment.isBound) return;
+    this.#slots[attachment.worker]!.table.addSettled(attachment.slot, 1);
+    this.#partners[attachment.worker]!.nudge(); // No frame tells of it.
+  }
+
   /** One that was being taken over is decided. */
   endAdoption(attachment: Attachment): void {
     attachment.adopting -= 1;

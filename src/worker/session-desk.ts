@@ -238,10 +238,12 @@ export class SessionDesk implements SessionHost {
 
   tryAdopt(attachment: Attachment, position: number, message: Region, offset: number, isRetain: boolean): boolean {
     const { partitions, attachments, members } = this.#parts;
-    const { session, filter } = attachment.subscription;
-    const from = { partition: members.partitionOf(filter), position };
-    const home = partitions.get(session.homePartition)!;
-    return members.adoption.tryAdopt(home, attachments, attachment, from, message, offset, isRetain);
+    const home = partitions.get(attachment.subscription.session.homePartition)!;
+    return members.adoption.tryAdopt(home, attachments, attachment, position, message, offset, isRetain);
+  }
+
+  giveRoom(attachment: Attachment): void {
+    this.#parts.attachments.giveRoom(attachment);
   }
 
   decline(attachment: Attachment, position: number): void {

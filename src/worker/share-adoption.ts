@@ -31,6 +31,7 @@ interface Contested {
 
 export class ShareAdoption {
   readonly #partners: readonly Partner[];
+  readonly #partitionOf: (filter: string) => number;
   /** By the shared subscription's partition: not asked for yet. */
   #unasked = new Map<number, Contested[]>();
   /** By token. */
@@ -39,23 +40,25 @@ export class ShareAdoption {
   readonly #found = new Map<number, { readonly positions: number[]; readonly contested: Contested[] }>();
   #token = 0;
 
-  constructor(partners: readonly Partner[]) {
+  /** `partitionOf`: where a shared subscription lives. */
+  constructor(partners: readonly Partner[], partitionOf: (filter: string) => number) {
     this.#partners = partners;
+    this.#partitionOf = partitionOf;
   }
 
-  /** See SessionHost.tryAdopt. `home`: the session's partition; `from`: where the message lies, negative in memory. */
+  /** See SessionHost.tryAdopt. `home`: the session's partition; `position`: where the message lies, negative in memory. */
   tryAdopt(
     home: Partition,
     attachments: Attachments,
     attachment: Attachment,
-    from: Provenance,
+    position: number,
     message: Region,
     offset: number,
     isRetain: boolean,
   ): boolean {
-    const { session } = attachment.subscription;
+    const { session, filter } = attachment.subscription;
     const { log, company } = home;
-    const { partition, position } = from;
+    const partition = this.#partitionOf(filter);
     const isStored = position >= 0;
     const high = isStored ? provenanceHigh(partition, position) : 0;
     const low = isStored ? provenanceLow(position) : 0;
@@ -84,7 +87,7 @@ export class ShareAdoption {
       if (outcome === "stored") {
         if (isStored) this.#note(home, record, partition);
         deliverStored(session, record, bytes, flags);
-        attachments.settle(attachment, position, true, true);
+        attachments.settleAdopted(attachment, position);
       } else if (attachment.isBound) {
         attachments.settle(attachment, position, false, true);
       }

@@ -18,7 +18,7 @@ export class ShareMembers {
 
   constructor(partners: readonly Partner[], partitionCount: number) {
     this.#partners = partners;
-    this.adoption = new ShareAdoption(partners);
+    this.adoption = new ShareAdoption(partners, (filter) => this.partitionOf(filter));
     this.#partitionCount = partitionCount;
   }
 

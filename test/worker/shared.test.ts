@@ -198,6 +198,43 @@ it("leaves to the others what a member that takes messages over has no room for"
   rig.kill();
 });
 
+it("gives a member that acknowledges nothing what its window takes, and the others all else", async () => {
+  for (let seed = 1; seed <= 12; seed += 1) {
+    disks = [new MemoryDisk(), new MemoryDisk(), new MemoryDisk()];
+    const rig = open({ workers: 3, seed });
+    const stalled = await rig.lasting(rig.idOn(seed % 3, "stalled"), {
+      properties: { sessionExpiryInterval: 3_600, receiveMaximum: 5 },
+    });
+    await join(rig, stalled, 2);
+    const other = await rig.lasting(rig.idOn(1, "other"));
+    await join(rig, other, 2);
+    const publisher = await rig.connected("p");
+    for (let number = 1; number <= 30; number += 1) {
+      publisher.publish("t/1", `${number}`, 2, number);
+      for (let steps = number % 7; steps > 0; steps -= 1) rig.step();
+    }
+    const came: string[] = [];
+    for (let quiet = 0; quiet < 2; quiet += 1) {
+      await rig.settle();
+      for (const { payload, messageId } of other.take("publish")) {
+        came.push(payload.toString());
+        other.acknowledge("pubrec", messageId!);
+        quiet = 0;
+      }
+      for (const { messageId } of other.take("pubrel")) other.acknowledge("pubcomp", messageId!);
+    }
+    const sent = texts(stalled);
+    expect(sent, `seed ${seed}`).toHaveLength(5);
+    expect(
+      [...sent, ...came]
+        .map(Number)
+        .sort((one, two) => one - two)
+        .map(String),
+    ).toEqual(numbers(1, 30));
+    rig.kill();
+  }
+});
+
 it.each([
   ["made again", true],
   ["gone", false],
