@@ -245,6 +245,7 @@ const LIMITS: SessionLimits = {
   packetBytesMax: 1024 * 1024,
   queuedMessagesMax: 1_000,
   queuedBytesMax: 1024 * 1024,
+  inboxOverflow: "drop_oldest",
   queuesQos0: false,
   sharedStrategy: "round_robin",
   subscriptionsMax: 1_000,

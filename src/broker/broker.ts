@@ -205,6 +205,7 @@ function limitsOf(settings: Settings, workers: number): SessionLimits {
     packetBytesMax: limits.max_packet_size,
     queuedMessagesMax: session.max_queued_messages,
     queuedBytesMax: session.max_queued_bytes,
+    inboxOverflow: session.overflow,
     queuesQos0: session.queue_qos0_messages,
     sharedStrategy: session.shared_subscription_strategy,
     subscriptionsMax: limits.max_subscriptions,

@@ -186,9 +186,14 @@ const settingsSchema = mapping({
     max_queued_messages: setting(
       integer(1, UNBOUNDED),
       100_000,
-      "Messages that wait for one session at most; then its oldest are dropped.",
+      "Messages that wait for one session at most; then `session.overflow` says which are dropped.",
     ),
     max_queued_bytes: setting(bytesize(1024, UNBOUNDED), "256MB", "The same in bytes."),
+    overflow: setting(
+      choice(["drop_oldest", "drop_newest"]),
+      "drop_oldest",
+      "What goes when no more may wait for a session: its oldest messages, or what comes. Its publisher is acknowledged either way.",
+    ),
     queue_qos0_messages: setting(
       flagOr(),
       false,

@@ -76,14 +76,29 @@ function keep(
   isSparing: boolean,
 ): void {
   const flags = qos | (isRetain ? DELIVERY_RETAIN : 0);
-  session.inbox.pushCopy(message, offset, totalBytes(message, offset), flags, isSparing);
+  const messageBytes = totalBytes(message, offset);
+  if (isRefused(session, messageBytes)) return;
+  session.inbox.pushCopy(message, offset, messageBytes, flags, isSparing);
   trimInbox(session);
 }
 
 /** A message that is on disk for this session. */
 export function deliverStored(session: Session, position: number, messageBytes: number, flags: number): void {
+  if (isRefused(session, messageBytes)) {
+    session.store?.settle(position);
+    return;
+  }
   session.inbox.push(position, messageBytes, flags);
   trimInbox(session);
+}
+
+/** Whether the inbox is full and keeps what it has: the message is dropped. */
+function isRefused({ host, inbox }: Session, messageBytes: number): boolean {
+  const { inboxOverflow, queuedMessagesMax, queuedBytesMax } = host.limits;
+  if (inboxOverflow === "drop_oldest" || !inbox.isFullFor(messageBytes, queuedMessagesMax, queuedBytesMax))
+    return false;
+  host.counters.droppedInboxFull += 1;
+  return true;
 }
 
 /** Drops the oldest copies in memory until half of them are gone: the process has too many. What is on disk stays. */
@@ -101,7 +116,7 @@ export function shedLargestInbox(sessions: Iterable<Session>): boolean {
   return largest !== undefined;
 }
 
-/** Drops the oldest while the inbox is beyond its bounds. */
+/** Drops the oldest while the inbox is beyond its bounds, also if they were lowered. */
 function trimInbox(session: Session): void {
   const { host, inbox } = session;
   while (inbox.isBeyond(host.limits.queuedMessagesMax, host.limits.queuedBytesMax)) dropOldest(session);

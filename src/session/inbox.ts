@@ -85,6 +85,11 @@ export class Inbox {
     return this.#length > messagesMax || (this.#totalBytes > bytesMax && this.#length > 1);
   }
 
+  /** Whether one more message would be beyond the bounds; one alone never is. */
+  isFullFor(messageBytes: number, messagesMax: number, bytesMax: number): boolean {
+    return this.#length >= messagesMax || (this.#totalBytes + messageBytes > bytesMax && this.#length > 0);
+  }
+
   /** Appends a stored message. */
   push(position: number, messageBytes: number, flags: number): void {
     this.#append(position, messageBytes, flags, undefined, 0);

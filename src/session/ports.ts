@@ -66,6 +66,8 @@ export interface SessionLimits {
   readonly packetBytesMax: number;
   readonly queuedMessagesMax: number;
   readonly queuedBytesMax: number;
+  /** What goes beyond these two. */
+  readonly inboxOverflow: "drop_oldest" | "drop_newest";
   /** Whether messages with QoS 0 wait for a session that outlives its connection, too, in memory. */
   readonly queuesQos0: boolean;
   /** Which member of a shared subscription is given the next message. */

@@ -100,4 +100,28 @@ describeWorkers("settings of sessions", (workers) => {
     await subscriber.endAsync();
     await publisher.endAsync();
   });
+
+  it("a full inbox drops what comes, over a restart, too, if the configuration says so", async () => {
+    const settings = "session: {overflow: drop_newest, max_queued_messages: 3}\n";
+    const own = await Broker.start({ workers, settings });
+    const lasting = { clean: false, properties: { sessionExpiryInterval: 120 } };
+    const before = await RawClient.connected(own.mqttPort, "away", lasting);
+    await before.subscribe("t", { qos: 2 });
+    await before.end();
+    const publish = async (texts: readonly string[]): Promise<void> => {
+      const sender = await RawClient.connected(own.mqttPort, "sender");
+      for (const text of texts) expect(await sender.publishSettled("t", text, { qos: 1 })).toBe(0);
+      await sender.end();
+    };
+    await publish(["1", "2", "3", "4"]);
+    await own.stop();
+    await own.restart();
+    await publish(["5"]);
+    const after = await RawClient.connected(own.mqttPort, "away", lasting);
+    expect(await after.receiveTexts(3)).toEqual(["1", "2", "3"]);
+    await publish(["6"]);
+    expect(await after.receiveTexts(1)).toEqual(["6"]);
+    await after.end();
+    await own.remove();
+  });
 });

@@ -250,6 +250,41 @@ describe("a session that lasts", () => {
   });
 });
 
+describe.each([
+  ["drop_oldest", { kept: ["3", "4", "5"], byBytes: ["b3", "b4"], alone: ["after"] }],
+  ["drop_newest", { kept: ["1", "2", "3"], byBytes: ["b1", "b2"], alone: ["huge"] }],
+] as const)("a full inbox, %s", (inboxOverflow, expected) => {
+  it.each([true, false])("keeps to its bounds, stored (%s) or in memory, and settles what goes", async (isLasting) => {
+    const rig = open({ limits: { inboxOverflow, queuedMessagesMax: 3, queuedBytesMax: 3_000, inFlightMax: 1 } });
+    const publisher = await rig.connected("p");
+    const client = isLasting ? await rig.lasting("c") : await rig.connected("c");
+    await subscribed(rig, client, "t", 1);
+    const given = async (payloads: readonly string[]): Promise<string[]> => {
+      for (const [index, payload] of ["first", ...payloads].entries()) {
+        publisher.publish("t", payload, 1, index + 1);
+        await rig.settle();
+      }
+      expect(publisher.take("puback")).toHaveLength(payloads.length + 1); // It is acknowledged all the same.
+      const seen: string[] = [];
+      for (let came = client.take("publish"); came.length > 0; came = client.take("publish")) {
+        for (const { payload, messageId } of came) {
+          seen.push(payload.toString().trim());
+          client.acknowledge("puback", messageId!);
+        }
+        await rig.settle();
+      }
+      expect(seen.shift()).toBe("first"); // In flight, and not in the inbox.
+      return seen;
+    };
+    expect(await given(["1", "2", "3", "4", "5"])).toEqual(expected.kept);
+    expect(await given(["b1", "b2", "b3", "b4"].map((text) => text.padEnd(1_200)))).toEqual(expected.byBytes);
+    expect(await given(["huge".padEnd(5_000), "after"])).toEqual(expected.alone);
+    await rig.settle();
+    expect(disks[0]!.records.size).toBe(0);
+    expect(rig.workers[0]!.desk.counters.droppedInboxFull).toBe(5);
+  });
+});
+
 it("QoS 0 that was kept goes before QoS 0 that is published later", async () => {
   const rig = open({ limits: { queuesQos0: true } });
   let client = await rig.lasting("c");
