@@ -249,6 +249,7 @@ const LIMITS: SessionLimits = {
   queuesQos0: false,
   sharedStrategy: "round_robin",
   subscriptionsMax: 1_000,
+  sessionsMax: Number.POSITIVE_INFINITY,
   retainedBytesMax: Number.POSITIVE_INFINITY,
   belongingsBytesMax: Number.POSITIVE_INFINITY,
   keepAliveMaxS: 0,

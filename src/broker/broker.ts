@@ -209,6 +209,7 @@ function limitsOf(settings: Settings, workers: number): SessionLimits {
     queuesQos0: session.queue_qos0_messages,
     sharedStrategy: session.shared_subscription_strategy,
     subscriptionsMax: limits.max_subscriptions,
+    sessionsMax: Math.ceil(limits.max_sessions / workers),
     retainedBytesMax: Math.ceil(limits.max_retained_bytes / workers),
     belongingsBytesMax: belongingsBytesMaxOf(limits.memory_budget, workers),
     keepAliveMaxS: Math.floor(limits.max_keepalive / 1000),

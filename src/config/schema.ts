@@ -231,6 +231,11 @@ const settingsSchema = mapping({
       SUBSCRIPTIONS_PER_SESSION_MAX,
       "Subscriptions of one client at a time; one more is answered with 0x97, or 0x80 for MQTT 3.1.1.",
     ),
+    max_sessions: setting(
+      integer(1, UNBOUNDED),
+      1_000_000,
+      "Sessions at a time, with those of clients that are away, shared by the workers by client ID. Beyond it a client that wants a new one to outlive its connection is answered with 0x97, or 3 for MQTT 3.1.1; others come as before.",
+    ),
     max_retained_bytes: setting(
       bytesize(1024, UNBOUNDED),
       formatBytesize(RETAINED_BYTES_MAX_DEFAULT),

@@ -81,6 +81,9 @@ function admissionFaultOf(host: SessionHost, packet: ConnectPacket, identity: Id
   }
   const present = host.find(identity.clientId);
   const isThere = present !== undefined && (present.isConnected || present.expiryS > 0); // Else it is about to end.
+  if (!isThere && host.sessionCount >= host.limits.sessionsMax && expiryOf(host, packet) > 0) {
+    return ReasonCode.quotaExceeded;
+  }
   if (isThere && present.owner !== undefined && present.owner !== identity.user) return ReasonCode.notAuthorized;
   if (will === undefined || mayPublishTo(host.access.rightsOf(identity), will.topic)) return undefined;
   host.counters.deniedPublishes += 1;

@@ -74,6 +74,8 @@ export interface SessionLimits {
   readonly sharedStrategy: "random" | "round_robin" | "least_inflight";
   /** Subscriptions of one session at most. */
   readonly subscriptionsMax: number;
+  /** Sessions of one worker, beyond which none begins that would outlive its connection. */
+  readonly sessionsMax: number;
   /** Retained messages of one worker. */
   readonly retainedBytesMax: number;
   /** What the sessions of one thread keep beside messages; see belongings.ts. */
@@ -112,6 +114,8 @@ export interface SessionHost {
   readonly access: SessionAccess;
   readonly limits: SessionLimits;
   readonly counters: SessionCounters;
+  /** Sessions that are here. */
+  readonly sessionCount: number;
   /** The time of this turn, milliseconds since the epoch. */
   nowMs(): number;
   random(): number;

@@ -3,9 +3,7 @@
  */
 import { homePartitionOf } from "../base/hash.ts";
 import type { Region } from "../base/region.ts";
-import type { TimerWheel } from "../base/timer-wheel.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
-import type { FilterIndex } from "../router/filter-index.ts";
 import type { AcknowledgementLine } from "../session/acknowledgement-line.ts";
 import type { Attachment } from "../session/attachment.ts";
 import { SessionCounters } from "../session/counters.ts";
@@ -16,45 +14,16 @@ import type { Recall, SessionAccess, SessionHost, SessionLimits } from "../sessi
 import { publishWill } from "../session/publish.ts";
 import { type Attendance, Session } from "../session/session.ts";
 import type { Subscription } from "../session/subscription.ts";
-import type { Attachments } from "./attachments.ts";
 import type { CommitOutcome } from "./batch-company.ts";
 import { EndedSessions } from "./ended-sessions.ts";
 import { InboundReleases } from "./inbound-releases.ts";
-import type { Origins } from "./origins.ts";
 import { PacketIdMemory } from "./packet-id-memory.ts";
 import { ParkedSessions } from "./parked-sessions.ts";
-import { nextPositionOf, type Partition } from "./partition.ts";
-import type { Partner } from "./partner.ts";
-import type { Publishing, RoutedQueue } from "./publishing.ts";
-import type { RetainedMessages } from "./retained-messages.ts";
-import type { RouteAnnouncer } from "./route-announcer.ts";
+import { nextPositionOf } from "./partition.ts";
+import type { SessionDeskParts } from "./session-desk-parts.ts";
 import { parsePacketKey } from "./session-record.ts";
 import { SessionTimers } from "./session-timers.ts";
-import type { ShareMembers } from "./share-members.ts";
 import { StoredSessions } from "./stored-sessions.ts";
-import type { WantedQueues } from "./wanted-queues.ts";
-
-export interface SessionDeskParts {
-  readonly worker: number;
-  readonly limits: SessionLimits;
-  readonly access: SessionAccess;
-  readonly partitionCount: number;
-  readonly partitions: ReadonlyMap<number, Partition>;
-  readonly partners: readonly Partner[];
-  readonly index: FilterIndex<Subscription, RoutedQueue>;
-  readonly announcer: RouteAnnouncer;
-  readonly attachments: Attachments;
-  readonly members: ShareMembers;
-  readonly wanted: WantedQueues;
-  readonly origins: Origins;
-  readonly retained: RetainedMessages;
-  readonly publishing: Publishing;
-  readonly wheel: TimerWheel;
-  readonly nowMs: () => number;
-  readonly random: () => number;
-  readonly wake: () => void;
-  readonly pumpSoon: (session: Session) => void;
-}
 
 export class SessionDesk implements SessionHost {
   readonly limits: SessionLimits;
@@ -74,8 +43,11 @@ export class SessionDesk implements SessionHost {
     this.#timers = new SessionTimers(parts.wheel, parts.nowMs);
     this.#releases = new InboundReleases(parts);
     this.#stored = new StoredSessions(parts.partitions);
-    this.limits = parts.limits;
-    this.access = parts.access;
+    ({ limits: this.limits, access: this.access } = parts);
+  }
+
+  get sessionCount(): number {
+    return this.#sessions.size;
   }
 
   get sessions(): IterableIterator<Session> {

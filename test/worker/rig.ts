@@ -32,6 +32,7 @@ const LIMITS: SessionLimits = {
   queuesQos0: false,
   sharedStrategy: "round_robin",
   subscriptionsMax: 1_000,
+  sessionsMax: 1_000_000,
   retainedBytesMax: 1024 * 1024 * 1024,
   belongingsBytesMax: 128 * 1024 * 1024,
   keepAliveMaxS: 0,
