@@ -374,7 +374,9 @@ export class Publishing {
   #retain(message: Region, offset: number, bytes: number): boolean {
     const staging = this.#byPartition.get(this.#homeOf(message, offset));
     if (staging === undefined) return true; // Another worker's.
-    if (!this.#parts.retained.set(staging.partition, message, offset, bytes, this.#mark)) return false;
+    const { retained } = this.#parts;
+    if (this.#isRoutedBefore) retained.putAgain(staging.partition, message, offset);
+    else if (!retained.set(staging.partition, message, offset, bytes, this.#mark)) return false;
     staging.isTouched = true;
     return true;
   }

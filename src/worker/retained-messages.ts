@@ -126,6 +126,12 @@ export class RetainedMessages {
     return true;
   }
 
+  /** A message that was kept before is published again: what its topic has by now stays, and is on disk with the next commit. */
+  putAgain(partition: Partition, message: Region, offset: number): void {
+    const kept = this.#index.get(message, topicOffset(offset), topicBytesOf(message, offset));
+    partition.put("retained", topicOf(message, offset), kept?.bytes.subarray(0, totalBytes(kept, 0)));
+  }
+
   newCrossing(): Crossing {
     return new Crossing(this.#worker, this.#partners.length, this.numbers.snapshot);
   }

@@ -139,7 +139,7 @@ describeServers("retained messages to slow subscribers", (subject) => {
         ),
       ]);
     // Until nothing comes any more, or nothing is missing.
-    for (let before = -1, quiet = 0; quiet < 20 && faults().length > 0; quiet += 1) {
+    for (let before = -1, quiet = 0; quiet < 80 && faults().length > 0; quiet += 1) {
       const now = subscribers.reduce((sum, { count }) => sum + count, 0);
       if (now !== before) quiet = 0;
       before = now;

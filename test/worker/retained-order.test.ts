@@ -18,7 +18,7 @@ import { Rig } from "./rig.ts";
 const WORKERS = 3;
 const TOPICS = 150;
 const CHANGES = 700;
-const SEEDS = process.env.RESTANTE_TEST_SIZE === "full" ? 25 : 4;
+const SEEDS = process.env.RESTANTE_TEST_SIZE === "full" ? 25 : 3;
 
 interface Subscriber {
   readonly what: string;

@@ -116,3 +116,26 @@ it("forgets what has expired, in memory and on disk, also over a start", async (
   await rig.pass(10);
   expect([countOf(rig), kept()]).toEqual([1, ["retained/replaced"]]);
 });
+
+it("a QoS 2 publish that comes again over another connection does not undo a newer one", async () => {
+  const disk = new MemoryDisk();
+  const rig = new Rig({ seed: testSeed, disks: [disk] });
+  const first = await rig.lasting("first");
+  const other = await rig.connected("other");
+  rig.isCommitting = false;
+  first.publish("t", "old", 2, 7, KEPT);
+  await rig.settle();
+  first.close(); // Before PUBREC: it has to send the message again.
+  await rig.settle();
+  other.publish("t", "new", 1, 1, KEPT);
+  rig.isCommitting = true;
+  await rig.settle();
+  const again = await rig.lasting("first");
+  again.publish("t", "old", 2, 7, { ...KEPT, dup: true });
+  await rig.settle();
+  expect(again.take("pubrec").map(({ messageId }) => messageId)).toEqual([7]);
+  other.subscribe("t", 1);
+  await rig.settle();
+  expect(textsOf(other)).toEqual(["new"]);
+  expect(disk.tables.get("retained/t")!.includes("new")).toBe(true);
+});
