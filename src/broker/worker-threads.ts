@@ -22,6 +22,7 @@ import type {
   WorkerData,
 } from "../worker/thread-protocol.ts";
 import type { FoundShares } from "../worker/worker-start.ts";
+import { EventBatches } from "./event-batches.ts";
 import { ThreadFailure } from "./thread-failure.ts";
 
 export interface WorkerThreadsOptions {
@@ -57,9 +58,12 @@ export class WorkerThreads {
   #waiting: { kind: FromWorker["kind"]; resolve: (message: FromWorker) => void }[][] = [];
   #isStopping = false;
   #nextUnwrapping = -1;
-  /** On their way, by worker. */
-  readonly #newcomers: Newcomer[][] = [];
-  readonly #wrapped: WrappedConnection[][] = [];
+  readonly #newcomers = new EventBatches<Newcomer>((worker, newcomers) => {
+    this.#threads[worker]!.postMessage({ kind: "connections", newcomers } satisfies ToWorker);
+  });
+  readonly #wrapped = new EventBatches<WrappedConnection>((worker, connections) => {
+    this.#threads[worker]!.postMessage({ kind: "wrapped", connections } satisfies ToWorker);
+  });
 
   constructor(options: WorkerThreadsOptions) {
     this.#options = options;
@@ -107,8 +111,6 @@ export class WorkerThreads {
     });
     this.#threads.push(thread);
     this.#waiting.push([]);
-    this.#newcomers.push([]);
-    this.#wrapped.push([]);
     thread.on("message", (message: FromWorker) => this.#onMessage(worker, message));
     thread.on("error", (error) => this.#options.onFailure(new ThreadFailure(`worker ${worker} failed`, error)));
     thread.on("exit", (code) => {
@@ -139,17 +141,9 @@ export class WorkerThreads {
     this.#tellAll({ kind: "serve" });
   }
 
-  /** Gives a connection to its worker, with all that come in this event: a message of its own costs more than what it says. */
+  /** Gives a connection to its worker, with all that come in this event. */
   send(worker: number, newcomer: Newcomer): void {
-    const newcomers = this.#newcomers[worker]!;
-    newcomers.push(newcomer);
-    if (newcomers.length === 1) queueMicrotask(() => this.#sendNewcomers(worker));
-  }
-
-  #sendNewcomers(worker: number): void {
-    const newcomers = this.#newcomers[worker]!;
-    this.#newcomers[worker] = [];
-    this.#threads[worker]!.postMessage({ kind: "connections", newcomers } satisfies ToWorker);
+    this.#newcomers.add(worker, newcomer);
   }
 
   /** For connections that come from now on. */
@@ -157,19 +151,10 @@ export class WorkerThreads {
     this.#tellAll({ kind: "certificates", certificates });
   }
 
-  /** Gives a connection to any worker, one after the other, which takes off what is around its bytes. */
+  /** Gives a connection that is wrapped to one worker after the other. */
   unwrap(connection: WrappedConnection): void {
     this.#nextUnwrapping = (this.#nextUnwrapping + 1) % this.#threads.length;
-    const worker = this.#nextUnwrapping;
-    const wrapped = this.#wrapped[worker]!;
-    wrapped.push(connection);
-    if (wrapped.length === 1) queueMicrotask(() => this.#sendWrapped(worker));
-  }
-
-  #sendWrapped(worker: number): void {
-    const connections = this.#wrapped[worker]!;
-    this.#wrapped[worker] = [];
-    this.#threads[worker]!.postMessage({ kind: "wrapped", connections } satisfies ToWorker);
+    this.#wrapped.add(this.#nextUnwrapping, connection);
   }
 
   /** Resolves when every worker follows. */
