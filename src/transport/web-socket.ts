@@ -23,6 +23,8 @@ export interface UpgraderOptions {
 /** Opens WebSockets on streams that come from elsewhere. */
 export class Upgrader {
   readonly #options: UpgraderOptions;
+  /** Streams whose first request was none for a WebSocket. */
+  readonly #refused = new WeakSet<Duplex>();
   readonly #http = createServer({ maxHeaderSize: UPGRADE_HEAD_BYTES_MAX, noDelay: true });
 
   constructor(options: UpgraderOptions) {
@@ -30,6 +32,7 @@ export class Upgrader {
     this.#http.on("upgrade", (request, carrier, head) => this.#upgrade(request, carrier, head));
     this.#http.on("request", (request, response) => {
       const isPath = pathOf(request) === options.path;
+      this.#refused.add(request.socket);
       response
         .writeHead(isPath ? 426 : 404, { Connection: "close", ...(isPath ? { Upgrade: "websocket" } : {}) })
         .end();
@@ -43,6 +46,10 @@ export class Upgrader {
 
   #upgrade(request: IncomingMessage, carrier: Duplex, head: Buffer): void {
     carrier.on("error", () => {});
+    if (this.#refused.has(carrier)) {
+      carrier.end(); // Sent behind the request that was refused; that answer said that it is the last.
+      return;
+    }
     const refusal = this.#refusalOf(request);
     if (refusal !== null) {
       carrier.end(`HTTP/1.1 ${refusal}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
@@ -60,9 +67,10 @@ export class Upgrader {
   /** Status and headers of the answer to a request that opens none; null for one that does. */
   #refusalOf(request: IncomingMessage): string | null {
     const { path, origins } = this.#options;
-    const { method, headers } = request;
+    const { method, headers, httpVersion } = request;
     const { origin } = headers;
     if (pathOf(request) !== path) return "404 Not Found";
+    if (httpVersion !== "1.1" || headers.host === undefined) return "400 Bad Request";
     if (method !== "GET") return "405 Method Not Allowed\r\nAllow: GET";
     if (headers.upgrade?.toLowerCase() !== "websocket") return "426 Upgrade Required\r\nUpgrade: websocket";
     if (origins !== null && origin !== undefined && !origins.includes(origin)) return "403 Forbidden";

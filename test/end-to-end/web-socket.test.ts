@@ -85,6 +85,26 @@ describeWorkers("WebSocket", (workers) => {
         }).on("error", reject);
       });
     expect([await statusOf("/mqtt"), await statusOf("/api/v5/status")]).toEqual([426, 404]);
+    const statusesOf = async (request: string): Promise<string[]> => {
+      const socket = connect({ port, host: "127.0.0.1" });
+      socket.write(request);
+      const parts: Buffer[] = [];
+      for await (const part of socket.on("error", () => {})) {
+        parts.push(part as Buffer);
+        if (Buffer.concat(parts).includes("HTTP/1.1 101")) socket.destroy();
+      }
+      return (
+        Buffer.concat(parts)
+          .toString()
+          .match(/HTTP\/1\.1 \d+/g) ?? []
+      );
+    };
+    const upgrade =
+      "GET /mqtt HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" +
+      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n";
+    expect(await statusesOf(upgrade.replace("HTTP/1.1", "HTTP/1.0"))).toEqual(["HTTP/1.1 400"]);
+    expect(await statusesOf(upgrade.replace("Host: x\r\n", ""))).toEqual(["HTTP/1.1 400"]);
+    expect(await statusesOf(`GET /other HTTP/1.1\r\nHost: x\r\n\r\n${upgrade}`)).toEqual(["HTTP/1.1 404"]);
   });
 
   it("has packets that span frames, and frames that hold many packets", async () => {
