@@ -101,6 +101,17 @@ function isRefused({ host, inbox }: Session, messageBytes: number): boolean {
   return true;
 }
 
+/** A message taken over from a shared subscription: its place in the window was kept, so that it goes before what waits. */
+export function deliverAdopted(session: Session, position: number, messageBytes: number, flags: number): void {
+  const { audience } = session;
+  if (audience === undefined || audience.resend.length > 0 || !canSend(session, audience)) {
+    deliverStored(session, position, messageBytes, flags);
+    return;
+  }
+  session.inbox.pushFront(position, messageBytes, flags);
+  sendNext(session, audience);
+}
+
 /** Drops the oldest copies in memory until half of them are gone: the process has too many. What is on disk stays. */
 function shedInbox({ host, inbox }: Session): void {
   host.counters.droppedInboxFull += inbox.dropCopies(inbox.copiedBytes / 2);

@@ -95,6 +95,18 @@ export class Inbox {
     this.#append(position, messageBytes, flags, undefined, 0);
   }
 
+  /** Puts a stored message before all others. */
+  pushFront(position: number, messageBytes: number, flags: number): void {
+    if (this.#length === this.#positions.length) this.#grow();
+    this.#head = (this.#head - 1) & (this.#positions.length - 1);
+    this.#positions[this.#head] = position;
+    this.#bytes[this.#head] = messageBytes;
+    this.#flags[this.#head] = flags;
+    this.#pages[this.#head] = undefined;
+    this.#length += 1;
+    this.#totalBytes += messageBytes;
+  }
+
   /** Appends a copy of a message. `isSparing`: into pages that grow with what waits, for a session that may be away for long. */
   pushCopy(message: Region, offset: number, messageBytes: number, flags: number, isSparing = false): void {
     const page = this.#pageFor(messageBytes, isSparing ? this.#sparingBytes() : INBOX_PAGE_BYTES);

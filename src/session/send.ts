@@ -25,7 +25,7 @@ export const hasWindow = (session: Session, attendance: Attendance, coming = 0):
   session.outgoing.count - attendance.resend.length + coming < attendance.window; // [MQTT-3.3.4-9]
 
 export const canSend = (session: Session, attendance: Attendance): boolean =>
-  attendance.connection.isWritable && hasWindow(session, attendance);
+  attendance.connection.isWritable && hasWindow(session, attendance, session.adopting);
 
 /** [MQTT-3.1.2-24] Whether the packet is within the client's Maximum Packet Size. */
 export function fits(

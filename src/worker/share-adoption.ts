@@ -16,7 +16,7 @@ import { ADOPTED, type AdoptedBody } from "../frame/kinds.ts";
 import { expiresAtMsOf, totalBytes } from "../frame/message.ts";
 import { NO_ROOM } from "../log/contract.ts";
 import type { Attachment } from "../session/attachment.ts";
-import { deliverStored, pump } from "../session/deliver.ts";
+import { deliverAdopted, pump } from "../session/deliver.ts";
 import { DELIVERY_RETAIN } from "../session/inbox.ts";
 import type { Attachments } from "./attachments.ts";
 import type { Partition } from "./partition.ts";
@@ -86,7 +86,7 @@ export class ShareAdoption {
       attachments.endAdoption(attachment);
       if (outcome === "stored") {
         if (isStored) this.#note(home, record, partition);
-        deliverStored(session, record, bytes, flags);
+        deliverAdopted(session, record, bytes, flags);
         attachments.settleAdopted(attachment, position);
       } else if (attachment.isBound) {
         attachments.settle(attachment, position, false, true);

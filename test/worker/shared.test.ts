@@ -198,6 +198,34 @@ it("leaves to the others what a member that takes messages over has no room for"
   rig.kill();
 });
 
+it("takes turns with the other messages of a member that takes over what it is sent", async () => {
+  const rig = open({ workers: 3 });
+  const member = await rig.lasting(rig.idOn(0, "member"), {
+    properties: { sessionExpiryInterval: 3_600, receiveMaximum: 3 },
+  });
+  await join(rig, member, 2);
+  await join(rig, member, 2, "plain");
+  const publisher = await rig.connected("p");
+  for (let number = 1; number <= 30; number += 1) publisher.publish("plain", `plain ${number}`, 2, number);
+  for (let number = 31; number <= 36; number += 1) publisher.publish("t/1", `${number}`, 2, number);
+  await rig.settle();
+  const came: string[] = [];
+  for (let quiet = 0; quiet < 2; quiet += 1) {
+    for (const { payload, messageId } of member.take("publish")) {
+      came.push(payload.toString());
+      member.acknowledge("pubrec", messageId!);
+      await rig.settle();
+      quiet = 0;
+    }
+    for (const { messageId } of member.take("pubrel")) member.acknowledge("pubcomp", messageId!);
+    await rig.settle();
+  }
+  expect(came.filter((text) => text.startsWith("plain"))).toEqual(numbers(1, 30).map((number) => `plain ${number}`));
+  expect(came.filter((text) => !text.startsWith("plain"))).toEqual(numbers(31, 36));
+  expect(came.indexOf("36"), came.join()).toBeLessThan(24);
+  rig.kill();
+});
+
 it("gives a member that acknowledges nothing what its window takes, and the others all else", async () => {
   for (let seed = 1; seed <= 12; seed += 1) {
     disks = [new MemoryDisk(), new MemoryDisk(), new MemoryDisk()];
