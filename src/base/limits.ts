@@ -371,6 +371,8 @@ export const COUNTED_PER_TURN = 10_000;
 export const RECALL_WINDOW = 32;
 /** Subscriptions of one client that are given their retained messages at a time; the others wait. */
 export const RECALLS_OPEN_MAX = 16;
+/** Of those that wait so many at most know what had been taken when they came: 8 bytes for each pair of workers, unless they share it. */
+export const EXACT_CROSSINGS_MAX = 1_024;
 /** What a worker takes from memory for one message assembled from chunks: the largest packet and its envelope. */
 export const ENVELOPE_BYTES_MAX = 256 * 1024;
 /** How often queues look at their deadlines, redispatch and expiry: while one is near, and else. */

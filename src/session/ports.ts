@@ -165,8 +165,8 @@ export interface SessionHost {
   wantQueue(subscription: Subscription, done: () => void): void;
   /** An attachment takes nothing more; what is in flight stays with it until it is settled. */
   unsubscribe(subscription: Subscription): void;
-  /** A subscription is routed to from now on, and is to be given what is retained. */
-  newCrossing(): Crossing;
+  /** A subscription is routed to from now on, and is to be given what is retained; `isOneOfMany`: of its client so many wait that it costs little. */
+  newCrossing(isOneOfMany: boolean): Crossing;
   /** The retained messages that match a subscription; `more` whenever some have come from elsewhere. */
   recall(subscription: Subscription, crossing: Crossing, more: () => void): Recall;
 

@@ -6,7 +6,7 @@
  *   SUBACK ─► recalls ──none now──► waiting ──more has come──► recalls … ─► done
  * ```
  */
-import { RECALLS_OPEN_MAX } from "../base/limits.ts";
+import { EXACT_CROSSINGS_MAX, RECALLS_OPEN_MAX } from "../base/limits.ts";
 import { clientIdOf, qosOf } from "../frame/message.ts";
 import type { Crossing } from "./crossing.ts";
 import { claimExactlyOnce } from "./exactly-once.ts";
@@ -100,8 +100,8 @@ function endRecall(recall: Recall): void {
 }
 
 /** A subscription is routed to from now on, and is to be given what is retained. Of one that is made again and again the first times end. */
-export function beginCrossing(subscription: Subscription): Crossing {
-  const crossing = subscription.session.host.newCrossing();
+export function beginCrossing(subscription: Subscription, { toRecall }: Attendance): Crossing {
+  const crossing = subscription.session.host.newCrossing(toRecall.length >= EXACT_CROSSINGS_MAX);
   subscription.crossings ??= [];
   subscription.crossings.push(crossing);
   if (subscription.crossings.length > RECALLS_OPEN_MAX) subscription.crossings.shift();
@@ -123,6 +123,7 @@ function beginRecall(
   { subscription, crossing }: ToRecall,
   more: (session: Session) => void,
 ): Recall {
+  if (!crossing.isExact) crossing.behind = session.inbox.taken;
   const recall: Recall = session.host.recall(subscription, crossing, () => goOn(session, attendance, recall, more));
   return recall;
 }

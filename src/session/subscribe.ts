@@ -47,7 +47,7 @@ export function onSubscribe(session: Session, attendance: Attendance, packet: Su
     const { isNew, subscription } = outcome;
     const wantsRetained = options.retainHandling === 0 || (options.retainHandling === 1 && isNew); // [MQTT-3.3.1-10]
     if (!wantsRetained || subscription.attachment !== undefined) continue;
-    recalls.push({ subscription, crossing: beginCrossing(subscription) });
+    recalls.push({ subscription, crossing: beginCrossing(subscription, attendance) });
   }
   noteIdentifiers(session);
   if (session.isDurable) {

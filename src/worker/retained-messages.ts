@@ -132,13 +132,14 @@ export class RetainedMessages {
     partition.put("retained", topicOf(message, offset), kept?.bytes.subarray(0, totalBytes(kept, 0)));
   }
 
-  newCrossing(): Crossing {
-    return new Crossing(this.#worker, this.#partners.length, this.numbers.snapshot);
+  newCrossing(isOneOfMany: boolean): Crossing {
+    return new Crossing(this.#worker, this.#partners.length, isOneOfMany ? undefined : this.numbers.snapshot);
   }
 
   /** Begins to give a subscription what matches it. */
   recall(subscription: Subscription, crossing: Crossing, more: () => void): Recall {
     const { filter } = subscription;
+    crossing.begin(this.numbers.snapshot);
     const isSystem = isSystemFilter(filter);
     const isExact = !filter.includes("+") && !filter.includes("#");
     const home = isExact ? homePartitionOf(filter, this.#partitionCount) % this.#partners.length : -1;

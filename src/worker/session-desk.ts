@@ -187,8 +187,8 @@ export class SessionDesk implements SessionHost {
     announcer.tell(subscription.filter, index.stateOf(subscription.filter), () => {});
   }
 
-  newCrossing(): Crossing {
-    return this.#parts.retained.newCrossing();
+  newCrossing(isOneOfMany: boolean): Crossing {
+    return this.#parts.retained.newCrossing(isOneOfMany);
   }
 
   recall(subscription: Subscription, crossing: Crossing, more: () => void): Recall {

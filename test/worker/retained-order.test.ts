@@ -7,7 +7,7 @@
  */
 import { expect, it } from "vitest";
 import { homePartitionOf } from "../../src/base/hash.ts";
-import { FRAMES_PER_TURN } from "../../src/base/limits.ts";
+import { EXACT_CROSSINGS_MAX, FRAMES_PER_TURN } from "../../src/base/limits.ts";
 import { CLEARED, historyFault, told } from "../harness/topic-history.ts";
 import { ORDERS_OF_THREE } from "../orders.ts";
 import { MemoryDisk } from "../queue/memory-log.ts";
@@ -255,5 +255,37 @@ it.each([1, 3])("what QoS 0 has missed comes as it is retained, %i workers", asy
     for (const worker of rig.workers) worker.wake();
     await rig.settle();
     expect(valuesOf(subscriber.take("publish"), topics)).toEqual(topics.map(() => ["2"]));
+  }
+});
+
+it("very many subscriptions that wait at once end with the last, too", async () => {
+  const count = 2 * EXACT_CROSSINGS_MAX;
+  const disks = Array.from({ length: WORKERS }, () => new MemoryDisk());
+  const limits = { subscriptionsMax: 2 * count, queuedMessagesMax: 100_000, receiveMaximum: 60_000 };
+  const rig = new Rig({ workers: WORKERS, seed: testSeed, disks, limits, ringsBytes: 24 * 2 ** 20 });
+  const publisher = await rig.connected(rig.idOn(0, "publisher"));
+  const subscriber = await rig.connected(rig.idOn(1, "subscriber"), { properties: { receiveMaximum: WINDOW } });
+  for (let number = 0; number < count; number += 1)
+    publisher.publish(topicOf(number), "1", 1, number + 1, { retain: true });
+  await rig.settle();
+  subscriber.connection.isReading = false;
+  const late = 10;
+  for (let number = 0; number < count + late; number += 1) {
+    if (number < count) subscriber.subscribe(topicOf(number), 1);
+    if (number >= late) publisher.publish(topicOf(number - late), "2", 1, 3_000 + number, { retain: true });
+    rig.step();
+  }
+  subscriber.connection.isReading = true;
+  for (const worker of rig.workers) worker.wake();
+  const taken: { topic: string; payload: string | Buffer }[] = [];
+  do {
+    await rig.settle();
+    for (const packet of subscriber.take("publish")) taken.push(acknowledged(subscriber, packet));
+  } while (rig.step());
+  const seen = new Map<string, string[]>();
+  for (const { topic, payload } of taken) seen.set(topic, [...(seen.get(topic) ?? []), payload.toString()]);
+  for (let number = 0; number < count; number += 1) {
+    const values = seen.get(topicOf(number)) ?? [];
+    expect(historyFault(values, ["1", "2"], { mayRepeat: true }), told(values)).toBeUndefined();
   }
 });
