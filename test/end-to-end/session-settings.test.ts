@@ -3,7 +3,7 @@
  * that a stock client resolves.
  * Method: a broker with those settings; exact packets on bare sockets, and MQTT.js with its topic aliases on.
  */
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
 import { Broker } from "../harness/broker.ts";
 import { collect, connectMqttJs } from "../harness/mqttjs.ts";
 import { RawClient, type Version } from "../harness/raw-mqtt.ts";
@@ -104,6 +104,7 @@ describeWorkers("settings of sessions", (workers) => {
   it("a full inbox drops what comes, over a restart, too, if the configuration says so", async () => {
     const settings = "session: {overflow: drop_newest, max_queued_messages: 3}\n";
     const own = await Broker.start({ workers, settings });
+    onTestFinished(() => own.remove());
     const lasting = { clean: false, properties: { sessionExpiryInterval: 120 } };
     const before = await RawClient.connected(own.mqttPort, "away", lasting);
     await before.subscribe("t", { qos: 2 });
@@ -122,6 +123,5 @@ describeWorkers("settings of sessions", (workers) => {
     await publish(["6"]);
     expect(await after.receiveTexts(1)).toEqual(["6"]);
     await after.end();
-    await own.remove();
   });
 });
