@@ -264,9 +264,10 @@ export class SocketConnection implements Connection, OutputOwner {
     if (this.isOpen) this.#handler?.onWritten();
   }
 
-  /** The peer has closed its WebSocket, or speaks none, and every packet before that has been delivered. */
+  /** The peer has closed its WebSocket, or speaks none, and every packet before that has been delivered, if any still is. */
   #endIfOver(): void {
-    if (this.#webSocket?.isOver === true && !this.#input.isPaused) this.#onPeerClose();
+    const input = this.#input;
+    if (this.#webSocket?.isOver === true && (!input.isPaused || input.isStopped)) this.#onPeerClose();
   }
 
   /** As above, or it has sent FIN. */

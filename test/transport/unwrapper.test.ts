@@ -342,6 +342,22 @@ describe("unwrapper", () => {
     expect(silent.recorder.closed).toEqual(["local"]);
   });
 
+  test("a connection that is ended while it reads no further takes the client's close at once", async () => {
+    const started = await start();
+    const { client, seen, connection, recorder } = await started.connected();
+    recorder.onEach = () => connection.pauseReading();
+    client.write(Buffer.concat([frameOf(numberedPacket(1, 10)), frameOf(numberedPacket(2, 10))]));
+    await until(() => recorder.packets.length === 2);
+    const { setTimeout } = globalThis;
+    globalThis.setTimeout = ((run: () => void) => setTimeout(run, 3_600_000)) as typeof setTimeout; // No deadline helps.
+    connection.end();
+    globalThis.setTimeout = setTimeout;
+    await until(() => seen.bytes().includes(Buffer.of(0x88, 2, 0x03, 0xe8)));
+    client.write(Buffer.of(0x88, 0x80, 0, 0, 0, 0));
+    await until(() => recorder.closed.length === 1);
+    expect(recorder.packets.length).toBe(2);
+  });
+
   test("sends away who stalls, before the request, in it, behind it, and in the frame of a CONNECT", async () => {
     const started = await start({ connectDeadlineMs: 300 });
     const [silent, slow] = [await started.dial(), await started.dial()];
