@@ -17,6 +17,7 @@ import { ringOf } from "../ring/mesh.ts";
 import type { Connection } from "../transport/connection.ts";
 import type { Arrival, HandOver, WrappedConnection } from "../transport/hand-over.ts";
 import { Transport } from "../transport/transport.ts";
+import type { Unwrapper } from "../transport/unwrapper.ts";
 import { ClosedConnections } from "./closed-connections.ts";
 import { CommandServer } from "./command-server.ts";
 import { LateUnwrapper } from "./late-unwrapper.ts";
@@ -203,22 +204,26 @@ function tellClosed({ identity, tunnel }: HandOver): void {
 }
 
 function onWrapped(wrapped: WrappedConnection): void {
-  unwrapper.open(wrapped, (loaded, connection) => {
-    const giveUp = (): void => {
-      closeDescriptor(connection.fd);
-      closed.add(data.listeners[connection.listener]!.name, connection.address);
-    };
+  const giveUp = ({ fd, listener: index, address }: WrappedConnection): void => {
+    closeDescriptor(fd);
+    closed.add(data.listeners[index]!.name, address);
+  };
+  const onFault = (error: unknown, connection: WrappedConnection): void => {
+    log.warn({ err: error }, "a connection could not be opened");
+    giveUp(connection);
+  };
+  const open = (loaded: Unwrapper, connection: WrappedConnection): void => {
     if (isStopping) {
-      giveUp();
+      giveUp(connection);
       return;
     }
     try {
       loaded.open(connection);
     } catch (error) {
-      log.warn({ err: error }, "a connection could not be opened");
-      giveUp();
+      onFault(error, connection);
     }
-  });
+  };
+  unwrapper.open(wrapped, open, onFault);
 }
 
 /** Disconnects, and waits for the sockets to take it. */

@@ -22,14 +22,27 @@ export class LateUnwrapper {
     this.#certificates = certificates;
   }
 
-  /** Calls `open` with the unwrapper, soon or at once; connections in their order. */
-  open(connection: WrappedConnection, open: (unwrapper: Unwrapper, connection: WrappedConnection) => void): void {
+  /**
+   * Calls `open` with the unwrapper, soon or at once; connections in their order. Or `onFault`: it cannot be loaded, as when no descriptor is
+   * left to read it with. The next connection tries again.
+   */
+  open(
+    connection: WrappedConnection,
+    open: (unwrapper: Unwrapper, connection: WrappedConnection) => void,
+    onFault: (error: Error, connection: WrappedConnection) => void,
+  ): void {
     if (this.#unwrapper !== undefined) {
       open(this.#unwrapper, connection);
       return;
     }
     this.#loading ??= this.#load();
-    void this.#loading.then(() => open(this.#unwrapper!, connection));
+    void this.#loading.then(
+      () => open(this.#unwrapper!, connection),
+      (error: Error) => {
+        this.#loading = undefined;
+        onFault(error, connection);
+      },
+    );
   }
 
   async #load(): Promise<void> {
