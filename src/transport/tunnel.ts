@@ -37,7 +37,7 @@ export class Tunnel {
     outer.on("error", () => {}); // The session's end was closed with something unread: the close that follows says it all.
     outer.on("end", () => this.sever());
     outer.on("close", () => {
-      if (!stream.destroyed) stream.end();
+      records.end(); // Behind what it still holds.
       this.sever();
       onSideClosed();
     });
