@@ -76,9 +76,12 @@ export class PacketInput implements InputHolder {
     return this.#held !== null && !this.#isPaused && !this.#isStopped;
   }
 
-  /** While the process is over its memory budget: whether the last read brought some of a PUBLISH, and not little has come since the last check. */
+  /**
+   * While the process is over its memory budget: whether the last read brought some of a PUBLISH, and not little has come since the last check.
+   * What comes when it is stopped is thrown away.
+   */
   get isPublishing(): boolean {
-    if (this.#periodBytes <= this.#readBuffer.publisherPause.modestBytes) return false;
+    if (this.#isStopped || this.#periodBytes <= this.#readBuffer.publisherPause.modestBytes) return false;
     return this.#hasPublished || (this.#held !== null && isPublish(this.#held, this.#heldStart));
   }
 

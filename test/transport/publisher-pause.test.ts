@@ -85,6 +85,21 @@ describe("while the budget is exceeded", () => {
     expect(publisher.recorder.packets[1]!.equals(publish)).toBe(true);
   });
 
+  test("who is ended is read to its own end, in no rests: what is left unread would make a reset of the end", async () => {
+    const publisher = await bench.pair();
+    bench.transport.pausePublishers(true);
+    const packets = Array.from({ length: COUNT }, (_, number) => numberedPacket(number, PACKET_BYTES));
+    publisher.client.end(Buffer.concat(packets));
+    await until(() => bench.transport.readBuffer.publisherPause.restingCount === 1);
+    const { setTimeout } = globalThis;
+    globalThis.setTimeout = ((run: () => void) => setTimeout(run, 3_600_000)) as typeof setTimeout; // No deadline helps.
+    publisher.connection.end();
+    globalThis.setTimeout = setTimeout;
+    publisher.client.resume();
+    await until(() => publisher.recorder.closed.length === 1 && publisher.client.readableEnded);
+    expect(publisher.client.errored).toBeNull();
+  });
+
   test("who rests is forgotten with its connection", async () => {
     const publisher = await bench.pair();
     bench.transport.pausePublishers(true);
