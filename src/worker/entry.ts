@@ -120,6 +120,7 @@ main.on("message", (message: ToWorker) => {
       break;
     case "serve":
       worker.serve();
+      void unwrapper.prepare();
       break;
     case "connections":
       for (const newcomer of message.newcomers) onConnection(newcomer);

@@ -1,12 +1,13 @@
 /**
- * The unwrapper of a worker, loaded with the first connection that needs one: TLS, HTTP and WebSocket take a fifth of a worker's start, and
- * many brokers are asked for none of them.
+ * The unwrapper of a worker, loaded behind the worker's start, of which TLS, HTTP and WebSocket would take a fifth, and before it is needed:
+ * by then there may be no descriptor left to read it with, and a module that could not be read once is not read again.
  *
  * ```
  *   open ──► loading ──► open, in order        certificates, end: kept for it, or passed on
  * ```
  */
 import type { WrappedConnection } from "../transport/hand-over.ts";
+import { isWrapped } from "../transport/listener.ts";
 import type { Unwrapper, UnwrapperOptions } from "../transport/unwrapper.ts";
 
 type Certificates = UnwrapperOptions["certificates"];
@@ -22,10 +23,14 @@ export class LateUnwrapper {
     this.#certificates = certificates;
   }
 
-  /**
-   * Calls `open` with the unwrapper, soon or at once; connections in their order. Or `onFault`: it cannot be loaded, as when no descriptor is
-   * left to read it with. The next connection tries again.
-   */
+  /** Loads it, if a listener may need it. */
+  async prepare(): Promise<void> {
+    if (!this.#options.listeners.some(isWrapped)) return;
+    this.#loading ??= this.#load();
+    await this.#loading.catch(() => {}); // Connections will tell.
+  }
+
+  /** Calls `open` with the unwrapper, soon or at once; connections in their order. Or `onFault`: it cannot be loaded. */
   open(
     connection: WrappedConnection,
     open: (unwrapper: Unwrapper, connection: WrappedConnection) => void,
@@ -38,10 +43,7 @@ export class LateUnwrapper {
     this.#loading ??= this.#load();
     void this.#loading.then(
       () => open(this.#unwrapper!, connection),
-      (error: Error) => {
-        this.#loading = undefined;
-        onFault(error, connection);
-      },
+      (error: Error) => onFault(error, connection),
     );
   }
 
