@@ -44,8 +44,8 @@ export function checkTls(material: TlsMaterial): void {
 export class TlsTerminator {
   readonly #server: Server;
   readonly #refusesUnverified: boolean;
-  /** By address and port of the client. */
-  readonly #handshakes = new Map<string, (stream: TLSSocket, certificateCommonName: string | null) => void>();
+  /** By the socket that TLS is taken off. */
+  readonly #handshakes = new WeakMap<Socket, (stream: TLSSocket, certificateCommonName: string | null) => void>();
 
   /** Throws as `checkTls`. */
   constructor(material: TlsMaterial) {
@@ -70,18 +70,12 @@ export class TlsTerminator {
    * gone. `onSecure` hears the common name of a certificate that was verified.
    */
   receive(socket: Socket, onSecure: (stream: TLSSocket, certificateCommonName: string | null) => void): void {
-    const place = placeOf(socket);
-    this.#handshakes.set(place, onSecure);
-    socket.once("close", () => {
-      if (this.#handshakes.get(place) === onSecure) this.#handshakes.delete(place);
-    });
+    this.#handshakes.set(socket, onSecure);
     this.#server.emit("connection", socket);
   }
 
   #onSecure(stream: TLSSocket): void {
-    const place = placeOf(stream);
-    const onSecure = this.#handshakes.get(place);
-    this.#handshakes.delete(place);
+    const onSecure = this.#handshakes.get(socketUnder(stream));
     stream.on("error", () => {});
     const name = this.#refusesUnverified ? verifiedNameOf(stream) : null;
     if (onSecure === undefined || name === UNVERIFIED) stream.destroy();
@@ -112,6 +106,7 @@ function contextOf({ certificate, key }: Pick<TlsMaterial, "certificate" | "key"
   };
 }
 
-function placeOf({ remoteAddress, remotePort }: Socket): string {
-  return `${remoteAddress} ${remotePort}`;
+/** A member that has no public door (Node 20 to 24). What a socket tells of its peer names none that is gone. */
+function socketUnder(stream: TLSSocket): Socket {
+  return (stream as unknown as { readonly _parent: Socket })._parent;
 }
