@@ -386,6 +386,8 @@ export const TIMERS_PER_TURN = 4_096;
 export const HOUSEKEEPING_MS = 60_000;
 /** How often freed memory goes back to the kernel: 2 to 5 ms in the pool after a million messages or connections have gone. */
 export const MEMORY_RETURN_MS = 10_000;
+/** What clients make happen very often is a line of the log so often. */
+export const NOTICE_PERIOD_MS = 10_000;
 
 // Raising the number of partitions
 /** What gathers for one destination before it is committed: half a batch, because all destinations gather at once. */

@@ -1,7 +1,9 @@
 /** The listeners for MQTT: an acceptor for each, under bounds of their own and common ones. What each lets in is logged as it opens. */
 import { BlockList, isIPv6 } from "node:net";
 import { CodedError } from "../base/errors.ts";
+import { NOTICE_PERIOD_MS } from "../base/limits.ts";
 import type { Logger } from "../base/logger.ts";
+import { Throttle } from "../base/throttle.ts";
 import type { ListenerSettings } from "../config/listeners.ts";
 import { Acceptor, ConnectionTotal } from "../transport/acceptor.ts";
 import type { AddressCap } from "../transport/address-cap.ts";
@@ -34,6 +36,7 @@ export class Listeners {
     this.#options = options;
     const { connectionsMax, addressCap, gate, onConnect, onWrapped, logger } = options;
     const total = new ConnectionTotal(connectionsMax);
+    const faults = new Throttle(NOTICE_PERIOD_MS, () => performance.now());
     for (const [index, listener] of options.listeners.entries()) {
       const acceptor = new Acceptor({
         host: listener.host,
@@ -48,7 +51,10 @@ export class Listeners {
         onConnect,
         ...(isWrapped(listener) ? { onWrapped: (rest) => onWrapped({ ...rest, listener: index }) } : {}),
         ...(listener.trustedProxies === null ? {} : { isTrustedProxy: trusting(listener.trustedProxies) }),
-        onFault: (error) => logger.warn({ err: error, listener: listener.name }, "a connection could not be accepted"),
+        onFault: (error) =>
+          faults.note((count) => {
+            logger.warn({ err: error, listener: listener.name, count }, "connections could not be accepted");
+          }),
       });
       this.#acceptors.set(listener.name, acceptor);
     }

@@ -271,8 +271,10 @@ interface Guest {
   isHandedOver: boolean;
 }
 
-/** The MQTT bytes in `bytes`, in the same memory. */
+/** The MQTT bytes in `bytes`, in the same memory, or in their own when they are the smaller part: who keeps them keeps no more. */
 function unframed(webSocket: WebSocketEnd | null, bytes: Buffer): Buffer {
   if (webSocket === null) return bytes;
-  return bytes.subarray(0, webSocket.read(new DataView(bytes.buffer, bytes.byteOffset, bytes.length), bytes.length));
+  const byteLength = webSocket.read(new DataView(bytes.buffer, bytes.byteOffset, bytes.length), bytes.length);
+  const payload = bytes.subarray(0, byteLength);
+  return byteLength * 2 < bytes.length ? Buffer.from(payload) : payload;
 }

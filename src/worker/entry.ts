@@ -6,10 +6,17 @@ import { parentPort, workerData } from "node:worker_threads";
 import { createAuthenticator } from "../access/authentication.ts";
 import { newClientId } from "../base/assigned-client-id.ts";
 import { homePartitionOf } from "../base/hash.ts";
-import { ENVELOPE_BYTES_MAX, MEMORY_CHECK_MS, PACKET_BYTES_MAX, STALL_CHECK_MS } from "../base/limits.ts";
+import {
+  ENVELOPE_BYTES_MAX,
+  MEMORY_CHECK_MS,
+  NOTICE_PERIOD_MS,
+  PACKET_BYTES_MAX,
+  STALL_CHECK_MS,
+} from "../base/limits.ts";
 import { createLogger, type LogLevel } from "../base/logger.ts";
 import { MemoryPressure } from "../base/memory-pressure.ts";
 import { closeDescriptor } from "../base/posix.ts";
+import { Throttle } from "../base/throttle.ts";
 import { newCreditMemory } from "../dispatch/credit.ts";
 import { isCommitFailedRejection } from "../log/environment.ts";
 import { Doorbell, DoorbellListener } from "../ring/doorbell.ts";
@@ -49,6 +56,7 @@ const transport = new Transport({
 });
 const pressure = new MemoryPressure(data.pressure, data.memoryBudgetBytes);
 const passwords = new PasswordDesk((request) => tell({ kind: "verify", request }));
+const connectionFaults = new Throttle(NOTICE_PERIOD_MS, () => performance.now());
 const unwrapper = new LateUnwrapper({
   worker: data.worker,
   listeners: data.listeners,
@@ -61,7 +69,7 @@ const unwrapper = new LateUnwrapper({
   isHome,
   onArrived,
   onClosed: (listener, address) => closed.add(listener, address),
-  onFault: (error) => log.warn({ err: error }, "a connection could not be carried to its session"),
+  onFault: warnOfConnection,
 });
 const onNotice = (fields: object, message: string): void => log.info(fields, message);
 const watch = new MemoryWatch({ worker: data.worker, pressure, transport, onNotice });
@@ -161,7 +169,7 @@ function onConnection({ handOver, assignedClientId }: Newcomer): void {
   try {
     serve(transport.open(handOver), assignedClientId, () => tellClosed(handOver));
   } catch (error) {
-    log.warn({ err: error }, "a connection could not be opened");
+    warnOfConnection(error as Error);
     closeDescriptor(handOver.fd);
     tellClosed(handOver);
   }
@@ -187,6 +195,10 @@ function serve(connection: Connection, assignedClientId: string, onClosed: () =>
   });
 }
 
+function warnOfConnection(error: Error): void {
+  connectionFaults.note((count) => log.warn({ err: error, count }, "connections could not be opened"));
+}
+
 /** Whether the session of this client is on this thread. One without a name gets one from main, unless there is no choice. */
 function isHome(clientId: string): boolean {
   if (data.workers === 1) return true;
@@ -209,8 +221,8 @@ function onWrapped(wrapped: WrappedConnection): void {
     closeDescriptor(fd);
     closed.add(data.listeners[index]!.name, address);
   };
-  const onFault = (error: unknown, connection: WrappedConnection): void => {
-    log.warn({ err: error }, "a connection could not be opened");
+  const onFault = (error: Error, connection: WrappedConnection): void => {
+    warnOfConnection(error);
     giveUp(connection);
   };
   const open = (loaded: Unwrapper, connection: WrappedConnection): void => {
@@ -221,7 +233,7 @@ function onWrapped(wrapped: WrappedConnection): void {
     try {
       loaded.open(connection);
     } catch (error) {
-      onFault(error, connection);
+      onFault(error as Error, connection);
     }
   };
   unwrapper.open(wrapped, open, onFault);

@@ -12,7 +12,7 @@
  *
  * Everything is decided from levels, at the end of each turn and at each check of a timer that always runs.
  */
-import { MEMORY_CHECK_MS, STALLED_WHEN_OVER_MS } from "../base/limits.ts";
+import { MEMORY_CHECK_MS, NOTICE_PERIOD_MS, STALLED_WHEN_OVER_MS } from "../base/limits.ts";
 import type { MemoryPressure } from "../base/memory-pressure.ts";
 import { inboxesBytes } from "../session/inbox.ts";
 import type { Transport } from "../transport/transport.ts";
@@ -63,7 +63,7 @@ export class MemoryWatch {
     this.#cutOffCount += this.#transport.endSlow(nowMs);
     if (this.#pressure.isOver) this.#transport.endStalled(nowMs, STALLED_WHEN_OVER_MS);
     const count = this.#cutOffCount - this.#noticedCount;
-    if (count === 0 || nowMs - this.#noticedMs < SLOW_NOTICE_MS) return;
+    if (count === 0 || nowMs - this.#noticedMs < NOTICE_PERIOD_MS) return;
     this.#noticedCount = this.#cutOffCount;
     this.#noticedMs = nowMs;
     this.#options.onNotice(
@@ -81,6 +81,4 @@ export class MemoryWatch {
   }
 }
 
-/** A line of the log for those cut off, once in so long. */
-const SLOW_NOTICE_MS = 10_000;
 const LATE_CHECK_MS = 5 * MEMORY_CHECK_MS;
