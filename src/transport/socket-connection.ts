@@ -89,12 +89,20 @@ export class SocketConnection implements Connection, OutputOwner {
   /** What TLS has taken off has a buffer of its own. */
   #adopt(socket: Socket): Socket {
     const { socketBytes } = this.#readBuffer;
+    let sinceRestBytes = 0; // It comes in smaller pieces: together they are a read.
     socket.on("data", (bytes: Buffer) => {
       let readsOn = true;
       for (let at = 0; at < bytes.length; at += socketBytes.length) {
         readsOn = this.#receive(bytes.copy(socketBytes, 0, at)) && readsOn;
       }
-      if (!readsOn) socket.pause();
+      sinceRestBytes += bytes.length;
+      if (readsOn && sinceRestBytes >= socketBytes.length && !this.#input.isPaused) {
+        this.#readBuffer.rest(this.#resume);
+        readsOn = false;
+      }
+      if (readsOn) return;
+      sinceRestBytes = 0;
+      socket.pause();
     });
     return socket;
   }

@@ -9,6 +9,7 @@ import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { afterEach, describe, expect, test } from "vitest";
+import { READ_BUFFER_BYTES } from "../../src/base/limits.ts";
 import { Acceptor } from "../../src/transport/acceptor.ts";
 import type { Arrival, HandOver } from "../../src/transport/hand-over.ts";
 import { isTls, isWebSocket, type Listener } from "../../src/transport/listener.ts";
@@ -242,6 +243,27 @@ describe("unwrapper", () => {
       }
       await sending;
       expect(recorder.packets.slice(1).every((packet, number) => packet.equals(packets[number]!))).toBe(true);
+    });
+
+    test("gives the others a turn after each read's worth of a flood", async () => {
+      const own = await started();
+      const { client, recorder, wrap } = await own.connected();
+      const packet = numberedPacket(1, 1_000);
+      const bytesByTurn: number[] = [0];
+      recorder.onEach = ({ length }) => {
+        bytesByTurn[bytesByTurn.length - 1]! += length;
+      };
+      let isOver = false;
+      const turn = (): void => {
+        if (bytesByTurn.at(-1) !== 0) bytesByTurn.push(0);
+        if (!isOver) setImmediate(turn);
+      };
+      turn();
+      const count = 4_000;
+      client.write(wrap(Buffer.concat(Array.from({ length: count }, () => packet))));
+      await until(() => recorder.packets.length === 1 + count);
+      isOver = true;
+      expect(Math.max(...bytesByTurn)).toBeLessThan(5 * READ_BUFFER_BYTES);
     });
 
     test("a client that is gone ends its session's connection, and that ends the client's", async () => {
