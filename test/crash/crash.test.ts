@@ -13,7 +13,7 @@ import { randomOf, testSeed } from "../random.ts";
 import { consumeUntilCut, publishUntilCut } from "./load.ts";
 import { QueueModel } from "./model.ts";
 
-const ROUNDS = isFullSize ? 30 : 10;
+const ROUNDS = isFullSize ? 30 : 7;
 const PUBLISHERS = 3;
 const CONSUMERS = 3;
 /** A commit starts at the latest 50 ms after an acknowledgement; the rest is for a slow disk, a busy machine, and the way. */

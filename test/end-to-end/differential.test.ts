@@ -13,7 +13,7 @@ import { randomOf, testSeed } from "../random.ts";
 import { EXCLUDED, type List, printed, randomList } from "./differential/operations.ts";
 import { type Observation, World } from "./differential/world.ts";
 
-const LISTS = Number(process.env.RESTANTE_TEST_LISTS ?? (isFullSize ? 40 : 10));
+const LISTS = Number(process.env.RESTANTE_TEST_LISTS ?? (isFullSize ? 40 : 6));
 const LENGTH = 40;
 
 /** Where they differ first; undefined when nowhere. */

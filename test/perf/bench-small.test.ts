@@ -15,10 +15,11 @@ import { measureSessions, sessionsTable } from "../../perf/bench/sessions.ts";
 import { benchTable } from "../../perf/bench/table.ts";
 import { microTable, runMicroBenchmarks } from "../../perf/run.ts";
 import { isMissing } from "../harness/needs.ts";
+import { isFullSize } from "../harness/waiting.ts";
 
 const peers = [
   ...(isMissing("mosquitto") ? [] : [mosquitto]),
-  ...(isMissing("broker") ? [] : [restante(1), restante(3)]),
+  ...(isMissing("broker") ? [] : [restante(1), ...(isFullSize ? [restante(3)] : [])]),
 ];
 
 describe.skipIf(isMissing("compiler"))("the side-by-side bench", () => {
