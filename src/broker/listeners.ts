@@ -36,7 +36,7 @@ export class Listeners {
     this.#options = options;
     const { connectionsMax, addressCap, gate, onConnect, onWrapped, logger } = options;
     const total = new ConnectionTotal(connectionsMax);
-    const faults = new Throttle(NOTICE_PERIOD_MS, () => performance.now());
+    const faults = new Throttle(NOTICE_PERIOD_MS);
     for (const [index, listener] of options.listeners.entries()) {
       const acceptor = new Acceptor({
         host: listener.host,
@@ -52,7 +52,7 @@ export class Listeners {
         ...(isWrapped(listener) ? { onWrapped: (rest) => onWrapped({ ...rest, listener: index }) } : {}),
         ...(listener.trustedProxies === null ? {} : { isTrustedProxy: trusting(listener.trustedProxies) }),
         onFault: (error) =>
-          faults.note((count) => {
+          faults.note(1, performance.now(), (count) => {
             logger.warn({ err: error, listener: listener.name, count }, "connections could not be accepted");
           }),
       });

@@ -17,7 +17,7 @@ import { sharedTopicFilterOf } from "../mqtt/subscription-filter.ts";
 import { isMatch } from "../mqtt/topics.ts";
 import { DELIVERY_SHARED, IN_MEMORY } from "./inbox.ts";
 import type { Session } from "./session.ts";
-import { cameBy } from "./share-tag.ts";
+import { cameBy, sharedFlagsOf } from "./share-tag.ts";
 import type { Subscription } from "./subscription.ts";
 
 /** A place in the orders of what waits for a session: what comes from now on is at it or behind it. */
@@ -89,17 +89,18 @@ export function identifiersOf(
   for (const { options, filter, attachment, since } of session.subscriptions.values()) {
     const { identifier } = options;
     if (identifier === 0 || (attachment === undefined) === isShared || !isBehind(since)) continue;
-    if (matches(filter, flags, topic)) identifiers.push(identifier);
+    if (matches(filter, topic, isShared) && (attachment === undefined || cameBy(flags, attachment.sharedFlags)))
+      identifiers.push(identifier);
   }
   for (const ended of session.endedIdentifiers ?? []) {
     if (ended.isShared !== isShared || !isBehind(ended.since) || isBehind(ended.until)) continue;
-    if (matches(ended.filter, flags, topic)) identifiers.push(ended.identifier);
+    if (matches(ended.filter, topic, isShared) && (!isShared || cameBy(flags, sharedFlagsOf(ended.filter))))
+      identifiers.push(ended.identifier);
   }
   return identifiers.length === 0 ? undefined : identifiers;
 }
 
-function matches(filter: string, flags: number, topic: string): boolean {
-  const isShared = (flags & DELIVERY_SHARED) !== 0;
+function matches(filter: string, topic: string, isShared: boolean): boolean {
   const plain = isShared ? sharedTopicFilterOf(filter) : filter;
-  return plain !== undefined && isMatch(plain, topic) && (!isShared || cameBy(flags, filter));
+  return plain !== undefined && isMatch(plain, topic);
 }

@@ -1,6 +1,6 @@
 /**
  * Which shared subscription a delivery came by, in the bits 4 to 15 of its flags: a hash of the filter, for a session may have several that match one topic,
- * each with an identifier of its own [MQTT-3.3.4-5]. It lies in the store with the flags; 0 was written before there were tags: any.
+ * each with an identifier of its own [MQTT-3.3.4-5]. It lies in the store with the flags; 0, from before there were tags, fits every subscription.
  */
 import { hashBytes } from "../base/hash.ts";
 import { DELIVERY_SHARED } from "./inbox.ts";
@@ -19,12 +19,12 @@ export function sharedFlagsOf(filter: string): number {
 export function endDelivery({ attachments, host }: Session, flags: number): void {
   if ((flags & DELIVERY_SHARED) === 0) return;
   for (const attachment of attachments) {
-    if (attachment.adopted === 0 || !cameBy(flags, attachment.subscription.filter)) continue;
+    if (attachment.adopted === 0 || !cameBy(flags, attachment.sharedFlags)) continue;
     host.giveRoom(attachment);
     return;
   }
 }
 
-/** Whether a delivery with these flags came by this shared subscription. Of 4,095 others one may be taken for it. */
-export const cameBy = (flags: number, filter: string): boolean =>
-  flags >>> TAG_BITS === 0 || flags >>> TAG_BITS === sharedFlagsOf(filter) >>> TAG_BITS;
+/** Whether a delivery with these flags came by the shared subscription of `sharedFlags`. Of 4,095 others one may be taken for it. */
+export const cameBy = (flags: number, sharedFlags: number): boolean =>
+  flags >>> TAG_BITS === 0 || flags >>> TAG_BITS === sharedFlags >>> TAG_BITS;

@@ -56,7 +56,7 @@ const transport = new Transport({
 });
 const pressure = new MemoryPressure(data.pressure, data.memoryBudgetBytes);
 const passwords = new PasswordDesk((request) => tell({ kind: "verify", request }));
-const connectionFaults = new Throttle(NOTICE_PERIOD_MS, () => performance.now());
+const connectionFaults = new Throttle(NOTICE_PERIOD_MS);
 const unwrapper = new LateUnwrapper({
   worker: data.worker,
   listeners: data.listeners,
@@ -196,7 +196,9 @@ function serve(connection: Connection, assignedClientId: string, onClosed: () =>
 }
 
 function warnOfConnection(error: Error): void {
-  connectionFaults.note((count) => log.warn({ err: error, count }, "connections could not be opened"));
+  connectionFaults.note(1, performance.now(), (count) => {
+    log.warn({ err: error, count }, "connections could not be opened");
+  });
 }
 
 /** Whether the session of this client is on this thread. One without a name gets one from main, unless there is no choice. */

@@ -14,6 +14,7 @@
  */
 import { MEMORY_CHECK_MS, NOTICE_PERIOD_MS, STALLED_WHEN_OVER_MS } from "../base/limits.ts";
 import type { MemoryPressure } from "../base/memory-pressure.ts";
+import { Throttle } from "../base/throttle.ts";
 import { inboxesBytes } from "../session/inbox.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { BrokerWorker } from "./worker.ts";
@@ -31,9 +32,7 @@ export class MemoryWatch {
   readonly #pressure: MemoryPressure;
   readonly #transport: Transport;
   #checkedMs = 0;
-  #cutOffCount = 0;
-  #noticedCount = 0;
-  #noticedMs = Number.NEGATIVE_INFINITY;
+  readonly #cutOff = new Throttle(NOTICE_PERIOD_MS);
 
   constructor(options: MemoryWatchOptions) {
     this.#options = options;
@@ -60,16 +59,10 @@ export class MemoryWatch {
   }
 
   #endSlow(nowMs: number): void {
-    this.#cutOffCount += this.#transport.endSlow(nowMs);
+    this.#cutOff.note(this.#transport.endSlow(nowMs), nowMs, (count) => {
+      this.#options.onNotice({ count }, "clients that send or read too slowly were cut off: memory is tight");
+    });
     if (this.#pressure.isOver) this.#transport.endStalled(nowMs, STALLED_WHEN_OVER_MS);
-    const count = this.#cutOffCount - this.#noticedCount;
-    if (count === 0 || nowMs - this.#noticedMs < NOTICE_PERIOD_MS) return;
-    this.#noticedCount = this.#cutOffCount;
-    this.#noticedMs = nowMs;
-    this.#options.onNotice(
-      { count, total: this.#cutOffCount },
-      "clients that send or read too slowly were cut off: memory is tight",
-    );
   }
 
   #shed(worker: BrokerWorker): void {

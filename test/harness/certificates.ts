@@ -3,6 +3,21 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { newTicketKeys, type TlsMaterial } from "../../src/transport/tls.ts";
+
+/** TLS of a listener that shows a new certificate of this authority, and asks for none. */
+export function plainTls(authority: Authority): TlsMaterial {
+  const { cert, key } = authority.issue("the broker");
+  return {
+    certificate: readFileSync(cert, "utf8"),
+    key: readFileSync(key, "utf8"),
+    authorities: null,
+    clientAuthentication: "none",
+    minVersion: "1.2",
+    byHost: [],
+    ticketKeys: newTicketKeys(),
+  };
+}
 
 export interface CertificatePaths {
   readonly cert: string;

@@ -2,28 +2,18 @@
  * Goal: a stream of TLS comes to who waits for its socket, also when sockets cannot be told apart by their peers, as those whose peer is gone.
  * Method: pairs of sockets without addresses.
  */
-import { readFileSync } from "node:fs";
 import { Socket } from "node:net";
 import { connect, type TLSSocket } from "node:tls";
 import { expect, test } from "vitest";
 import { newSocketPair } from "../../src/base/posix.ts";
-import { newTicketKeys, TlsTerminator } from "../../src/transport/tls.ts";
-import { Authority } from "../harness/certificates.ts";
+import { TlsTerminator } from "../../src/transport/tls.ts";
+import { Authority, plainTls } from "../harness/certificates.ts";
 import { isMissing } from "../harness/needs.ts";
 import { until } from "./fixture.ts";
 
 test.skipIf(isMissing("openssl"))("the handshake of one socket is not taken for that of another", async () => {
   const authority = new Authority();
-  const { cert, key } = authority.issue("the broker");
-  const terminator = new TlsTerminator({
-    certificate: readFileSync(cert, "utf8"),
-    key: readFileSync(key, "utf8"),
-    authorities: null,
-    clientAuthentication: "none",
-    minVersion: "1.2",
-    byHost: [],
-    ticketKeys: newTicketKeys(),
-  });
+  const terminator = new TlsTerminator(plainTls(authority));
   const received = ["", ""];
   const pairs = [newSocketPair(), newSocketPair()].map((fds) => fds.map((fd) => new Socket({ fd })));
   for (const [index, [served]] of pairs.entries()) {

@@ -5,7 +5,6 @@
  * Method: an acceptor that gives sockets away, an unwrapper with small bounds, and a transport that opens what comes of it, on one
  * thread, which takes itself for the session's or for another; clients write raw bytes.
  */
-import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { afterEach, describe, expect, test } from "vitest";
@@ -13,10 +12,9 @@ import { READ_BUFFER_BYTES } from "../../src/base/limits.ts";
 import { Acceptor } from "../../src/transport/acceptor.ts";
 import type { Arrival, HandOver } from "../../src/transport/hand-over.ts";
 import { isTls, isWebSocket, type Listener } from "../../src/transport/listener.ts";
-import { newTicketKeys, type TlsMaterial } from "../../src/transport/tls.ts";
 import { Transport } from "../../src/transport/transport.ts";
 import { Unwrapper, type UnwrapperOptions } from "../../src/transport/unwrapper.ts";
-import { Authority } from "../harness/certificates.ts";
+import { Authority, plainTls } from "../harness/certificates.ts";
 import { isMissing } from "../harness/needs.ts";
 import { collect, connectPacket, numberedPacket, pause, Recorder, until, write } from "./fixture.ts";
 
@@ -151,19 +149,6 @@ function frameOf(payload: Buffer, declared = payload.length): Buffer {
   return Buffer.concat([head, payload]);
 }
 
-function materialOf(authority: Authority): TlsMaterial {
-  const { cert, key } = authority.issue("the broker");
-  return {
-    certificate: readFileSync(cert, "utf8"),
-    key: readFileSync(key, "utf8"),
-    authorities: null,
-    clientAuthentication: "none",
-    minVersion: "1.2",
-    byHost: [],
-    ticketKeys: newTicketKeys(),
-  };
-}
-
 let bench: Bench | null = null;
 afterEach(async () => {
   await bench?.stop();
@@ -189,7 +174,7 @@ describe("unwrapper", () => {
   ] as const)("%s (%i), the session is here: %s: a %s", (name, listener, isHome, kind) => {
     async function started(): Promise<Bench> {
       const authority = new Authority();
-      const material = materialOf(authority);
+      const material = plainTls(authority);
       const own = await start({ certificates: [null, material, material] });
       Object.assign(own, { authority, listener, isHome });
       return own;
@@ -397,7 +382,7 @@ describe("unwrapper", () => {
     "sends away who stalls in TLS: before the handshake, in it, and behind it",
     async () => {
       const authority = new Authority();
-      const material = materialOf(authority);
+      const material = plainTls(authority);
       const started = await start({ connectDeadlineMs: 1_000, certificates: [null, material, null] });
       started.listener = TLS_LISTENER;
       const [silent, partial, behind] = [await started.dial(), await started.dial(), await started.dial()];
@@ -464,7 +449,7 @@ describe("unwrapper", () => {
     async () => {
       const authority = new Authority();
       const started = await start(
-        { certificates: [null, materialOf(authority), null] },
+        { certificates: [null, plainTls(authority), null] },
         (address) => address === "127.0.0.1",
       );
       const header = "PROXY TCP4 192.0.2.7 192.0.2.8 40000 1883\r\n";
